@@ -6,7 +6,8 @@ from functools import partial
 
 import pytest
 
-from stockade.devservers.tcp_proxy import HOST, TcpProxy
+from stockade.devservers import tcp_proxy
+from stockade.devservers.tcp_proxy import HOST, Conditions, TcpProxy
 from tests.waiting import eventually_async
 
 SILENCE_S = 0.1
@@ -96,3 +97,34 @@ async def test_it_changes_and_delays_what_the_server_sends():
         assert await ask(connection) == b"A"
         assert asyncio.get_running_loop().time() - began_s >= SILENCE_S
         connection[1].close()
+
+
+async def test_a_connection_that_ends_late():
+    """Under latency the end of a connection arrives after what was sent before it, and nothing is lost."""
+    async with speaking(b"a" * 50_000) as target, TcpProxy(target) as proxy:
+        proxy.set_conditions(Conditions(latency_s=SILENCE_S / 5, piece_bytes=20_000))
+        reader, writer = await asyncio.open_connection(HOST, proxy.port)
+        writer.write(b"?")
+        first = await asyncio.wait_for(reader.read(1), SILENCE_S * 50)
+        for end in [*proxy.ends]:
+            if not isinstance(end, tcp_proxy._ClientEnd):
+                end.abort()
+        assert len(first + await asyncio.wait_for(reader.read(), SILENCE_S * 50)) == 50_000
+        writer.close()
+
+
+async def test_it_stops_reading_when_too_much_waits(monkeypatch):
+    """A slow link holds a bounded number of bytes; the sender has to wait, and everything arrives."""
+    monkeypatch.setattr(tcp_proxy, "MAX_WAITING_BYTES", 10_000)
+    async with speaking(b"") as target, TcpProxy(target) as proxy:
+        proxy.set_conditions(Conditions(latency_s=SILENCE_S))
+        _, writer = await asyncio.open_connection(HOST, proxy.port)
+        writer.write(b"?" * 2_000_000)
+
+        async def full():
+            return any(end._not_reading for end in proxy.ends)
+
+        await eventually_async(full)
+        assert max(end._waiting_bytes for end in proxy.ends) < 1_000_000
+        await writer.drain()
+        writer.close()

@@ -75,7 +75,7 @@ def test_runs_that_pay_are_version_3(schema):
     assert found["schema"] == SCHEMA_OF_PAYMENTS == "stockade.lab/3"
     assert [run["fault"] for run in found["runs"]] == ["", ""]
     assert "payments" not in found["runs"][1]
-    assert not [name for name in found["runs"][0]["payments"] if f"`{name}`" not in PAGE]
+    assert not [name for name in found["runs"][0]["payments"] if f'"{name}"' not in PAGE]
 
 
 def test_json_to_standard_output_is_nothing_but_json(capfd):

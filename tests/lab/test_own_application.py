@@ -49,3 +49,17 @@ def test_a_preset_that_there_is_not():
     code, _, err = lab("--app", PATH, "--preset", "reference")
     assert code == 2
     assert "unknown preset 'reference'; there are: first-100, one-each, all" in err
+
+
+def test_a_workload_of_its_own_is_recorded():
+    """Service processes find the application, the lab the workload; the same holds for their negative control."""
+    code, out, err = lab_record("--strategies", "sequencer,unprotected", "--workload", "coupons.lab:STREAM")
+    assert code == 0, (out, err)
+    assert "coupons / sequencer" in out
+    assert "as claimed" in out
+    assert "broken, as it must be" in out
+
+
+def lab_record(*options):
+    done = CliRunner().invoke(app, ["lab", "record", "--app", PATH, "--seconds", "0.6", *options])
+    return done.exit_code, done.stdout, done.stderr

@@ -68,6 +68,7 @@ class TcpProxy:
         self.conditions = CLEAN
         self.passing = True
         self.ends: set[_End] = set()
+        self.closed = False
         self._port = 0
         self._server: asyncio.Server | None = None
         self._repeated: asyncio.TimerHandle | None = None
@@ -157,7 +158,8 @@ class TcpProxy:
         self._abort_all()
 
     async def close(self) -> None:
-        """Abort all connections and stop listening."""
+        """Abort all connections and stop listening, for good."""
+        self.closed = True
         self._stop_repeating()
         self.refuse()
         self._abort_all()
@@ -252,7 +254,7 @@ class _End(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         """Write to this end's socket."""
-        if self._transport is not None and not self._finished:
+        if self._transport is not None and not self._finished and not self._transport.is_closing():
             self._transport.write(data)
 
     def finish(self) -> None:
@@ -291,8 +293,10 @@ class _End(asyncio.Protocol):
         if self._transport is None or self._transport.is_closing():
             return
         # a duplicate, because the sockets of some event loops have no options; they belong to the connection
-        with socket.socket(fileno=os.dup(self._transport.get_extra_info("socket").fileno())) as duplicate:
-            duplicate.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        own = self._transport.get_extra_info("socket")
+        if own is not None:  # the other side may have closed it in this moment
+            with socket.socket(fileno=os.dup(own.fileno())) as duplicate:
+                duplicate.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         self._transport.abort()
 
     def close(self) -> None:
@@ -317,8 +321,13 @@ class _End(asyncio.Protocol):
 class _ClientEnd(_End):
     """The client's end. It reads only when the server's end is connected."""
 
+    _connecting: asyncio.Task[None] | None = None
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        if self._proxy.closed:  # it was accepted a moment before
+            self.abort()
+            return
         self.read(False, "the server's end is not connected")
         self._connecting = asyncio.get_running_loop().create_task(self._connect())
 
@@ -337,7 +346,8 @@ class _ClientEnd(_End):
         self._pass(data, 0.0)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._connecting.cancel()
+        if self._connecting is not None:
+            self._connecting.cancel()
         super().connection_lost(exc)
 
 

@@ -90,6 +90,7 @@ _MYSQL = {
     **dict.fromkeys((1042, 1043, 1047, 1053, 1080, 1129, 1135, 1152, 1184), Failure.LOST),  # 1129: host is blocked
     **dict.fromkeys((1156, 1157, 1158, 1159, 1160, 1161), Failure.LOST),  # packets that do not arrive
     **dict.fromkeys(_READ_ONLY, Failure.LOST),  # a replica that is not promoted yet
+    **dict.fromkeys((1021, 1026, 1030, 1114, 1180), Failure.LOST),  # the disk is full or fails; 1180: at the commit
     4031: Failure.LOST,  # MySQL 8: cut for having been idle
     1927: Failure.LOST,  # killed
     **dict.fromkeys((2002, 2003, 2005, 2006, 2012, 2013, 2014, 2026, 2027, 2055), Failure.LOST),  # the client's own

@@ -8,5 +8,6 @@ that are compared with the shop's.
 
 from stockade.lab.model.preset import Preset, Variant
 from stockade.lab.model.workload import RepeatNames, Workload
+from stockade.lab.workloads.workload import Load, Request
 
-__all__ = ["Preset", "RepeatNames", "Variant", "Workload"]
+__all__ = ["Load", "Preset", "RepeatNames", "Request", "Variant", "Workload"]

@@ -32,16 +32,16 @@ class Options:
     backoff: Backoff = field(default_factory=Backoff)
     queue_size: int = 10_000
     max_batch: int = 256
-    nowait: bool = False
     timestamp: bool = False
     redis: tuple[str, ...] = ("redis://127.0.0.1:6379/0",)
     lease_s: float = 0.0
-    spin_ms: float = 10.0
     renew: bool = True
     fence: bool = False
     kafka: KafkaOptions | None = None
     bare: bool = False
     keep_request_order: bool = False
+    nowait: bool = False
+    spin_ms: float = 10.0
 
     def __post_init__(self) -> None:
         if self.wait_s <= 0:

@@ -9,7 +9,8 @@ from stockade.strategies.base import Base
 class Pessimistic(Base):
     """SELECT … FOR UPDATE on every row of the command, in key order, with a bounded wait.
 
-    With the option `nowait` it does not wait at all: Busy at once, and nothing happened. All commands lock their rows in one global order, so they cannot deadlock.
+    All commands lock their rows in one global order, so they cannot deadlock. With the option `nowait` a command does
+    not wait: Busy at once, and nothing happened.
     """
 
     name: ClassVar[str] = "pessimistic"

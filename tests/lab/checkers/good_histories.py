@@ -47,6 +47,7 @@ class Model:
 
     def __post_init__(self):
         self.random = random.Random(self.seed)
+        self.names = sorted(self.keys)
         self.amounts = dict(self.keys)
         self.versions = dict.fromkeys(self.keys, 1)
         self.sequences = dict.fromkeys(self.keys, 0)
@@ -59,14 +60,14 @@ class Model:
         before, after = self.random.randint(1, 20 * STEP_NS), self.random.randint(1, 20 * STEP_NS)
         return self.now - before, self.now + after
 
-    def request(self, keys=None):
-        """One order of one unit of each of some rows: accepted if there is enough, else refused."""
+    def request(self, of_each=0):
+        """One order of one unit of each of some rows (of `of_each`, or of 1 or 2): accepted if there is enough."""
         self.now += STEP_NS
         self.count += 1
         id_ = f"request-{self.count}"
-        keys = keys or self.random.sample(sorted(self.keys), min(len(self.keys), self.random.randint(1, 2)))
+        keys = self.random.sample(self.names, min(len(self.names), of_each or self.random.randint(1, 2)))
         if self.log_partitions:
-            part = sum(map(ord, min(self.keys))) % self.log_partitions
+            part = sum(map(ord, self.names[0])) % self.log_partitions
             self.log.append(LogRecord(part, self.offsets[part], id_))
             self.offsets[part] += 1
         deltas = dict.fromkeys(sorted(keys), -1)
@@ -121,7 +122,7 @@ class Model:
 
     def read(self):
         """A client looks at a row."""
-        key = self.random.choice(sorted(self.keys))
+        key = self.random.choice(self.names)
         begin, end = self.around()
         self.operations.append(
             Operation(0, 0, "service-1", "read", (key,), "", "", begin, end, OK, versions={key: self.versions[key]})
@@ -164,11 +165,11 @@ class Model:
         )
 
 
-def good(seed=1, *, requests=60, keys=None, reads=0.2, log_partitions=0, **more):
+def good(seed=1, *, requests=60, keys=None, reads=0.2, log_partitions=0, of_each=0, **more):
     """A right history."""
     model = Model(seed, keys or {"stock:1": 20, "stock:2": 1000, "points:a": 1000}, log_partitions)
     for _ in range(requests):
-        model.request()
+        model.request(of_each)
         if model.random.random() < reads:
             model.read()
     return model.history(**more)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from tests.waiting import eventually_async
@@ -39,10 +40,16 @@ class Children:
 
     async def pause(self, number):
         os.kill(self.pid(number), signal.SIGSTOP)
+        await self.was_signalled(number, 5.0)
 
     async def resume(self, number):
         if self.pid(number):
             os.kill(self.pid(number), signal.SIGCONT)
+
+            async def goes_on():
+                return self.state(number) != "T"
+
+            await eventually_async(goes_on)
 
     async def replace(self, number, environment=None):
         await self.kill(number)
@@ -72,11 +79,11 @@ class Children:
         return process.pid if process is not None and process.poll() is None else 0
 
     def state(self, number):
-        """Its state letter in /proc; X if it is away."""
+        """S: it runs or waits; T: it is stopped; X: it is away."""
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             if pid := self.pid(number):
-                with open(f"/proc/{pid}/stat") as file:
-                    return file.read().rpartition(")")[2].split()[0]
+                state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+                return "S" if state in "RSDI" else state
         return "X"
 
     @property

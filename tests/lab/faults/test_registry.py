@@ -1,11 +1,17 @@
 """Faults by name, alone and combined, and why one cannot happen with a strategy on a database."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from stockade.lab.faults import FAULTS, find_faults, needs_of
+from stockade.lab.faults.network import CONDITIONS, PLACES
 from stockade.lab.site import needs
 from stockade.lab.site.site import open_site
 from stockade.strategies import registry
+
+LAB_PAGE = Path(__file__).parents[3] / "docs" / "lab.md"
 
 
 def test_every_fault_is_whole():
@@ -74,3 +80,14 @@ async def test_a_tool_that_is_missing_is_named(monkeypatch):
     with pytest.raises(ValueError, match="unknown needs nonsense"):
         async with open_site("sqlite", frozenset({"nonsense"})):
             pass
+
+
+def test_the_page_has_every_fault():
+    """docs/lab.md names each fault and no other; those of one link stand for the link's names."""
+    section = LAB_PAGE.read_text().partition("## Faults of recordings")[2].partition("\n## ")[0]
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    named = {name for row in rows for name in re.findall("`([a-z-]+)`", row)}
+    links = {f"{name}-{place}" for name in (each.name for each in CONDITIONS) for place in PLACES}
+    assert named == set(FAULTS) - links
+    must = section.partition("It *must* be seen")[2].partition("where clients share")[0]
+    assert set(re.findall("`([a-z-]+)`", must)) == {name for name, fault in FAULTS.items() if fault.must_fail}

@@ -51,8 +51,8 @@ def parts(databases=("postgres", "mariadb", "sqlite"), contenders=None):
 class StandIn:
     """A player that finds a violation where `broken` says so, and raises where `raises` says so."""
 
-    def __init__(self, broken=lambda cell: False, raises=lambda cell: None, inject=True):
-        self.broken, self.raises, self.inject = broken, raises, inject
+    def __init__(self, broken=lambda cell: False, raises=lambda cell: None, inject=True, rule="no-oversell"):
+        self.broken, self.raises, self.inject, self.rule = broken, raises, inject, rule
         self.played = []
 
     async def __call__(self, cell, seed):
@@ -71,4 +71,4 @@ class StandIn:
             fault_log=tuple(log),
             operations=(operation,),
         )
-        return Recorded(history, [Violation("no-oversell", "21 of 20")] if self.broken(cell) else [])
+        return Recorded(history, [Violation(self.rule, "21 of 20")] if self.broken(cell) else [])

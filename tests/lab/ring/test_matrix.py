@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from stockade.lab.checkers import CHECKERS
 from stockade.lab.model.contender import Contender
 from stockade.lab.recording.fault import Fault
 from stockade.lab.ring import expectation
@@ -54,19 +55,26 @@ def test_what_a_contender_claims(name, faults, control, claimed):
 
 
 @pytest.mark.parametrize(
-    ("claimed", "broken", "verdict"),
+    ("claimed", "rules", "verdict"),
     [
-        (HELD, False, AS_CLAIMED),
-        (HELD, True, VIOLATED),
-        (MUST_BREAK, False, NOT_CAUGHT),
-        (MUST_BREAK, True, BROKEN_AS_CLAIMED),
-        (MAY_BREAK, False, AS_CLAIMED),
-        (MAY_BREAK, True, BROKEN_AS_CLAIMED),
+        (HELD, [], AS_CLAIMED),
+        (HELD, ["no-oversell"], VIOLATED),
+        (HELD, ["liveness"], VIOLATED),
+        (MUST_BREAK, [], NOT_CAUGHT),
+        (MUST_BREAK, ["liveness", "nothing-left"], NOT_CAUGHT),
+        (MUST_BREAK, ["liveness", "version-chain"], BROKEN_AS_CLAIMED),
+        (MAY_BREAK, [], AS_CLAIMED),
+        (MAY_BREAK, ["liveness"], BROKEN_AS_CLAIMED),
     ],
 )
-def test_verdicts(claimed, broken, verdict):
-    """Claimed against observed."""
-    assert expectation.verdict(claimed, broken=broken) == verdict
+def test_verdicts(claimed, rules, verdict):
+    """Claimed against observed; a control is caught by what happened to data, and not by being slow."""
+    assert expectation.verdict(claimed, rules) == verdict
+
+
+def test_the_rules_about_data_exist():
+    """Each is that of a checker."""
+    assert set(CHECKERS) > expectation.DATA_RULES
 
 
 def result(contender, faults, expected, verdict, database="postgres"):

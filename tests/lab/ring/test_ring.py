@@ -8,7 +8,7 @@ from stockade.lab.errors import LabError
 from stockade.lab.history.history_file import read_history
 from stockade.lab.model.contender import Contender
 from stockade.lab.ring.cell import Cell
-from stockade.lab.ring.design import FAULTS_OF_A_CELL, PlannedCell, design
+from stockade.lab.ring.design import FAULTS_OF_A_CELL, design
 from stockade.lab.ring.expectation import (
     AS_CLAIMED,
     BROKEN_AS_CLAIMED,
@@ -26,23 +26,22 @@ from stockade.lab.ring.ring import Ring
 from stockade.lab.ring.state_file import StateFile
 from tests.lab.ring.parts import FAULTS, StandIn, parts
 
-GUARDED = PlannedCell(Cell("postgres", "pessimistic", ("crash", "latency"), "order-stream"))
-CONTROL = PlannedCell(Cell("postgres", "unprotected", (), "order-stream"), control=True)
+GUARDED = Cell("postgres", "pessimistic", ("crash", "latency"), "order-stream")
+CONTROL = Cell("postgres", "unprotected", (), "order-stream")
 
-LAST = PlannedCell(Cell("mariadb", "unprotected", (), "order-stream"), control=True)
+LAST = Cell("mariadb", "unprotected", (), "order-stream")
 
 
 def test_every_strategy_meets_every_fault_that_it_claims_and_that_can_be():
     """Each pair of a guarded contender and a fault is in a cell, or has a reason; no cell has an impossible fault."""
     found = design(parts(), 1)
-    met = {(each.cell.contender, fault) for each in found.cells for fault in each.cell.faults}
+    met = {(each.contender, fault) for each in found.cells for fault in each.faults}
     reasons = {(each.contender, each.fault): each.reason for each in found.not_run}
     for contender in parts().contenders:
         for fault in FAULTS if protects_rows(contender) else ():
             assert ((contender.name, fault.name) in met) != ((contender.name, fault.name) in reasons)
     assert reasons["pessimistic", "failover"] == "takes no lock in Redis"
-    for planned in found.cells:
-        cell = planned.cell
+    for cell in found.cells:
         assert all(not parts().why_not(Contender.parse(cell.contender), each, cell.database) for each in cell.faults)
         assert len(cell.faults) <= FAULTS_OF_A_CELL
         assert not {"failover", "redis-kill"} <= set(cell.faults), "two faults of one server would undo each other"
@@ -52,11 +51,11 @@ def test_every_strategy_meets_every_fault_that_it_claims_and_that_can_be():
 def test_every_control_has_a_cell_made_for_it():
     """What protects nothing, a mutex in two processes and each bare lock: they must be caught, the others must not."""
     cells = design(parts(), 1).cells
-    must = {each.cell.contender for each in cells if each.control}
+    must = {each.contender for each in cells if parts().is_control(each)}
     assert must == {"unprotected", "in-process", "redis-spin:bare", "redis-pubsub:bare", "redlock:bare"}
-    assert all((parts().expectation(each) == MUST_BREAK) == each.control for each in cells)
+    assert all((parts().expectation(each) == MUST_BREAK) == parts().is_control(each) for each in cells)
     assert {parts().expectation(each) for each in cells} == {HELD, MUST_BREAK}
-    bare = {each.cell.faults for each in cells if each.cell.contender == "redlock:bare"}
+    bare = {each.faults for each in cells if each.contender == "redlock:bare"}
     assert bare == {("pause",), ("failover",), ()}
 
 
@@ -64,7 +63,7 @@ def test_a_seed_repeats_its_cells():
     """The same seed, the same cells in the same order; another seed, others; no cell twice."""
     assert design(parts(), 3) == design(parts(), 3)
     assert design(parts(), 3) != design(parts(), 4)
-    ids = [each.cell.id for each in design(parts(), 3).cells]
+    ids = [each.id for each in design(parts(), 3).cells]
     assert len(ids) == len(set(ids))
 
 
@@ -84,7 +83,7 @@ def played(tmp_path):
 
 async def test_claims_that_are_kept(played, tmp_path):
     """The control is caught, the guarded strategy has no violation: the ring is right, and no history is kept."""
-    results, reports = await played(StandIn(lambda cell: cell == CONTROL.cell))
+    results, reports = await played(StandIn(lambda cell: cell == CONTROL))
     assert [each.verdict for each in results] == [BROKEN_AS_CLAIMED, AS_CLAIMED]
     assert kept(results)
     assert results[0].operations == {"ok": 1}
@@ -99,8 +98,8 @@ async def test_a_violation_keeps_its_history_and_says_how_to_repeat_it(played):
     assert [each.verdict for each in results] == [BROKEN_AS_CLAIMED, VIOLATED]
     assert not kept(results)
     history = read_history(Path(results[1].history))
-    assert (history.seed, history.faults) == (GUARDED.cell.seed(1), ("crash", "latency"))
-    assert repeat_command(results[1], 1, 5.0) == f"stockade lab ring --cell {GUARDED.cell.id} --seed 1 --seconds 5"
+    assert (history.seed, history.faults) == (GUARDED.seed(1), ("crash", "latency"))
+    assert repeat_command(results[1], 1, 5.0) == f"stockade lab ring --cell {GUARDED.id} --seed 1 --seconds 5"
 
 
 async def test_a_control_that_is_not_caught_fails_the_ring(played):
@@ -113,7 +112,7 @@ async def test_a_control_that_is_not_caught_fails_the_ring(played):
 
 async def test_a_fault_that_was_not_injected_proves_nothing(played):
     """The cell counts as not recorded, and names the fault."""
-    results, _ = await played(StandIn(lambda cell: cell == CONTROL.cell, inject=False))
+    results, _ = await played(StandIn(lambda cell: cell == CONTROL, inject=False))
     assert (results[1].verdict, results[1].reason) == (FAILED, "never injected: crash, latency")
     assert not kept(results)
 
@@ -123,7 +122,7 @@ async def test_a_recording_that_fails_is_tried_again_and_the_ring_goes_on(played
     errors = [LabError("the database did not start"), None, LabError("one"), LabError("two")]
     player = StandIn(lambda cell: True, lambda cell: errors.pop(0) if errors else None)
     results, _ = await played(player, CONTROL, GUARDED, LAST)
-    assert player.played == [CONTROL.cell.id] * 2 + [GUARDED.cell.id] * 2 + [LAST.cell.id]
+    assert player.played == [CONTROL.id] * 2 + [GUARDED.id] * 2 + [LAST.id]
     assert [(each.verdict, each.reason) for each in results] == [
         (BROKEN_AS_CLAIMED, ""),
         (FAILED, "LabError: two"),
@@ -131,13 +130,33 @@ async def test_a_recording_that_fails_is_tried_again_and_the_ring_goes_on(played
     ]
 
 
+async def test_a_control_is_played_with_further_seeds_until_it_is_caught(played):
+    """A fault may miss the moment; the result is that of the seed that caught it, and says how often it did not."""
+    player = StandIn(lambda cell: len(player.played) == 3)
+    (result,), _ = await played(player, CONTROL)
+    assert (result.verdict, result.seed) == (BROKEN_AS_CLAIMED, CONTROL.seed(1) + 2)
+    assert result.reason == f"before: seed {CONTROL.seed(1)}: not caught; seed {CONTROL.seed(1) + 1}: not caught"
+
+
+async def test_who_is_late_once_is_played_again_and_who_is_late_twice_fails(played):
+    """The same seed; a rule about data that is broken once counts at once."""
+    player = StandIn(lambda cell: len(player.played) == 1, rule="in-time")
+    (result,), _ = await played(player, GUARDED)
+    assert (result.verdict, result.seed) == (AS_CLAIMED, GUARDED.seed(1))
+    assert result.reason == f"before: seed {GUARDED.seed(1)}: in-time: 21 of 20"
+    for rule, tries in (("in-time", 2), ("no-oversell", 1), ("unexpected", 1)):
+        player = StandIn(lambda cell: True, rule=rule)
+        (result,), _ = await played(player, GUARDED)
+        assert (result.verdict, len(player.played)) == (VIOLATED, tries)
+
+
 async def test_an_interrupted_ring_goes_on(played, tmp_path):
     """What is in the state file is not played again, and its result counts."""
     state = tmp_path / "state"
-    first, second = StandIn(lambda cell: cell == CONTROL.cell), StandIn()
+    first, second = StandIn(lambda cell: cell == CONTROL), StandIn()
     await played(first, CONTROL, state=state)
     results, reports = await played(second, state=state)
-    assert second.played == [GUARDED.cell.id]
+    assert second.played == [GUARDED.id]
     assert kept(results)
     assert [each.again for each in reports] == [True, False]
 

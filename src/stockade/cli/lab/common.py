@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,7 +38,15 @@ def run_loop(work: "Coroutine[Any, Any, T]") -> T:
     import uvloop
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(work)
+        return runner.run(_cancelled_by_sigterm(work))
+
+
+async def _cancelled_by_sigterm(work: "Coroutine[Any, Any, T]") -> T:
+    task = asyncio.current_task()
+    assert task is not None
+    # a cancelled task ends its servers and removes its folders
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await work
 
 
 def check_target(target: str, option: str = "--json") -> None:

@@ -17,37 +17,40 @@ Strategies = Annotated[
     str, typer.Option(metavar="NAME,…", help="Names, NAME:fence and NAME:bare; empty: every strategy in every form.")
 ]
 Faults = Annotated[str, typer.Option(metavar="NAME,…", help="Names of faults, or all; empty: the usual ones.")]
-Workloads = Annotated[str, typer.Option(metavar="NAME,…", help="Names of workloads; empty: all.")]
+Workloads = Annotated[str, typer.Option(metavar="NAME,…", help="Names of workloads, or all; empty: the usual ones.")]
 Histories = Annotated[
     str, typer.Option(metavar="FOLDER", help="Where histories of what failed are kept; made when one is.")
 ]
+ALL = "all"
 PIPE_WIDTH = 140  # columns where there is no terminal to ask
 
 
-def parts_of(
-    databases: str, strategies: str, faults: str, workloads: str, *, usual_faults: Sequence[str] = ()
-) -> "Parts":
-    """The parts that options name; all that can run on this machine where they name none.
+def parts_of(databases: str, strategies: str, faults: str, workloads: str) -> "Parts":
+    """The parts that options name.
 
     Args:
-        databases: names separated by commas, as all of them.
-        strategies: of contenders.
-        faults: their names, or `all`.
-        workloads: their names.
-        usual_faults: those that take part where none is named; none: all.
+        databases: names separated by commas; none: all that run on this machine.
+        strategies: of contenders; the same.
+        faults: names, or `all`; none: those of the ring.
+        workloads: the same.
 
     Raises:
         LabError: a name that there is not, or a server that this machine has not.
     """
-    from stockade.lab.ring.usual_parts import DATABASES, narrowed, usual_parts
+    from stockade.lab.ring.usual_parts import DATABASES, RING_FAULTS, RING_WORKLOADS, narrowed, usual_parts
 
     usual = usual_parts(chosen(databases, DATABASES, "database"))
+    workload_names = [each.name for each in usual.workloads]
     return narrowed(
         usual,
         contenders=chosen(strategies, usual.contender_names, "strategy"),
-        faults=usual_faults if not faults else chosen("" if faults == "all" else faults, usual.fault_names, "fault"),
-        workloads=chosen(workloads, [each.name for each in usual.workloads], "workload"),
+        faults=_all_or(faults, usual.fault_names, "fault") if faults else RING_FAULTS,
+        workloads=_all_or(workloads, workload_names, "workload") if workloads else RING_WORKLOADS,
     )
+
+
+def _all_or(text: str, there: Sequence[str], kind: str) -> Sequence[str]:
+    return there if text == ALL else chosen(text, there, kind)
 
 
 def chosen(text: str, there: Iterable[str], kind: str) -> list[str]:
@@ -74,3 +77,9 @@ def console_of(json_to: str) -> Console:
     """Where the lines go: standard error if the document goes to standard output."""
     console = Console(stderr=json_to == "-")
     return console if console.is_terminal else Console(stderr=json_to == "-", width=PIPE_WIDTH)
+
+
+def print_lines(console: Console, lines: Sequence[str]) -> None:
+    """Print plain lines, however long."""
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -1,5 +1,6 @@
 """`stockade lab record`: records histories of a workload, judges them, and keeps them as files."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,8 +12,10 @@ from stockade.cli.lab.common import one_line_errors, run_loop
 from stockade.cli.numbers import count
 
 if TYPE_CHECKING:
+    from stockade.lab.model.contender import Contender
     from stockade.lab.recording.plan import RecordingPlan
     from stockade.lab.recording.summary import RecordingSummary
+    from stockade.lab.workloads.workload import Workload
 
 WorkloadOption = Annotated[
     str, typer.Option("--workload", metavar="NAME", help="What is sent; docs/lab.md lists them. MODULE:NAME: your own.")
@@ -29,6 +32,9 @@ Redis = Annotated[
 ]
 Kafka = Annotated[
     str, typer.Option(metavar="HOST:PORT,…", help="Kafka brokers; empty: a private one, for the strategy kafka.")
+]
+FaultOption = Annotated[
+    str, typer.Option("--fault", metavar="NAME+…", help="Faults that happen together; docs/lab.md lists them.")
 ]
 Processes = Annotated[int, count("Processes that run the service.", 1, 64)]
 Clients = Annotated[int | None, count("Clients, one request each at a time; default: the workload's.", 1, 2_000)]
@@ -51,6 +57,7 @@ def record(
     database: Database = "sqlite",
     redis: Redis = "",
     kafka: Kafka = "",
+    fault: FaultOption = "",
     processes: Processes = 2,
     clients: Clients = None,
     rate: Rate = 0.0,
@@ -67,37 +74,57 @@ def record(
     Exit code 0: every strategy did what it claims, `unprotected` included,
     which must break a rule. 1: one did not. 2: it could not be recorded.
     """
-    from stockade.lab.errors import LabError
-    from stockade.lab.model.contender import Contender
+    from stockade.lab.faults import find_faults
     from stockade.lab.recording.plan import RecordingPlan
-    from stockade.lab.workloads.registry import find_workload
 
     with one_line_errors():
-        application_of(app)  # refused here rather than by each process
-        contenders = [Contender.parse(name.strip()) for name in strategies.split(",") if name.strip()]
-        if not contenders:
-            raise LabError("--strategies names none, e.g. pessimistic,unprotected")
-        if seconds <= 0 or rate < 0:
-            raise LabError("--seconds must be more than 0, and --rate 0 or more")
-        _check_history(history, len(contenders))
-        kept = True
-        for contender in contenders:
-            plan = RecordingPlan(
-                workload=find_workload(workload),
-                contender=contender,
-                database=database,
-                seed=seed,
-                seconds=seconds,
-                processes=processes,
-                clients=clients or 0,
-                rate=rate,
-                pool_size=pool,
-                redis=redis,
-                kafka=kafka,
-                app=app_path(app),
-            )
-            kept = _record(plan, history) and kept
-    raise typer.Exit(OK if kept else FAILED)
+        contenders = _contenders(strategies)
+        _check(seconds, rate, history, len(contenders))
+        plan = RecordingPlan(
+            workload=_workload(workload, app),
+            contender=contenders[0],
+            database=database,
+            faults=find_faults(fault),
+            seed=seed,
+            seconds=seconds,
+            processes=processes,
+            clients=clients or 0,
+            rate=rate,
+            pool_size=pool,
+            redis=redis,
+            kafka=kafka,
+            app=app_path(app),
+        )
+        kept = [_record(replace(plan, contender=each), history) for each in contenders]
+    raise typer.Exit(OK if all(kept) else FAILED)
+
+
+def _workload(text: str, app: str | None) -> "Workload":
+    """The workload that the option names; one of its own, or a preset, of the application.
+
+    Raises:
+        LabError: there is none of this name.
+    """
+    from stockade.lab.presets import presets_of
+    from stockade.lab.workloads.registry import PRESET, find_workload
+
+    application = application_of(app)  # refused here rather than by each process
+    return find_workload(text, presets_of(application) if app and text.startswith(PRESET) else None)
+
+
+def _contenders(text: str) -> "list[Contender]":
+    """The strategies that the option names.
+
+    Raises:
+        LabError: none, or one that does not exist.
+    """
+    from stockade.lab.errors import LabError
+    from stockade.lab.model.contender import Contender
+
+    found = [Contender.parse(name.strip()) for name in text.split(",") if name.strip()]
+    if not found:
+        raise LabError("--strategies names none, e.g. pessimistic,unprotected")
+    return found
 
 
 def _record(plan: "RecordingPlan", target: str) -> bool:
@@ -131,14 +158,16 @@ def _lines(plan: "RecordingPlan", summary: "RecordingSummary", faults: str) -> l
     return lines
 
 
-def _check_history(target: str, recordings: int) -> None:
-    """Find out before the recording whether its history can be written after it.
+def _check(seconds: float, rate: float, target: str, recordings: int) -> None:
+    """Find out before the recording whether it can be made, and its history written after it.
 
     Raises:
         LabError: it cannot.
     """
     from stockade.lab.errors import LabError
 
+    if seconds <= 0 or rate < 0:
+        raise LabError("--seconds must be more than 0, and --rate 0 or more")
     if not target:
         return
     file = Path(target)

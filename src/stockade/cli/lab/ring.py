@@ -8,7 +8,18 @@ import typer
 
 from stockade.cli.exit_codes import FAILED, OK
 from stockade.cli.lab.common import check_target, one_line_errors, run_loop, write
-from stockade.cli.lab.parts import Databases, Faults, Histories, Strategies, Workloads, console_of, names_in, parts_of
+from stockade.cli.lab.parts import (
+    ALL,
+    Databases,
+    Faults,
+    Histories,
+    Strategies,
+    Workloads,
+    console_of,
+    names_in,
+    parts_of,
+    print_lines,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,8 +27,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from stockade.core import JsonValue
-    from stockade.lab.ring.cell import CellResult
-    from stockade.lab.ring.design import Parts, PlannedCell
+    from stockade.lab.ring.cell import Cell, CellResult
+    from stockade.lab.ring.design import Parts
     from stockade.lab.ring.state_file import StateFile
 
 Seed = Annotated[
@@ -71,26 +82,26 @@ def ring(
     from stockade.lab.ring.matrix import matrix_of
     from stockade.lab.ring.report import closing_lines
     from stockade.lab.ring.state_file import StateFile
-    from stockade.lab.ring.usual_parts import RING_FAULTS, left_out
+    from stockade.lab.ring.usual_parts import left_out
 
     with one_line_errors():
         check_target(json_to)
         if seconds <= 0:
             raise LabError("--seconds must be more than 0")
-        parts = parts_of(databases, strategies, faults, workloads, usual_faults=RING_FAULTS)
-        found = design(parts, seed)
-        cells = [parts.planned(name, found) for name in names_in(cell)] or list(found.cells)
+        parts = parts_of(databases, strategies, faults or (ALL if cell else ""), workloads or (ALL if cell else ""))
+        named = tuple(parts.find(name) for name in names_in(cell))
+        cells, not_run = (named, ()) if named else design(parts, seed)
         console = console_of(json_to)
         if only_list:
-            _print(console, [each.cell.id for each in cells])
+            print_lines(console, [each.id for each in cells])
             raise typer.Exit(OK)
         settings: dict[str, JsonValue] = {"seed": seed, "seconds": seconds}
         file = StateFile(Path(state) if state else None, settings)
-        if known := sum(each.cell.id in file.finished for each in cells):
-            _print(console, [f"{known} of {len(cells)} cells are finished in {state}; the others are played"])
+        if known := sum(each.id in file.finished for each in cells):
+            print_lines(console, [f"{known} of {len(cells)} cells are finished in {state}; the others are played"])
         results = run_loop(_play(console, parts, cells, seed=seed, seconds=seconds, state=file, histories=histories))
-        matrix = matrix_of(results, parts.contender_names, parts.fault_names, found.not_run)
-        _print(console, ["", *closing_lines(matrix, results, left_out(parts), console.width)])
+        matrix = matrix_of(results, parts.contender_names, parts.fault_names, not_run)
+        print_lines(console, ["", *closing_lines(matrix, results, left_out(parts), console.width)])
         if json_to:
             environment = describe_machine()
             write(json_to, json.dumps(document(environment, settings, results, matrix), indent=2) + "\n")
@@ -100,7 +111,7 @@ def ring(
 async def _play(
     console: "Console",
     parts: "Parts",
-    cells: "Sequence[PlannedCell]",
+    cells: "Sequence[Cell]",
     *,
     seed: int,
     seconds: float,
@@ -117,9 +128,4 @@ async def _play(
     async with SiteServers() as servers:
         runner = CellRunner(RecordingPlayer(parts, seconds, servers), seconds, Path(histories))
         ring = Ring(parts, cells, runner, seed, state)
-        return await ring.play(lambda progress: _print(console, cell_lines(progress, ring)))
-
-
-def _print(console: "Console", lines: "Sequence[str]") -> None:
-    for line in lines:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        return await ring.play(lambda progress: print_lines(console, cell_lines(progress, ring)))

@@ -53,5 +53,9 @@ CHECKERS: Mapping[str, Checker] = MappingProxyType(
 
 def judge(history: History) -> list[Violation]:
     """Everything that is wrong with a history, most informative first; of each checker at most `MAX_OF_ONE_CHECKER`."""
-    indexed = IndexedHistory(history)
-    return [found for check in CHECKERS.values() for found in islice(check(indexed), MAX_OF_ONE_CHECKER)]
+    return judge_indexed(IndexedHistory(history))
+
+
+def judge_indexed(history: IndexedHistory) -> list[Violation]:
+    """The same, for a history that is shown afterwards."""
+    return [found for check in CHECKERS.values() for found in islice(check(history), MAX_OF_ONE_CHECKER)]

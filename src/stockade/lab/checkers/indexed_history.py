@@ -1,6 +1,6 @@
 """A history with what several checkers look up: the ledger by row, the tries of a request, what was carried out.
 
-Each table is made when a checker first asks for it. Neighbour: `history.py` has the values.
+Each table is made when a checker first asks for it. Neighbour: `history/` has the values.
 """
 
 from collections.abc import Mapping, Sequence
@@ -76,6 +76,25 @@ class IndexedHistory:
         """Requests that were certainly carried out: somebody was told so, or it is recorded."""
         told = {each.request_id for each in self.history.operations if each.type == OK and each.command != READ}
         return frozenset(told | {id_ for id_, request in self.recorded.items() if request.accepted})
+
+    @cached_property
+    def asked(self) -> tuple[Mapping[str, int], frozenset[str]]:
+        """By row: the sum of what accepted requests asked for; and the rows that some changed without saying it."""
+        asked: dict[str, int] = {}
+        unsaid: set[str] = set()
+        for id_ in self.accepted:
+            operations = self.tries.get(id_)
+            if operations is None:
+                continue
+            deltas = operations[0].deltas
+            for key, delta in deltas.items():
+                asked[key] = asked.get(key, 0) + delta
+            for operation in operations:
+                unsaid.update([key for key in operation.versions if key not in deltas])
+            if not deltas:
+                unsaid.update(operations[0].keys)
+        unsaid.update([line.key for line in self.final.ledger if line.request_id not in self.tries])
+        return asked, frozenset(unsaid)
 
     @cached_property
     def decided(self) -> Mapping[str, Operation]:

@@ -1,4 +1,4 @@
-"""What a claim of the reports is, what its run finds, and what it may use. Neighbours: `runs/` has one file for each."""
+"""What a claim of the reports is, what its run finds, and what it may use. Neighbour: `runs/` has a file for each."""
 
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from stockade.core import JsonValue
-from stockade.devservers import Server, Servers
+from stockade.devservers import Server, ServerFailed, Servers, ServerUnavailable
+from stockade.lab.errors import LabError
 from stockade.lab.targets.target_database import TargetDatabase
 
 HOLDS, FALSE, HOLDS_ONLY_WHEN = "holds", "false", "holds only when"
@@ -51,13 +52,20 @@ class Tools:
         """A Redis that nothing is done to but to lock there.
 
         Raises:
-            ServerUnavailable, ServerFailed: none can be started.
+            LabError: none can be started.
         """
-        return self._named[0] if self._named else self.servers.redis().url
+        return self._named[0] if self._named else self.private_redis().url
 
     def private_redis(self) -> Server:
-        """A Redis of its own, to be paused and killed."""
-        return self.servers.redis()
+        """A Redis of its own, to be paused and killed.
+
+        Raises:
+            LabError: none can be started.
+        """
+        try:
+            return self.servers.redis()
+        except (ServerUnavailable, ServerFailed) as error:
+            raise LabError(str(error)) from error
 
     def name(self, what: str) -> str:
         """A name of a lock that no other run uses."""

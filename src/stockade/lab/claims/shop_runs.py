@@ -4,7 +4,6 @@ Neighbours: `runs/` use it; `lab.execution.load` sends orders of presets, which 
 """
 
 import asyncio
-import secrets
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,8 +13,8 @@ from sqlalchemy import select
 
 from stockade.core import Accepted, Outcome, Rejected, Stats, Strategy
 from stockade.lab.claims.claim import Tools
-from stockade.lab.model.workload import RepeatNames, Workload
-from stockade.lab.runs.repeats import create_rows
+from stockade.lab.model.workload import Workload
+from stockade.lab.runs.repeats import create_rows, fresh_names
 from stockade.shop.model.tables import skus
 from stockade.store import Database, SqlStore
 from stockade.strategies import registry
@@ -79,11 +78,11 @@ async def race(
         pool_size: connections.
         spread_ms: by how much the clock of each order is after that of the one before.
     """
-    names = RepeatNames(secrets.token_hex(4), 0, buyers, stock, time.time_ns() // 1_000_000)
+    names = fresh_names(buyers, stock)
     product, keys = names.product(1, PRICE, stock)
     await create_rows(tools.target, [Workload((product,), (), keys, stock, -1)])
     orders = [names.order(n, names.id("user", n), keys, "LATER") for n in range(buyers)]
-    spread = [replace(each, now_ms=each.now_ms + n * spread_ms) for n, each in enumerate(orders)]
+    spread = [replace(each, now_ms=each.now_ms + (n + 1) * spread_ms) for n, each in enumerate(orders)]
     async with running(tools, strategy, options, pool_size) as (running_strategy, store):
         await _warm(store.database, pool_size)
         start = time.monotonic()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from stockade.drivers.failures import Failure, classify
 from stockade.lab.deadlock.rows import Rows
-from stockade.lab.deadlock.session import Session, close_all, open_session
+from stockade.lab.deadlock.session import Session, open_sessions
 from stockade.lab.deadlock.wait_graph import Observer
 
 IDS = (1, 2, 3)
@@ -34,10 +34,7 @@ class Statement:
 
 async def cross(url: str, rows: Rows, observer: Observer, statement: Statement) -> tuple[int, float]:
     """How many of the two were ended as deadlock victims, and how long both took, in seconds."""
-    opened: list[Session] = []
-    try:
-        for _ in range(3):
-            opened.append(await open_session(url))
+    async with open_sessions(url, 3) as opened:
         holder, up, down = opened
         await read_by_index(opened, rows.database)
         await holder.run("BEGIN")
@@ -56,8 +53,6 @@ async def cross(url: str, rows: Rows, observer: Observer, statement: Statement) 
             for task in tasks:
                 task.cancel()
         return victims, time.monotonic() - start
-    finally:
-        await close_all(opened)
 
 
 async def read_by_index(sessions: list[Session], database: str) -> None:

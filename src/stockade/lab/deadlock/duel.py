@@ -1,7 +1,7 @@
 """Two transactions, two rows, opposite order: the smallest deadlock, step by step.
 
 Both have their first row before either asks for its second. So the deadlock is certain, and nothing sleeps.
-Neighbours: `wait_graph.py` reads who waits while both do, `bench.py` plays duels with and without the detector.
+Neighbours: `wait_graph.py` reads who waits while both do, `experiments.py` plays duels with and without the detector.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from stockade.drivers.failures import Failure, classify
 from stockade.lab.deadlock.rows import Rows
-from stockade.lab.deadlock.session import Session, close_all, open_session
+from stockade.lab.deadlock.session import Session, open_sessions
 from stockade.lab.deadlock.wait_graph import Observer, WaitGraph
 
 COMMITTED, CONFLICT = "committed", "conflict"
@@ -75,8 +75,8 @@ class _Take:
         return self.rows.lock(id_) if self.versions is None else self.rows.change(id_, self.versions[id_])
 
 
-async def _versions(observer: Observer, rows: Rows, ids: tuple[int, int]) -> dict[int, int]:
-    return {int(id_): int(version) for id_, version in await observer.session.rows(rows.read(ids))}
+async def _versions(session: Session, rows: Rows, ids: tuple[int, int]) -> dict[int, int]:
+    return {int(id_): int(version) for id_, version in await session.rows(rows.read(ids))}
 
 
 async def play(url: str, rows: Rows, observer: Observer, pair: tuple[int, int], rules: Rules) -> Duel:
@@ -92,23 +92,18 @@ async def play(url: str, rows: Rows, observer: Observer, pair: tuple[int, int], 
     Raises:
         LabError: the waits that must come did not, or a setting is refused.
     """
-    (first, second), opened = pair, list[Session]()
-    try:
-        for _ in range(2):
-            opened.append(await open_session(url, lock_wait_s=rules.lock_wait_s, detector_s=rules.detector_s))
-        a, b = opened
+    first, second = pair
+    async with open_sessions(url, 2, lock_wait_s=rules.lock_wait_s, detector_s=rules.detector_s) as (a, b):
         names = {a.number: f"A holds row {first}", b.number: f"B holds row {second}"}
         orders = [(first, second), (first, second) if rules.sorted else (second, first)]
+        take = _Take(rows, await _versions(a, rows, pair) if rules.optimistic else None)
         await a.run("BEGIN")
         await b.run("BEGIN")
-        take = _Take(rows, await _versions(observer, rows, (first, second)) if rules.optimistic else None)
         await a.run(take.sql(orders[0][0]))
         if rules.sorted:  # B cannot have a row before A has ended: it stands at the same first one
             return await _in_one_order(take, (a, b), observer, orders)
         await b.run(take.sql(orders[1][0]))
-        return await _opposite(take, (a, b), observer, names, (second, first), rules)
-    finally:
-        await close_all(opened)
+        return await _opposite(take, (a, b), observer, names, wanted=(second, first), rules=rules)
 
 
 async def _opposite(
@@ -116,6 +111,7 @@ async def _opposite(
     both: tuple[Session, Session],
     observer: Observer,
     names: dict[int, str],
+    *,
     wanted: tuple[int, int],
     rules: Rules,
 ) -> Duel:

@@ -1,4 +1,4 @@
-"""What one experiment of the bench came to: a row of the table and of the document. Neighbours: `bench.py`."""
+"""What one experiment of the bench came to: a row of the table and of the document. Neighbours: `experiments.py`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -18,7 +18,7 @@ from stockade.lab.deadlock.arms import DEADLOCKS, NEVER_S, TIMEOUTS, Arm, Hand, 
 from stockade.lab.deadlock.crossing import read_by_index
 from stockade.lab.deadlock.finding import Finding
 from stockade.lab.deadlock.rows import Rows
-from stockade.lab.deadlock.session import Session, close_all, open_session
+from stockade.lab.deadlock.session import open_sessions
 
 PAUSE_S = 0.01  # longest pause before a transaction is tried again; half on average
 _ENDS = (Failure.DEADLOCK, Failure.TIMEOUT, Failure.CONFLICT, Failure.OTHER)
@@ -38,13 +38,13 @@ class Load:
 
     workers: int = 8
     basket: int = 4
-    seconds: float = 0.6
-    turns: int = 2
+    seconds: float = 0.5
+    turns: int = 3
     seed: int = 1
 
 
 @dataclass(slots=True)
-class Tally:
+class Counts:
     """What an arm came to, over all its turns."""
 
     done: int = 0
@@ -72,27 +72,25 @@ class Tally:
 
 async def take_turns(
     url: str, rows: Rows, arms: Sequence[Arm], load: Load, redis: AllOrNothing | None
-) -> dict[str, Tally]:
+) -> dict[str, Counts]:
     """Play every arm, `load.turns` times in turn; by name.
 
     Raises:
         LabError: PostgreSQL does not let this user switch its detector off.
     """
-    tallies = {arm.name: Tally() for arm in arms}
+    counted = {arm.name: Counts() for arm in arms}
     for turn in range(load.turns):
         for arm in arms:
-            await _play(url, rows, arm, load, redis=redis, seed=load.seed + turn, tally=tallies[arm.name])
-    return tallies
+            await _play(url, rows, arm, load, redis=redis, seed=load.seed + turn, counts=counted[arm.name])
+    return counted
 
 
 async def _play(
-    url: str, rows: Rows, arm: Arm, load: Load, *, redis: AllOrNothing | None, seed: int, tally: Tally
+    url: str, rows: Rows, arm: Arm, load: Load, *, redis: AllOrNothing | None, seed: int, counts: Counts
 ) -> None:
     detector_s = None if arm.detector or rows.database != "postgres" else NEVER_S
-    sessions: list[Session] = []
-    try:
-        for _ in range(load.workers):
-            sessions.append(await open_session(url, lock_wait_s=arm.lock_wait_s, detector_s=detector_s))
+    opened = open_sessions(url, load.workers, lock_wait_s=arm.lock_wait_s, detector_s=detector_s)
+    async with opened as sessions:
         await read_by_index(sessions, rows.database)
         start = time.monotonic()
         await asyncio.gather(
@@ -102,31 +100,29 @@ async def _play(
                     Hand(session, rows, secrets.token_hex(8), redis, downwards=number % 2 == 1),
                     load,
                     random.Random(seed * 1000 + number),
-                    tally=tally,
+                    counts=counts,
                     end=start + load.seconds,
                 )
                 for number, session in enumerate(sessions)
             )
         )
-        tally.seconds += time.monotonic() - start
-    finally:
-        await close_all(sessions)
+        counts.seconds += time.monotonic() - start
 
 
-async def _work(arm: Arm, hand: Hand, load: Load, rng: random.Random, *, tally: Tally, end: float) -> None:
+async def _work(arm: Arm, hand: Hand, load: Load, rng: random.Random, *, counts: Counts, end: float) -> None:
     """Baskets until the time is over; one that was not done then counts as unfinished."""
     while time.monotonic() < end:
         hand.ids = tuple(rng.sample(range(1, hand.rows.count + 1), load.basket))
-        while not await _attempt(arm, hand, tally):
+        while not await _attempt(arm, hand, counts):
             if time.monotonic() >= end:
-                tally.unfinished += 1
+                counts.unfinished += 1
                 break
             await asyncio.sleep(rng.uniform(0, PAUSE_S))
         else:
-            tally.done += 1
+            counts.done += 1
 
 
-async def _attempt(arm: Arm, hand: Hand, tally: Tally) -> bool:
+async def _attempt(arm: Arm, hand: Hand, counts: Counts) -> bool:
     """One transaction; whether it was committed."""
     hand.statements = 0
     try:
@@ -136,23 +132,23 @@ async def _attempt(arm: Arm, hand: Hand, tally: Tally) -> bool:
         if failure not in _ENDS or (failure is Failure.OTHER and not isinstance(error, NotGranted)):
             raise
         await hand.session.run("ROLLBACK")
-        tally.failures[failure] += 1
-        tally.wasted += hand.statements
+        counts.failures[failure] += 1
+        counts.wasted += hand.statements
         return False
     finally:
-        tally.statements += hand.statements
+        counts.statements += hand.statements
     return True
 
 
-def judge(arm: Arm, tally: Tally) -> Finding:
+def judge(arm: Arm, counts: Counts) -> Finding:
     """Whether an arm did what it must."""
-    deadlocks, timeouts = tally.failures[Failure.DEADLOCK], tally.failures[Failure.TIMEOUT]
+    deadlocks, timeouts = counts.failures[Failure.DEADLOCK], counts.failures[Failure.TIMEOUT]
     nowait = "NOWAIT" in arm.name  # its refusals arrive as time-outs
     if arm.expected == DEADLOCKS:
         held = deadlocks > 0
     elif arm.expected == TIMEOUTS:
         held = deadlocks == 0 and timeouts > 0
     else:
-        held = deadlocks == 0 and (nowait or timeouts == 0) and tally.done > 0
+        held = deadlocks == 0 and (nowait or timeouts == 0) and counts.done > 0
     said = f"{deadlocks} deadlocks, {timeouts} {'refused at once' if nowait else 'time-outs'}"
-    return Finding("load", arm.name, arm.removed, arm.expected, said, held, tally.figures())
+    return Finding("load", arm.name, arm.removed, arm.expected, said, held, counts.figures())

@@ -1,6 +1,6 @@
 """Why SQLite has no deadlock of rows: the file has one write lock, so nobody holds one row and waits for another.
 
-What takes its place is the refusal (SQLITE_BUSY) of a second writer. Neighbour: `bench.py`.
+What takes its place is the refusal (SQLITE_BUSY) of a second writer. Neighbour: `experiments.py`.
 """
 
 import sqlite3
@@ -24,7 +24,9 @@ def two_writers(file: Path) -> list[Finding]:
 
 
 def _open(file: Path) -> sqlite3.Connection:
-    return sqlite3.connect(file, timeout=0, isolation_level=None)
+    connection = sqlite3.connect(file, timeout=0, isolation_level=None)
+    connection.execute("PRAGMA journal_mode = WAL")  # as the store: readers do not hold a commit up
+    return connection
 
 
 def _immediate(a: sqlite3.Connection, b: sqlite3.Connection) -> Finding:

@@ -6,14 +6,13 @@ experiments. Neighbours: `load.py` has the bare SQL, `presets/cart.py` the same 
 
 import asyncio
 import random
-import secrets
 import time
 
 from stockade.core import Busy, Command, Guard, GuardKind
 from stockade.lab.deadlock.finding import Finding
 from stockade.lab.deadlock.load import Load
-from stockade.lab.model.workload import RepeatNames, Workload
-from stockade.lab.runs.repeats import create_rows
+from stockade.lab.model.workload import Workload
+from stockade.lab.runs.repeats import create_rows, fresh_names
 from stockade.lab.targets.target_database import TargetDatabase
 from stockade.store import Database, SqlStore
 
@@ -22,7 +21,7 @@ SKUS, PLENTY, WAIT_S = 8, 1_000_000, 5.0
 
 async def orders(target: TargetDatabase, load: Load, *, as_asked: bool) -> Finding:
     """Random orders of `load.basket` of 8 SKUs, for the length of one turn."""
-    names = RepeatNames(secrets.token_hex(4), 0, load.workers, PLENTY, time.time_ns() // 1_000_000)
+    names = fresh_names(load.workers, PLENTY)
     product, stock = names.product(SKUS, price=1000, stock=PLENTY)
     await create_rows(target, [Workload((product,), (), stock, PLENTY * SKUS, -load.basket)])
     database = await Database.open(target.url, pool_size=load.workers)

@@ -2,7 +2,7 @@
 
 No database sees it: nobody waits for a row. The Java project's annotation lock opens a transaction of its own
 (REQUIRES_NEW) inside the caller's, which is this. Here a caller locks first, and then has one transaction. The pool is
-that of the store. Neighbour: `bench.py`.
+that of the store. Neighbour: `experiments.py`.
 """
 
 import asyncio

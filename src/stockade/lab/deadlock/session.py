@@ -4,7 +4,8 @@ The store takes all rows in one order and cannot be made to take them otherwise,
 Neighbours: `rows.py` makes the table, `wait_graph.py` asks who waits for whom.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 from stockade.drivers.failures import Failure, classify
@@ -110,7 +111,16 @@ async def open_session(url: str, *, lock_wait_s: float = LOCK_WAIT_S, detector_s
     return found
 
 
-async def close_all(sessions: Sequence[Session]) -> None:
-    """Close these connections."""
-    for session in sessions:
-        await session.close()
+@asynccontextmanager
+async def open_sessions(
+    url: str, count: int, *, lock_wait_s: float = LOCK_WAIT_S, detector_s: float | None = None
+) -> AsyncIterator[list[Session]]:
+    """So many connections, closed at the end; arguments and errors as `open_session`."""
+    opened = list[Session]()
+    try:
+        while len(opened) < count:
+            opened.append(await open_session(url, lock_wait_s=lock_wait_s, detector_s=detector_s))
+        yield opened
+    finally:
+        for session in opened:
+            await session.close()

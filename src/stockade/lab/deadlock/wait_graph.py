@@ -2,7 +2,7 @@
 
 PostgreSQL: pg_blocking_pids and pg_locks. MariaDB: information_schema.INNODB_LOCK_WAITS, INNODB_LOCKS and INNODB_TRX.
 MySQL 8: sys.innodb_lock_waits. InnoDB ends a deadlock in the moment in which it arises; what it found stands in the
-InnoDB monitor. Neighbours: `duel.py` asks while both wait, `report.py` shows the drawing.
+InnoDB monitor. Neighbours: `duel.py` asks while both wait.
 """
 
 import asyncio
@@ -155,7 +155,8 @@ class Observer:
 
         Where another deadlock came later, the graph has no waits.
         """
-        ((*_, text),) = await self.session.rows("SHOW ENGINE INNODB STATUS")
+        async with self._turn:
+            ((*_, text),) = await self.session.rows("SHOW ENGINE INNODB STATUS")
         found = _MONITOR.search(str(text))
         threads = list(dict.fromkeys(map(int, _THREAD.findall(found[1])))) if found else []
         waits = _pairs(threads) if set(threads) <= set(names) else ()

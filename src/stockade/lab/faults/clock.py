@@ -1,8 +1,9 @@
 """The wall clock of a service process jumps by a minute, ahead or back; its monotonic clock does not.
 
 libfaketime reads the distance from a file, so the jump happens in a running process. The process is started under it
-at the first injection. The site's folder of the file ends with the recording. No negative control has to fail here:
-leases count on the monotonic clock.
+at the first injection. No negative control has to fail here: leases count on the monotonic clock. Under libfaketime
+0.9.10 with an untouched monotonic clock `time.sleep` of CPython raises EINVAL (it waits by clock_nanosleep until a
+time): a service process must wait in another way.
 """
 
 import tempfile

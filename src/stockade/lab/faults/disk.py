@@ -10,7 +10,7 @@ from stockade.lab.faults.pieces import replace_missing, service_pids
 from stockade.lab.faults.possible import make_fault
 from stockade.lab.recording.fault import Disturbed
 from stockade.lab.site.disk import Pids
-from stockade.lab.site.needs import FSYNC, PRLIMIT, REDIS_ALWAYS, SMALL_DISK, STRACE
+from stockade.lab.site.needs import FSYNC, PRLIMIT, REDIS_ALWAYS, REDIS_EVERYSEC, SMALL_DISK, STRACE
 from stockade.lab.site.redis_server import RedisServer
 
 SLOWER_S = 0.2
@@ -44,7 +44,7 @@ async def restore(disturbed: Disturbed) -> None:
 
 
 async def fill_redis(disturbed: Disturbed) -> None:
-    """No file of one Redis can grow: it answers writes with MISCONF."""
+    """No file of one Redis can grow: it answers writes with MISCONF (with a flush at each write it would end)."""
     redis = _one_redis(disturbed)
     disturbed.note(await redis.disk.fill(redis.pids))
 
@@ -92,7 +92,7 @@ FAULTS = (
         "the append-only file of Redis cannot grow, then can",
         fill_redis,
         restore_redis,
-        needs=frozenset({REDIS_ALWAYS, PRLIMIT}),
+        needs=frozenset({REDIS_EVERYSEC, PRLIMIT}),
         covered_by=("restart",),
     ),
     make_fault(

@@ -1,14 +1,16 @@
 """What several faults do: choose a process, suspend one at a fault point, bring back those that are away."""
 
-import os
+import asyncio
 import signal
-import time
+from pathlib import Path
 
 from stockade.lab.recording.fault import Disturbed, Processes
 
 POINT_WAIT_S = 5.0
 BEYOND_LEASE = 1.5  # a pause lasts so many leases at least
-SUSPENDED = "suspended"  # in `Site.injected`: when processes were suspended, on the monotonic clock in seconds
+_ENDED = ("X", "Z")
+LONGEST_PAUSE_S = 30.0
+SUSPENDED = "suspended"  # in `Site.injected`: the tasks that resume processes
 
 
 async def nothing(disturbed: Disturbed) -> None:
@@ -17,7 +19,7 @@ async def nothing(disturbed: Disturbed) -> None:
 
 def choose(disturbed: Disturbed, processes: Processes) -> int:
     """One of the processes that run, drawn by the seed; any place where none runs, as other faults have hit them."""
-    there = [number for number in range(processes.count) if processes.pid(number)]
+    there = [number for number in range(processes.count) if _runs(processes.pid(number))]
     return disturbed.rng.choice(there or range(processes.count))
 
 
@@ -27,25 +29,43 @@ def service_pids(disturbed: Disturbed) -> list[int]:
     return [pid for group in groups for number in range(group.count) if (pid := group.pid(number))]
 
 
-async def suspend_at_point(disturbed: Disturbed, *points: str) -> bool:
-    """Let a service process stop at one of these fault points, drawn by the seed.
+async def suspend_holder(disturbed: Disturbed) -> bool:
+    """Let a service process stop while it has a lock and has read its rows.
+
+    On SQLite it may stop before it has read, too: inside its transaction it keeps all others from writing.
 
     Returns:
         Whether it did, within five seconds.
     """
+    points = ("begin", "loaded") if disturbed.database == "sqlite" else ("loaded",)
     number, point = choose(disturbed, disturbed.processes), disturbed.rng.choice(points)
+    if not _runs(disturbed.processes.pid(number)):
+        disturbed.note("no service process runs that could stop at a fault point")
+        return False
     await disturbed.processes.signal_at_point(number, point, signal.SIGSTOP)
     stopped = await disturbed.processes.was_signalled(number, POINT_WAIT_S)
     disturbed.note(
         f"service process {number} {'stopped' if stopped else 'did not come by'} at the fault point {point!r}"
     )
-    disturbed.site.injected[SUSPENDED] = time.monotonic()
+    resume_later(disturbed, number)
     return stopped
 
 
+def resume_later(disturbed: Disturbed, number: int) -> None:
+    """Resume a service process once its lease has ended: later it would find its deadline over, and write nothing."""
+
+    async def resume() -> None:
+        await asyncio.sleep(min(BEYOND_LEASE * disturbed.lease_s, LONGEST_PAUSE_S))
+        await disturbed.processes.resume(number)
+
+    disturbed.site.injected.setdefault(SUSPENDED, []).append(asyncio.create_task(resume()))
+
+
 async def resume_all(disturbed: Disturbed) -> None:
-    """Resume every process that is suspended."""
-    disturbed.site.injected.pop(SUSPENDED, None)
+    """Resume every process that is suspended, not before its lease has ended."""
+    pauses = disturbed.site.injected.pop(SUSPENDED, [])
+    if pauses:
+        await asyncio.wait(pauses)
     for group in (disturbed.processes, disturbed.workers):
         for number in range(group.count):
             await group.resume(number)
@@ -55,13 +75,18 @@ async def replace_missing(disturbed: Disturbed) -> None:
     """Start every process anew that is away or has ended."""
     for group in (disturbed.processes, disturbed.workers):
         for number in range(group.count):
-            if not (pid := group.pid(number)) or not _exists(pid):
+            if _state(group.pid(number)) in _ENDED:
                 await group.replace(number)
 
 
-def _exists(pid: int) -> bool:
+def _runs(pid: int) -> bool:
+    """Whether there is such a process that nothing has stopped."""
+    return _state(pid) not in (*_ENDED, "T")
+
+
+def _state(pid: int) -> str:
+    """The state letter of a process; X if there is none."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] if pid else "X"
+    except (FileNotFoundError, ProcessLookupError):
+        return "X"

@@ -4,23 +4,18 @@ A suspended process is stopped beyond its lease, as by a long garbage collection
 gets the lock, and the first holder writes late (Kleppmann, "How to do distributed locking", 2016).
 """
 
-import asyncio
 import signal
-import time
 
 from stockade.lab.faults.pieces import (
-    BEYOND_LEASE,
     POINT_WAIT_S,
-    SUSPENDED,
     choose,
     replace_missing,
     resume_all,
-    suspend_at_point,
+    resume_later,
+    suspend_holder,
 )
 from stockade.lab.faults.possible import make_fault
 from stockade.lab.recording.fault import Disturbed
-
-LONGEST_PAUSE_S = 30.0
 
 
 async def kill(disturbed: Disturbed) -> None:
@@ -44,23 +39,14 @@ async def kill_at_point(disturbed: Disturbed) -> None:
 async def pause(disturbed: Disturbed) -> None:
     """SIGSTOP, at any moment."""
     number = choose(disturbed, disturbed.processes)
-    disturbed.site.injected[SUSPENDED] = time.monotonic()
     await disturbed.processes.pause(number)
+    resume_later(disturbed, number)
     disturbed.note(f"service process {number}")
 
 
 async def pause_at_point(disturbed: Disturbed) -> None:
-    """SIGSTOP, when the store has a lock: before its transaction, or between reading and writing."""
-    await suspend_at_point(disturbed, "begin", "loaded")
-
-
-async def resume(disturbed: Disturbed) -> None:
-    """Resume it, not before its lease has ended."""
-    began_s = disturbed.site.injected.get(SUSPENDED)
-    if began_s is not None:
-        least_s = min(BEYOND_LEASE * disturbed.lease_s, LONGEST_PAUSE_S)
-        await asyncio.sleep(max(0.0, began_s + least_s - time.monotonic()))
-    await resume_all(disturbed)
+    """SIGSTOP, when the store has a lock and is between reading and writing."""
+    await suspend_holder(disturbed)
 
 
 FAULTS = (
@@ -83,14 +69,14 @@ FAULTS = (
         "process-pause",
         "a service process is suspended beyond its lease, then resumed",
         pause,
-        resume,
+        resume_all,
         covered_by=("pause",),
     ),
     make_fault(
         "process-pause-at-point",
         "a service process is suspended beyond its lease while it has a lock, then resumed",
         pause_at_point,
-        resume,
+        resume_all,
         covered_by=("pause",),
         fault_points=True,
         must_fail=("bare",),

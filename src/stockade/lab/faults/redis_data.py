@@ -5,7 +5,7 @@ its start under libfaketime (github.com/wolfcw/libfaketime, issues 130 and 327).
 that a bare lock must be seen to grant twice.
 """
 
-from stockade.lab.faults.pieces import resume_all, suspend_at_point
+from stockade.lab.faults.pieces import resume_all, suspend_holder
 from stockade.lab.faults.possible import make_fault
 from stockade.lab.recording.fault import Disturbed
 from stockade.lab.site.needs import REDIS
@@ -13,14 +13,14 @@ from stockade.lab.site.needs import REDIS
 
 async def flush(disturbed: Disturbed) -> None:
     """FLUSHALL on all servers."""
-    await suspend_at_point(disturbed, "begin", "loaded")
+    await suspend_holder(disturbed)
     for redis in disturbed.site.redis:
         await redis.flush()
 
 
 async def expire_all(disturbed: Disturbed) -> None:
     """PEXPIRE of one millisecond on all keys that expire, on all servers."""
-    await suspend_at_point(disturbed, "begin", "loaded")
+    await suspend_holder(disturbed)
     expired = [await redis.expire_all() for redis in disturbed.site.redis]
     disturbed.note(f"{sum(expired)} keys expired")
 

@@ -2,11 +2,13 @@
 
 The link to the replica is cut, a holder that was granted its lock after that is suspended, Redis is killed and the
 replica promoted: it grants the lock again, with the same fencing token. With several servers all of them fail over.
+A bare lock may survive: the waiters take about as long to reach the replica as the holder has until its deadline. The
+aimed fault `failover` has no such race.
 """
 
 import asyncio
 
-from stockade.lab.faults.pieces import suspend_at_point
+from stockade.lab.faults.pieces import suspend_holder
 from stockade.lab.faults.possible import make_fault
 from stockade.lab.faults.redis_server import restore_and_resume
 from stockade.lab.recording.fault import Disturbed
@@ -19,7 +21,7 @@ async def fail_over(disturbed: Disturbed) -> None:
     await asyncio.gather(*(node.start_replica() for node in nodes))
     for node in nodes:
         await node.cut_replication()
-    await suspend_at_point(disturbed, "begin", "loaded")
+    await suspend_holder(disturbed)
     await asyncio.gather(*(node.fail_over() for node in nodes))
 
 
@@ -32,6 +34,5 @@ FAULTS = (
         needs=frozenset({REDIS, REPLICA}),
         covered_by=("failover",),
         fault_points=True,
-        must_fail=("bare",),
     ),
 )

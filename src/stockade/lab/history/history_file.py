@@ -184,7 +184,7 @@ def _read(path: Path) -> Iterator[tuple[str, list[Any]]]:
                     continue
                 values = DECODERS[kind].decode_lines(b"".join(lines))
             except KeyError:
-                raise LabError(f"{path}, line {at + 1}: is of an unknown kind, {kind!r:.40}") from None
+                raise LabError(f"{path}, line {at + 1}: is of an unknown kind, {kind!r:.40}{_cut(lines)}") from None
             except (msgspec.MsgspecError, ValueError) as error:
                 raise LabError(f"{path}, line {_bad_line(kind, lines, at)}: {error}{_cut(lines)}") from None
             at += len(lines)

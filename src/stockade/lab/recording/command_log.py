@@ -10,16 +10,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final, NamedTuple
 
-from stockade.kafka.admin import Admin
+from stockade.kafka.admin import Admin, read_topic
 from stockade.kafka.options import KafkaOptions
 from stockade.lab.errors import LabError
 from stockade.lab.execution.command_log.log_worker import LogAddress, LogWorkerConfig
-from stockade.lab.recording.messages import OpenLogWorker
+from stockade.lab.history.final_state import LogRecord
 from stockade.lab.recording.plan import RecordingPlan
-from stockade.lab.recording.service_processes import ServiceProcesses, running
+from stockade.lab.recording.processes.messages import OpenLogWorker
+from stockade.lab.recording.processes.service_processes import ServiceProcesses, running
 
 ASSIGNMENT_WAIT_S: Final = 30.0
 POLL_S: Final = 0.02
+MAX_RECORDS: Final = 10_000_000
 
 
 class CommandLog(NamedTuple):
@@ -27,6 +29,17 @@ class CommandLog(NamedTuple):
 
     options: KafkaOptions
     workers: ServiceProcesses
+
+    async def records(self) -> tuple[LogRecord, ...]:
+        """What the topic contains, in the order of its partitions."""
+        log = self.options
+        found: list[LogRecord] = []
+        for number in range(log.partitions):
+            records = await asyncio.to_thread(read_topic, log.brokers, log.topic, MAX_RECORDS, number)
+            commands = [log.codec.decode(each.value or b"").command for each in records]
+            pairs = zip(records, commands, strict=True)
+            found += [LogRecord(each.partition, each.offset, command.request_id) for each, command in pairs]
+        return tuple(found)
 
 
 @asynccontextmanager
@@ -45,8 +58,9 @@ async def open_command_log(plan: RecordingPlan, url: str, bootstrap: str) -> Asy
     address = LogAddress(bootstrap, name, name, plan.partitions)
     config = LogWorkerConfig(url, address, plan.pool_size, plan.app)
     log = config.kafka
+    fault_points = any(fault.fault_points for fault in plan.faults)
     try:
-        async with running("log worker", plan.workers, OpenLogWorker(config)) as workers:
+        async with running("log worker", plan.workers, OpenLogWorker(config, fault_points)) as workers:
             await wait_for_assignment(workers, plan.partitions)
             yield CommandLog(log, workers)
     finally:

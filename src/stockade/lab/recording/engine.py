@@ -9,32 +9,35 @@ import random
 import secrets
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 from stockade.lab.errors import LabError
-from stockade.lab.execution.order_senders import SenderConfig
 from stockade.lab.history.history import History, Phases
 from stockade.lab.history.operation import FaultEvent
 from stockade.lab.model.workload import RepeatNames, Workload
 from stockade.lab.recording import schedule
-from stockade.lab.recording.command_log import open_command_log
 from stockade.lab.recording.fault import LoadControl, Processes
 from stockade.lab.recording.final_phase import FinalPhase
-from stockade.lab.recording.load import LoadGenerator
+from stockade.lab.recording.leftovers import LeftoverWatch
+from stockade.lab.recording.load import MAX_CLIENTS, LoadGenerator
 from stockade.lab.recording.load_control import LoadSettings
-from stockade.lab.recording.messages import OpenService
 from stockade.lab.recording.plan import RecordingPlan
-from stockade.lab.recording.recorder import Recorder
+from stockade.lab.recording.processes.messages import OpenService
+from stockade.lab.recording.processes.service_processes import running
+from stockade.lab.recording.recorder import Recorder, rare_collection
 from stockade.lab.recording.sending import Sender
-from stockade.lab.recording.service_processes import ServiceProcesses, running
+from stockade.lab.recording.servers import RecordingServers, open_servers
 from stockade.lab.reporting.environment import describe
 from stockade.lab.runs.repeats import create_rows
-from stockade.lab.targets.kafka_servers import open_kafka
-from stockade.lab.targets.redis_servers import open_redis
-from stockade.lab.targets.target_database import TargetDatabase, open_target_database
-from stockade.service import find_application
+from stockade.lab.site.site_servers import SiteServers
+from stockade.lab.targets.target_database import TargetDatabase
+
+RATE_WINDOW_S: Final = 1.0  # over which the rate after the healing is measured
+RATE_STEP_S: Final = 0.1
+RATE_SHARE: Final = 0.85  # of the rate before the faults: a little more than a checker wants to see
+LEAST_HEALED_S: Final = 1.2
 
 
 @dataclass(slots=True)
@@ -57,35 +60,20 @@ class Touchable:
         self.log[-1] = last._replace(detail=f"{last.detail}; {detail}" if last.detail else detail)
 
 
-async def record(plan: RecordingPlan) -> History:
+async def record(plan: RecordingPlan, servers: SiteServers | None = None) -> History:
     """Carry out a recording.
 
     Args:
         plan: what to record.
+        servers: keeps private servers from one recording to the next; None: they end with this one.
 
     Raises:
         LabError: it cannot be carried out: a server, a process or a fault.
     """
-    application = find_application(plan.app)
-    async with AsyncExitStack() as stack:
-        enter = stack.enter_async_context
-        target = await enter(open_target_database(plan.database, plan.connections, application))
-        if why := impossible(plan, target.name):
+    async with open_servers(plan, servers) as opened:
+        if why := impossible(plan, opened.target.name):
             raise LabError(f"{plan.contender.name}: {why}")
-        config = SenderConfig(target.url, plan.contender.strategy, plan.options, plan.pool_size, plan.app)
-        if plan.contender.redis_servers:
-            redis = await enter(open_redis(plan.redis, plan.contender.redis_servers))
-            if why := redis.why_not(plan.contender):
-                raise LabError(f"{plan.contender.name}: {why}")
-            config = replace(config, options=replace(config.options, redis=redis.urls_for(plan.contender)))
-        workers = ServiceProcesses("log worker", 0, None)
-        if plan.contender.needs_kafka:
-            kafka = await enter(open_kafka(plan.kafka, wanted=True))
-            if why := kafka.why_not(plan.contender):
-                raise LabError(f"{plan.contender.name}: {why}")
-            log = await enter(open_command_log(plan, target.url, kafka.bootstrap))
-            workers, config = log.workers, replace(config, options=replace(config.options, kafka=log.options))
-        return await _record(plan, target, config, workers, None)
+        return await _record(plan, opened)
 
 
 def impossible(plan: RecordingPlan, database: str) -> str:
@@ -99,21 +87,22 @@ def impossible(plan: RecordingPlan, database: str) -> str:
     return "; ".join(f"{name}: {why}" for name, why in reasons if why)
 
 
-async def _record(
-    plan: RecordingPlan, target: TargetDatabase, config: SenderConfig, workers: ServiceProcesses, site: Any
-) -> History:
+async def _record(plan: RecordingPlan, opened: RecordingServers) -> History:
+    target, workers = opened.target, opened.workers
     names = RepeatNames(_run_name(plan, target), 0, 0, 0, time.time_ns() // 1_000_000)
     setup = tuple(plan.workload.setup(names))
     await create_rows(target, [Workload(setup, (), (), 0, 0)])
     recorder, load = Recorder(), _load_settings(plan)
     fault_points = any(fault.fault_points for fault in plan.faults)
-    async with running("service", plan.processes, OpenService(config, fault_points)) as processes:
+    async with running("service", plan.processes, OpenService(opened.config, fault_points)) as processes:
         sender = Sender(processes, recorder, load, plan.workload.rows(names))
         generator = LoadGenerator(plan.workload.requests(names, plan.seed), sender, load)
-        final = FinalPhase(target, setup, sender, recorder, processes, workers)
+        final = FinalPhase(opened, setup, sender, recorder, processes)
         await final.begin()
+        watch = LeftoverWatch(opened, processes, setup, _bounds(plan, load))
+        await watch.begin()
         disturbed = Touchable(
-            site,
+            opened.site,
             processes,
             workers,
             load,
@@ -122,10 +111,14 @@ async def _record(
             plan.contender.name,
             plan.lease_s,
         )
-        phases = await _run_load(plan, generator, disturbed)
+        with rare_collection():
+            async with watch.sampling():
+                phases = await _run_load(plan, generator, recorder, disturbed)
+        if opened.site is not None:
+            await opened.site.restore()
         await processes.restore()
         await workers.restore()
-        state = await final.end(generator.offered)
+        state = await final.end(generator.offered, watch, plan.lease_s)
     return History(
         workload=plan.workload.name,
         strategy=plan.contender.name,
@@ -146,6 +139,12 @@ def _run_name(plan: RecordingPlan, target: TargetDatabase) -> str:
     return f"{plan.seed}" if target.private else f"{plan.seed}-{secrets.token_hex(4)}"
 
 
+def _bounds(plan: RecordingPlan, load: LoadSettings) -> dict[str, int]:
+    """What a process may have in its queues: those of the strategy have a bound of their own."""
+    at_once = 2 * MAX_CLIENTS if plan.faults else 3 * load.clients  # a client sends a request twice, and reads
+    return {"queued": plan.options.queue_size, "requests": at_once}
+
+
 def _load_settings(plan: RecordingPlan) -> LoadSettings:
     usual = plan.workload.load
     return LoadSettings(
@@ -159,7 +158,7 @@ def _load_settings(plan: RecordingPlan) -> LoadSettings:
     )
 
 
-async def _run_load(plan: RecordingPlan, generator: LoadGenerator, disturbed: Touchable) -> Phases:
+async def _run_load(plan: RecordingPlan, generator: LoadGenerator, recorder: Recorder, disturbed: Touchable) -> Phases:
     """Warm, faults, healed; a workload that ends by itself ends it early, unless faults are still to come."""
     make = schedule.drawn if plan.schedule == "drawn" else schedule.combined
     arguments = (plan.every_s,) if plan.schedule == "drawn" else ()
@@ -168,10 +167,13 @@ async def _run_load(plan: RecordingPlan, generator: LoadGenerator, disturbed: To
     warm_ns, began_s = time.monotonic_ns(), time.monotonic()
     async with _in_background(generator.run(stop)) as load:
         try:
+            await asyncio.wait([load], timeout=plan.seconds * schedule.WARM_SHARE)
+            base = recorder.decided / (time.monotonic() - began_s)
             await schedule.run_schedule(entries, disturbed, disturbed.log, began_s)
             healed_ns = time.monotonic_ns()
-            left_s = began_s + plan.seconds - time.monotonic()
-            await asyncio.wait([load], timeout=max(left_s, _least_healed_s(plan)))
+            await asyncio.wait([load], timeout=max(0.0, began_s + plan.seconds - time.monotonic()))
+            if entries:
+                await _wait_for_rate(plan, recorder, healed_ns, base)
         finally:
             stop.set()
         await load
@@ -179,9 +181,25 @@ async def _run_load(plan: RecordingPlan, generator: LoadGenerator, disturbed: To
     return Phases(warm_ns, faults_ns, healed_ns if entries else faults_ns, time.monotonic_ns())
 
 
-def _least_healed_s(plan: RecordingPlan) -> float:
-    """How long the load goes on after the last healing, however late that was."""
-    return plan.seconds * (1 - schedule.WARM_SHARE - schedule.FAULT_SHARE) if plan.faults else 0.0
+async def _wait_for_rate(plan: RecordingPlan, recorder: Recorder, healed_ns: int, base: float) -> None:
+    """Let the load go on until the rate is back, or until the time is over within which it must be.
+
+    Args:
+        plan: of the recording.
+        recorder: counts decisions.
+        healed_ns: when the last fault was healed, on the monotonic clock.
+        base: decisions per second before the faults.
+    """
+    end_s = healed_ns / 1e9 + plan.recovery_s + RATE_WINDOW_S
+    counts = [(time.monotonic(), recorder.decided)]
+    while (now_s := time.monotonic()) < end_s:
+        await asyncio.sleep(RATE_STEP_S)
+        counts.append((time.monotonic(), recorder.decided))
+        window = [each for each in counts if each[0] >= now_s - RATE_WINDOW_S]
+        took_s = counts[-1][0] - window[0][0]
+        back = (counts[-1][1] - window[0][1]) / took_s >= RATE_SHARE * base
+        if back and took_s >= RATE_WINDOW_S and now_s - healed_ns / 1e9 > LEAST_HEALED_S:
+            return
 
 
 @asynccontextmanager

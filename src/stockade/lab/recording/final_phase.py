@@ -14,23 +14,22 @@ from typing import Final, TypeVar
 from sqlalchemy import Connection
 
 from stockade.core import Command, JsonValue, Key
-from stockade.lab.history.final_state import FinalState, LedgerLine, Leftovers
+from stockade.lab.history.final_state import FinalState, LedgerLine
 from stockade.lab.history.operation import Operation
 from stockade.lab.recording.final_reads import Found, read_found, read_rows
+from stockade.lab.recording.leftovers import LeftoverWatch
 from stockade.lab.recording.load import Offered
+from stockade.lab.recording.processes.service_processes import ServiceProcesses
 from stockade.lab.recording.recorder import Recorder
 from stockade.lab.recording.sending import Sender
-from stockade.lab.recording.service_processes import ServiceProcesses
+from stockade.lab.recording.servers import RecordingServers
 from stockade.lab.runs.run_audit import AUDIT_WAIT_S, LIMIT
-from stockade.lab.targets.target_database import TargetDatabase
 from stockade.lab.workloads.workload import Request
 
 T = TypeVar("T")
 
 DECIDE_WAIT_S: Final = 60.0  # for everything that is undecided when the load ends
 READ_WAIT_S: Final = 60.0
-SETTLE_WAIT_S: Final = 5.0  # until counters are back to where they were
-POLL_S: Final = 0.05
 CLIENTS: Final = 16
 INSERTED: Final = 1  # the version that an inserted row has
 FIRST_CLIENT: Final = 2_000_000  # numbers of the clients of this phase begin here
@@ -40,40 +39,38 @@ class FinalPhase:
     """The end of one recording, and what it has to know from before the load.
 
     Args:
-        target: the database.
+        opened: database, log and workers.
         setup: the commands that made the rows.
         sender: has the undecided requests.
         recorder: has the operations.
         processes: of the service.
-        workers: of the command log.
     """
 
     def __init__(
         self,
-        target: TargetDatabase,
+        opened: RecordingServers,
         setup: Sequence[Command],
         sender: Sender,
         recorder: Recorder,
         processes: ServiceProcesses,
-        workers: ServiceProcesses,
     ) -> None:
-        self._target, self._setup = target, setup
-        self._sender, self._recorder, self._processes, self._workers = sender, recorder, processes, workers
+        self._opened, self._target, self._setup = opened, opened.target, setup
+        self._sender, self._recorder, self._processes = sender, recorder, processes
         self._initial: dict[str, int] = {}
-        self._before: dict[str, int] = {}
 
     async def begin(self) -> None:
-        """Before the load: the amounts of the rows, and the counters of the processes."""
+        """Before the load: the amounts of the rows."""
         keys = {key for command in self._setup for key in command.keys}
         rows = await self._read(partial(read_rows, application=self._target.application, keys=keys))
         self._initial = {row.key: row.amount for row in rows}
-        self._before = await self._held()
 
-    async def end(self, offered: Offered) -> FinalState:
+    async def end(self, offered: Offered, watch: LeftoverWatch, lease_s: float) -> FinalState:
         """After the load: decide what is open, then read everything.
 
         Args:
             offered: by an open loop.
+            watch: counts what is left.
+            lease_s: of a lock, in seconds.
 
         Raises:
             LabError: a process that does not answer.
@@ -84,7 +81,7 @@ class FinalPhase:
                 await self._processes.replace(number)
             await self._send_all(self._sender.after_restart)
         undecided = await self._decide()
-        after = await self._settled()
+        leftovers = await watch.end(lease_s)
         operations = self._recorder.operations()
         keys = {key for command in self._setup for key in command.keys} | _keys_of(operations)
         ids = sorted({each.request_id for each in operations if each.request_id})
@@ -98,7 +95,8 @@ class FinalPhase:
         return FinalState(
             initial={**_inserted(found, self._initial), **self._initial},
             **found._asdict(),
-            leftovers=Leftovers(self._before, after),
+            log=await self._opened.log.records() if self._opened.log is not None else (),
+            leftovers=leftovers,
             audit=await self._audit(),
             extra=extra,
         )
@@ -120,25 +118,8 @@ class FinalPhase:
 
         await asyncio.gather(*(client(number) for number in range(min(CLIENTS, len(requests)))))
 
-    async def _settled(self) -> dict[str, int]:
-        """The counters, when they are back to where they were, or when they had the time for it."""
-        deadline = time.monotonic() + SETTLE_WAIT_S
-        while True:
-            after = await self._held()
-            if time.monotonic() > deadline or all(after[name] <= self._before.get(name, 0) for name in after):
-                return after
-            await asyncio.sleep(POLL_S)
-
-    async def _held(self) -> dict[str, int]:
-        sums: dict[str, int] = {}
-        for group in (self._processes, self._workers):
-            for each in await group.counters():
-                for name, count in each.held.items():
-                    sums[name] = sums.get(name, 0) + count
-        return sums
-
     async def _cpu_s(self) -> float:
-        counters = [*await self._processes.counters(), *await self._workers.counters()]
+        counters = [*await self._processes.counters(), *await self._opened.workers.counters()]
         return round(sum(each.cpu_s for each in counters), 3)
 
     async def _audit(self) -> tuple[tuple[str, str], ...]:

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, Select, select
 
 from stockade.core import Accepted, Key
 from stockade.lab.history.final_state import FinalRow, LedgerLine, OrderLine, OutboxLine, RecordedRequest
-from stockade.lab.recording.answers import hash_of
+from stockade.lab.recording.processes.answers import hash_of
 from stockade.service import Application
 from stockade.service.audit.counters import counter_columns
 from stockade.shop.model import constants

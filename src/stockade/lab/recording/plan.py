@@ -66,6 +66,11 @@ class RecordingPlan:
         return (2 * self.pool_size + 1) * (self.processes + workers)
 
     @property
+    def recovery_s(self) -> float:
+        """Time within which the rate must be back after the last healing: the longest that a fault allows."""
+        return max((fault.recovery_s for fault in self.faults), default=0.0)
+
+    @property
     def options(self) -> Options:
         """The parameters of the strategy, without the addresses of servers."""
         return self.contender.options(Options(wait_s=self.wait_s, lease_s=self.lease_s))
@@ -76,6 +81,9 @@ class RecordingPlan:
         names = ("seconds", "processes", "clients", "rate", "pool_size", "wait_s", "lease_s", "app", "schedule")
         found: dict[str, JsonValue] = {name: getattr(self, name) for name in names}
         found["clients"] = self.clients or self.workload.load.clients
+        found["fifo"] = self.workload.load.one_row and self.contender.guarantees.order == "fifo"
+        if self.faults:
+            found["recovery_s"] = self.recovery_s
         if self.schedule == "drawn":
             found["every_s"] = self.every_s
         if self.contender.needs_kafka:

@@ -14,8 +14,9 @@ from typing import Final
 from stockade.core import Key
 from stockade.lab.history.operation import FAILED, UNKNOWN
 from stockade.lab.recording.load_control import LoadSettings
+from stockade.lab.recording.processes.service_process import ServiceProcess
+from stockade.lab.recording.processes.service_processes import ServiceProcesses
 from stockade.lab.recording.recorder import Recorder
-from stockade.lab.recording.service_processes import ServiceProcesses
 from stockade.lab.workloads.workload import Request
 
 TRIES: Final = 6  # of one request, before it waits for the end of the recording
@@ -50,6 +51,7 @@ class Sender:
         self._processes, self._recorder, self._settings = processes, recorder, settings
         self._rows = [list(group) for _, group in itertools.groupby(sorted(rows), key=lambda key: key.kind)]
         self._later: list[tuple[int, int, Request]] = []
+        self._wait_ns = round(settings.wait_s * 1e9)
         self._order = itertools.count()
         self._sent = 0
         self.undecided: dict[str, Request] = {}
@@ -113,10 +115,9 @@ class Sender:
         return False
 
     async def _try(self, client: int, request: Request, rng: random.Random, number: int) -> str:
-        process = self._processes.places[number % self._processes.count]
-        settings = self._settings
+        process, settings = self._process(number), self._settings
         gives_up = settings.cancel_share and rng.random() < settings.cancel_share
-        sent = self._recorder.invoked(client, process.name, request.command, settings.wait_s, deltas=request.deltas)
+        sent = self._recorder.invoked(client, process.name, request.command, self._wait_ns, deltas=request.deltas)
         answer = await process.execute(
             request.command,
             settings.wait_s + ANSWER_GRACE_S,
@@ -128,8 +129,14 @@ class Sender:
     async def _read(self, client: int, rng: random.Random) -> None:
         group = rng.choice(self._rows)
         keys = rng.sample(group, min(len(group), rng.randint(1, ROWS_READ)))
-        process = self._processes.places[client % self._processes.count]
-        sent = self._recorder.invoked(client, process.name, None, 0.0, keys=tuple(map(str, keys)))
+        process = self._process(client)
+        sent = self._recorder.invoked(client, process.name, None, 0, keys=tuple(map(str, keys)))
         ids = tuple(key.id for key in keys)
         answer = await process.read(keys[0].kind, ids, self._settings.wait_s + ANSWER_GRACE_S)
         self._recorder.returned(sent, answer)
+
+    def _process(self, number: int) -> ServiceProcess:
+        """The process of this number, or the next one that runs: a load balancer sends nothing to one that is away."""
+        places = self._processes.places
+        turn = [places[(number + n) % len(places)] for n in range(len(places))]
+        return next((place for place in turn if place.running), turn[0])

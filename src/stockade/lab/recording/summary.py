@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stockade.core import Guarantees
 from stockade.lab.checkers import judge
 from stockade.lab.checkers.violation import Violation
 from stockade.lab.history.history import History
 from stockade.lab.history.operation import TYPES
 from stockade.lab.recording.plan import RecordingPlan
 
+ABOUT_TIME = ("liveness", "in-time", "nothing-left")  # that a negative control is slow proves nothing
 AS_CLAIMED, BROKEN, NOT_AS_CLAIMED = "as claimed", "broken", "not as claimed"
 
 
@@ -64,22 +64,26 @@ def summarise(plan: RecordingPlan, history: History) -> RecordingSummary:
     )
 
 
-def claims(guarantees: Guarantees, plan: RecordingPlan) -> bool:
+def claims(plan: RecordingPlan) -> bool:
     """Whether the strategy claims to break no rule in this recording."""
+    guarantees = plan.contender.guarantees
     too_many = plan.processes > 1 and guarantees.processes == "one"
-    covered = all(not fault.covered_by or set(fault.covered_by) & set(guarantees.faults) for fault in plan.faults)
+    protects = plan.contender.form != "bare"  # the rows, whatever happens to its locks
+    covered = all(
+        set(fault.covered_by) & set(guarantees.faults) if fault.covered_by else protects for fault in plan.faults
+    )
     return not guarantees.may_oversell and not too_many and covered
 
 
 def _verdict(plan: RecordingPlan, found: Sequence[Violation]) -> tuple[str, bool, str]:
     guarantees = plan.contender.guarantees
-    if claims(guarantees, plan):
+    if claims(plan):
         return (BROKEN, False, "") if found else (AS_CLAIMED, True, "")
-    if found:
+    if any(each.rule not in ABOUT_TIME for each in found):
         return BROKEN, True, "as it must be" if guarantees.may_oversell else "it does not claim otherwise"
-    if guarantees.may_oversell and plan.workload.must_break:
+    if plan.workload.must_break and plan.contender.guarantees.may_oversell:
         return NOT_AS_CLAIMED, False, "it protects nothing, so it must be seen to break a rule"
-    return AS_CLAIMED, True, "it does not claim so"
+    return AS_CLAIMED, True, "it claims nothing here, and another seed may show why"
 
 
 def _rate(history: History) -> float:

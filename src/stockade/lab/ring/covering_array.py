@@ -2,9 +2,9 @@
 
 Greedy, in the manner of AETG: a combination is built around a pair that is not covered yet, and of several the one that
 covers most is taken. Source: Cohen, Dalal, Fredman, Patton, "The AETG system: an approach to testing based on
-combinatorial design", IEEE Transactions on Software Engineering 23(7), 1997. What differs: the candidates are not drawn
-but all those that are possible, because there are few enough; and one factor may have several values in a combination.
-A combination with three faults covers three pairs with its strategy, so the array has a third of the rows.
+combinatorial design", IEEE Transactions on Software Engineering 23(7), 1997. What differs: the candidates are drawn
+from those that are possible, because there are few enough to list; and one factor may have several values in a
+combination. A combination with three faults covers three pairs with its strategy, so the array has a third of the rows.
 
 Neighbours: `design.py` says what the factors of the ring are and what is possible.
 """
@@ -13,8 +13,9 @@ import itertools
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
+CANDIDATES: Final = 30  # for each row; the paper found that more of them gain little
 Value: TypeAlias = tuple[str, str]  # the factor, and one of its values
 Pair: TypeAlias = frozenset[Value]
 
@@ -76,12 +77,15 @@ def covering_array(factors: Factors, seed: int) -> list[Row]:
     rng = random.Random(seed)
     possible = factors.possible_rows()
     rng.shuffle(possible)
-    missing = dict.fromkeys(pair for row in possible for pair in row.pairs())  # a set that keeps its order
+    rows_with: dict[Pair, list[Row]] = {}
+    for row in possible:
+        for pair in row.pairs():
+            rows_with.setdefault(pair, []).append(row)
+    missing = dict.fromkeys(rows_with)  # a set that keeps its order
     found = []
     while missing:
-        wanted = next(iter(missing))
-        candidates = [_extended(row, factors, missing) for row in possible if wanted in row.pairs()]
-        best = max(candidates, key=lambda row: _gain(row, missing))
+        some = rows_with[next(iter(missing))][:CANDIDATES]
+        best = max((_extended(row, factors, missing) for row in some), key=lambda row: _gain(row, missing))
         found.append(best)
         for pair in best.pairs():
             missing.pop(pair, None)

@@ -3,6 +3,7 @@
 Neighbours: `covering_array.py` combines, `expectation.py` says what each cell must show, `ring.py` plays the cells.
 """
 
+import functools
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,15 +27,7 @@ TOUCHED: Final[Mapping[str, frozenset[str]]] = {  # by what two faults would und
     "kafka": frozenset({"kafka"}),
     "links": frozenset({"links", "link-database", "link-redis", "link-kafka"}),
 }
-WITHOUT_HEALING: Final = ("session-kill",)
 CELLS_OF_A_BARE_LOCK: Final = 2  # in which it must be caught, of all faults that it must fail at
-
-
-class PlannedCell(NamedTuple):
-    """A cell, and whether it is made so that its contender, a negative control, must be caught."""
-
-    cell: Cell
-    control: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +38,15 @@ class Parts:
         databases: names, the one for most controls first.
         contenders: strategies and their forms.
         faults: every fault that may be injected.
-        workloads: what is sent. The first that must break an unprotected strategy is that of the controls.
+        workloads: what is sent.
+        control_workload: name of that in the cells of the controls; empty: the first that must break them.
     """
 
     databases: Sequence[str]
     contenders: Sequence[Contender]
     faults: Sequence[Fault]
     workloads: Sequence[Workload]
+    control_workload: str = ""
 
     @property
     def fault_by_name(self) -> Mapping[str, Fault]:
@@ -68,14 +63,13 @@ class Parts:
         """Names of the faults, in their order."""
         return [each.name for each in self.faults]
 
-    def planned(self, text: str, found: "Design") -> "PlannedCell":
-        """The cell of an id: that of the design, else an ordinary one.
+    def find(self, text: str) -> Cell:
+        """The cell of an id.
 
         Raises:
             LabError: no id, or a cell that cannot be played here.
         """
-        planned = {each.cell.id: each for each in found.cells}.get(text) or PlannedCell(Cell.parse(text))
-        cell = planned.cell
+        cell = Cell.parse(text)
         contender = Contender.parse(cell.contender)
         for kind, names, there in (
             ("database", [cell.database], self.databases),
@@ -89,7 +83,7 @@ class Parts:
         for fault in cell.faults or (NO_FAULT,):
             if why := self.why_not(contender, fault, cell.database):
                 raise LabError(f"cell {text}: {fault} with {cell.contender}: {why}")
-        return planned
+        return cell
 
     def why_not(self, contender: Contender, fault: str, database: str) -> str:
         """Why a contender cannot meet a fault on a database; empty: it can."""
@@ -97,17 +91,30 @@ class Parts:
             return reason
         return "" if fault == NO_FAULT else self.fault_by_name[fault].impossible(contender.name, database)
 
-    def expectation(self, planned: PlannedCell) -> str:
+    def expectation(self, cell: Cell) -> str:
         """What the contender of a cell claims about it."""
-        faults = [self.fault_by_name[name] for name in planned.cell.faults]
-        return expected(Contender.parse(planned.cell.contender), faults, control=planned.control)
+        faults = [self.fault_by_name[name] for name in cell.faults]
+        return expected(Contender.parse(cell.contender), faults, control=self.is_control(cell))
+
+    def is_control(self, cell: Cell) -> bool:
+        """Whether the contender, a negative control, must be seen to break a rule in this cell.
+
+        What protects nothing and a mutex of one process need no fault, only a workload in which requests meet. A bare
+        lock needs a fault that takes the lease from a living holder.
+        """
+        contender = Contender.parse(cell.contender)
+        meets = any(each.must_break for each in self.workloads if each.name == cell.workload)
+        if protects_rows(contender) or not meets:
+            return False
+        if not contender.form:
+            return not cell.faults
+        return any(contender.form in self.fault_by_name[name].must_fail for name in cell.faults)
 
 
-@dataclass(frozen=True, slots=True)
-class Design:
+class Design(NamedTuple):
     """The cells of a ring, in the order to play, and what has none."""
 
-    cells: tuple[PlannedCell, ...]
+    cells: tuple[Cell, ...]
     not_run: tuple[NotRun, ...]
 
 
@@ -118,12 +125,10 @@ def usual_contenders() -> list[Contender]:
 
 def design(parts: Parts, seed: int) -> Design:
     """The cells for a seed; the same parts and seed give the same cells."""
-    array = [PlannedCell(cell) for cell in _array(parts, seed)]
     controls = _controls(parts, random.Random(f"controls-{seed}"))
-    databases = list(parts.databases)
-    names = [each.name for each in parts.contenders]
-    cells = dict.fromkeys([*controls, *array])
-    ordered = sorted(cells, key=lambda each: (databases.index(each.cell.database), names.index(each.cell.contender)))
+    databases, names = list(parts.databases), parts.contender_names
+    cells = dict.fromkeys([*controls, *_array(parts, seed)])
+    ordered = sorted(cells, key=lambda each: (databases.index(each.database), names.index(each.contender)))
     return Design(tuple(ordered), tuple(_not_run(parts)))
 
 
@@ -132,11 +137,14 @@ def _array(parts: Parts, seed: int) -> list[Cell]:
     contenders = {each.name: each for each in parts.contenders if protects_rows(each)}
     by_name = parts.fault_by_name
 
-    def possible(row: Mapping[str, str]) -> bool:
-        contender, fault = contenders[row["contender"]], row["fault"]
-        if parts.why_not(contender, fault, row["database"]):
+    @functools.cache
+    def claims(name: str, fault: str, database: str) -> bool:
+        if parts.why_not(contenders[name], fault, database):
             return False
-        return fault == NO_FAULT or expected(contender, [by_name[fault]], control=False) == HELD
+        return fault == NO_FAULT or expected(contenders[name], [by_name[fault]], control=False) == HELD
+
+    def possible(row: Mapping[str, str]) -> bool:
+        return claims(row["contender"], row["fault"], row["database"])  # whatever the workload
 
     def together(one: str, other: str) -> bool:
         return NO_FAULT not in (one, other) and fit_together(by_name[one], by_name[other])
@@ -164,39 +172,31 @@ def _cell(single: Sequence[tuple[str, str]], several: Sequence[tuple[str, str]])
 
 def fit_together(one: Fault, other: Fault) -> bool:
     """Whether two faults may happen at once: neither touches what the healing of the other makes whole."""
-    touched = [
-        {place for place, needs in TOUCHED.items() if needs & fault.needs and fault.name not in WITHOUT_HEALING}
-        for fault in (one, other)
-    ]
+    touched = [{place for place, needs in TOUCHED.items() if needs & fault.needs} for fault in (one, other)]
     return not touched[0] & touched[1] and not (one.fault_points and other.fault_points)
 
 
-def _controls(parts: Parts, rng: random.Random) -> list[PlannedCell]:
-    """For each negative control cells in which it must be caught, and for a bare lock one without a fault: it holds.
-
-    A strategy without protection needs no fault: it fails on each database. A mutex of one process fails in two. A bare
-    lock fails when its holder outlives its lease; `Fault.must_fail` says where.
-    """
+def _controls(parts: Parts, rng: random.Random) -> list[Cell]:
+    """Cells in which each negative control must be caught, and for a bare lock one without a fault, where it holds."""
     workloads = [each.name for each in parts.workloads if each.must_break]
-    found: list[PlannedCell] = []
-    if not workloads:
-        return found
+    workload = parts.control_workload if parts.control_workload in workloads else "".join(workloads[:1])
+    found: list[Cell] = []
     for contender in parts.contenders:
         databases = [each for each in parts.databases if not why_not(contender, each)]
-        if protects_rows(contender) or not databases:
+        if protects_rows(contender) or not databases or not workload:
             continue
         if not contender.form:
             some = databases if contender.guarantees.may_oversell else [rng.choice(databases)]
-            found += [PlannedCell(Cell(each, contender.name, (), workloads[0]), True) for each in some]
+            found += [Cell(each, contender.name, (), workload) for each in some]
             continue
         aimed = [
-            (fault.name, [each for each in databases if not parts.why_not(contender, fault.name, each)])
+            Cell(database, contender.name, (fault.name,), workload)
             for fault in parts.faults
-            if contender.form in fault.must_fail
+            for database in databases[:1]
+            if contender.form in fault.must_fail and not parts.why_not(contender, fault.name, database)
         ]
-        for fault, some in rng.sample(aimed, min(len(aimed), CELLS_OF_A_BARE_LOCK)):
-            found += [PlannedCell(Cell(some[0], contender.name, (fault,), workloads[0]), True)] if some else []
-        found.append(PlannedCell(Cell(databases[0], contender.name, (), workloads[0])))
+        found += rng.sample(aimed, min(len(aimed), CELLS_OF_A_BARE_LOCK))
+        found.append(Cell(databases[0], contender.name, (), workload))
     return found
 
 

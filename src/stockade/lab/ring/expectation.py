@@ -6,9 +6,19 @@ under those that every such strategy must survive. A negative control claims the
 Neighbours: `design.py` makes cells for the controls, `matrix.py` shows the verdicts of all cells together.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
+from stockade.lab.checkers.requests import exactly_once, in_time, order_states, same_answer
+from stockade.lab.checkers.rows import (
+    no_oversell,
+    points_conserved,
+    real_time,
+    serializable,
+    stock_conserved,
+    version_chain,
+)
+from stockade.lab.checkers.system import liveness, nothing_left
 from stockade.lab.model.contender import Contender
 from stockade.lab.recording.fault import Fault
 from stockade.lab.ring.cell import CellResult
@@ -24,6 +34,21 @@ VIOLATED: Final = "VIOLATED"
 NOT_CAUGHT: Final = "not caught"  # a control, in a cell that is made for it
 FAILED: Final = "not recorded"  # the lab itself failed
 NOT_RUN: Final = "not run"
+DATA_RULES: Final = frozenset(
+    each.RULE
+    for each in (
+        exactly_once,
+        same_answer,
+        order_states,
+        version_chain,
+        real_time,
+        stock_conserved,
+        points_conserved,
+        no_oversell,
+        serializable,
+    )
+)
+TIME_RULES: Final = frozenset(each.RULE for each in (in_time, liveness, nothing_left))
 WORST_FIRST: Final = (VIOLATED, FAILED, NOT_CAUGHT, BROKEN_AS_CLAIMED, AS_CLAIMED, NOT_RUN)
 
 
@@ -53,11 +78,18 @@ def expected(contender: Contender, faults: Sequence[Fault], *, control: bool) ->
     return HELD if all(covered) else MAY_BREAK
 
 
-def verdict(expectation: str, *, broken: bool) -> str:
-    """Whether what was found agrees with what was claimed."""
-    if broken:
+def verdict(expectation: str, rules: Collection[str]) -> str:
+    """Whether what was found agrees with what was claimed.
+
+    Args:
+        expectation: what was claimed.
+        rules: those that were broken. A control is caught by a rule about data alone: that it was slow proves nothing.
+    """
+    if expectation == MUST_BREAK:
+        return BROKEN_AS_CLAIMED if DATA_RULES.intersection(rules) else NOT_CAUGHT
+    if rules:
         return VIOLATED if expectation == HELD else BROKEN_AS_CLAIMED
-    return NOT_CAUGHT if expectation == MUST_BREAK else AS_CLAIMED
+    return AS_CLAIMED
 
 
 def controls_not_caught(results: Sequence[CellResult]) -> list[str]:

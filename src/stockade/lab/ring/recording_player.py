@@ -1,6 +1,7 @@
 """Records cells on servers that the whole ring shares, and judges the histories. Neighbour: `player.py` calls it."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from stockade.lab.checkers import judge
 from stockade.lab.errors import LabError
@@ -11,6 +12,8 @@ from stockade.lab.ring.cell import Cell
 from stockade.lab.ring.design import PROCESSES, Parts
 from stockade.lab.ring.player import Recorded
 from stockade.lab.site.site_servers import SiteServers
+
+SHARE_WITHOUT_FAULT: Final = 0.5  # of the load: there is nothing to heal from
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ class RecordingPlayer:
             database=cell.database,
             faults=[self.parts.fault_by_name[name] for name in cell.faults],
             seed=seed,
-            seconds=self.seconds,
+            seconds=self.seconds if cell.faults else self.seconds * SHARE_WITHOUT_FAULT,
             processes=PROCESSES,
             schedule="drawn" if self.drawn else "combined",
         )

@@ -1,6 +1,6 @@
 """The lines that a ring prints: one for each cell, more for one that failed, and the matrix at the end. Pure functions.
 
-Neighbours: `ring.py` makes the progress, `matrix.py` the table; the command prints.
+Neighbours: `ring.py` and `soak.py` play the cells, `matrix.py` makes the table; the commands print.
 """
 
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from stockade.lab.ring.cell import CellResult
 from stockade.lab.ring.expectation import FAILED, NOT_CAUGHT, VIOLATED, controls_not_caught
 from stockade.lab.ring.matrix import Matrix, text_table
 from stockade.lab.ring.ring import Progress, Ring
+from stockade.lab.ring.soak import Round
 
 SHOWN_VIOLATIONS: Final = 3  # of a cell
 SECONDS_OF_A_MINUTE: Final = 60
@@ -18,19 +19,37 @@ SECONDS_OF_A_MINUTE: Final = 60
 def cell_lines(progress: Progress, ring: Ring) -> list[str]:
     """What became of a cell; of one that failed also why, its history, and the command that plays it again."""
     result = progress.result
-    lines = [f"[{progress.number}/{progress.total}] {result.cell.id}: {result.verdict} ({_how(progress)})"]
-    if result.verdict in (VIOLATED, NOT_CAUGHT, FAILED):
-        lines += failure_lines(result, repeat_command(result, ring.seed, ring.runner.seconds))
-    return lines
+    line = f"[{progress.number}/{progress.total}] {result.cell.id}: {result.verdict} ({_how(progress)})"
+    return [line, *failure_lines(result, repeat_command(result, ring.seed, ring.runner.seconds))]
+
+
+def round_lines(drawn: Round, result: CellResult, seed: int, seconds: float) -> list[str]:
+    """What became of a round of a soak.
+
+    Args:
+        drawn: the round.
+        result: of it.
+        seed: of the soak.
+        seconds: of load in each round.
+    """
+    again = f"stockade lab soak --round {drawn.number} --seed {seed} --seconds {seconds:g}"
+    return [
+        f"round {drawn.number}: {result.cell.id}: {result.verdict} ({_counts(result)})",
+        *failure_lines(result, again),
+    ]
 
 
 def failure_lines(result: CellResult, again: str) -> list[str]:
-    """Why a cell failed, its history, its seed, and the command that plays it again.
+    """Of a cell that failed: why, its history, its seed, and the command that plays it again.
+
+    Of one that was played twice what the first try found; of others nothing.
 
     Args:
         result: of the cell.
         again: the command.
     """
+    if result.verdict not in (VIOLATED, NOT_CAUGHT, FAILED):
+        return [f"  {result.reason}"] if result.reason else []
     lines = [f"  {rule}: {detail}" for rule, detail in result.violations[:SHOWN_VIOLATIONS]]
     lines += [f"  {result.reason}"] if result.reason else []
     lines += [f"  history: {result.history}; stockade lab judge {result.history}"] if result.history else []
@@ -74,11 +93,12 @@ def closing_lines(matrix: Matrix, results: Sequence[CellResult], left_out: Seque
 def _how(progress: Progress) -> str:
     if progress.again:
         return "finished before"
-    result = progress.result
-    counts = ", ".join(f"{count} {kind}" for kind, count in sorted(result.operations.items()))
-    parts = [f"{result.wall_s:.1f} s", *([counts] if counts else [])]
+    counts = _counts(progress.result)
     if progress.left_s >= SECONDS_OF_A_MINUTE:
-        parts.append(f"about {progress.left_s / SECONDS_OF_A_MINUTE:.0f} min left")
-    elif progress.left_s:
-        parts.append(f"about {progress.left_s:.0f} s left")
-    return ", ".join(parts)
+        return f"{counts}, about {progress.left_s / SECONDS_OF_A_MINUTE:.0f} min left"
+    return f"{counts}, about {progress.left_s:.0f} s left" if progress.left_s else counts
+
+
+def _counts(result: CellResult) -> str:
+    counts = [f"{count} {kind}" for kind, count in sorted(result.operations.items())]
+    return ", ".join([f"{result.wall_s:.1f} s", *counts])

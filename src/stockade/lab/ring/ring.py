@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from stockade.lab.ring.cell import CellResult
-from stockade.lab.ring.design import Parts, PlannedCell
+from stockade.lab.ring.cell import Cell, CellResult
+from stockade.lab.ring.design import Parts
 from stockade.lab.ring.player import CellRunner
 from stockade.lab.ring.state_file import StateFile
 
@@ -45,7 +45,7 @@ class Ring:
     """
 
     parts: Parts
-    cells: Sequence[PlannedCell]
+    cells: Sequence[Cell]
     runner: CellRunner
     seed: int
     state: StateFile
@@ -57,16 +57,13 @@ class Ring:
             report: called after each cell.
         """
         results, played_s, played = [], 0.0, 0
-        for number, planned in enumerate(self.cells, 1):
-            found = self.state.finished.get(planned.cell.id)
-            result = found or await self._play(planned)
+        for number, cell in enumerate(self.cells, 1):
+            found = self.state.finished.get(cell.id)
+            result = found or await self.runner.run(cell, cell.seed(self.seed), self.parts.expectation(cell))
             if not found:
                 self.state.add(result)
                 played, played_s = played + 1, played_s + result.wall_s
             results.append(result)
-            rest = sum(1 for each in self.cells[number:] if each.cell.id not in self.state.finished)
+            rest = sum(1 for each in self.cells[number:] if each.id not in self.state.finished)
             report(Progress(result, number, len(self.cells), rest * played_s / max(played, 1), bool(found)))
         return results
-
-    async def _play(self, planned: PlannedCell) -> CellResult:
-        return await self.runner.run(planned.cell, planned.cell.seed(self.seed), self.parts.expectation(planned))

@@ -21,7 +21,6 @@ RING_FAULTS: Final = (  # of each family what differs; the soak draws from all o
     "process-kill-at-point",
     "process-pause-at-point",
     "database-kill",
-    "session-kill",
     "disk-full",
     "disk-failing",
     "jitter",
@@ -38,6 +37,9 @@ RING_FAULTS: Final = (  # of each family what differs; the soak draws from all o
     "worker-kill",
     "replay",
 )
+
+CONTROL_WORKLOAD: Final = "charges-and-spends"  # five rows in all: whoever is stopped at one stands in somebody's way
+RING_WORKLOADS: Final = ("hot-and-zipf", "baskets", "charges-and-spends", "cancels")
 
 
 def usual_parts(databases: Sequence[str] = ()) -> Parts:
@@ -59,6 +61,7 @@ def usual_parts(databases: Sequence[str] = ()) -> Parts:
         contenders=tuple(contenders),
         faults=tuple(fault for fault in FAULTS.values() if not missing_tools(fault.needs)),
         workloads=tuple(WORKLOADS.values()),
+        control_workload=CONTROL_WORKLOAD,
     )
 
 

@@ -39,6 +39,11 @@ def make_workloads(variant: Variant, buyers: int, stock: int, count: int) -> lis
         raise LabError(str(error)) from error
 
 
+def fresh_names(buyers: int, stock: int) -> RepeatNames:
+    """Names that no other repeat uses, for one that is not of a preset."""
+    return RepeatNames(secrets.token_hex(4), 0, buyers, stock, time.time_ns() // 1_000_000)
+
+
 async def create_rows(target: TargetDatabase, workloads: Sequence[Workload]) -> None:
     """Create the rows of all repeats in a few transactions, before anything is timed.
 

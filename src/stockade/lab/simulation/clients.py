@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from stockade.lab.history.operation import UNKNOWN, Operation
-from stockade.lab.recording.answers import Answer, of_error, of_outcome
+from stockade.lab.recording.processes.answers import Answer, of_error, of_outcome
 from stockade.lab.simulation.service import Service
 from stockade.lab.simulation.settings import Faults
 from stockade.lab.simulation.workload import Mix, Request
@@ -18,6 +18,7 @@ from stockade.shop.commands import PlaceOrder
 
 TRIES = 12  # of one request without a certain answer
 PAUSE_S = 0.05  # before the second try; each further one waits that much longer
+CANCELLED_S = 0.02  # a client that gives up does so within this time
 THINK_S = 0.004  # the longest pause between two requests
 
 
@@ -33,18 +34,30 @@ class Clients:
     Attributes:
         operations: that have ended.
         open: requests that have not ended.
+        cancel_at: a task, and at which of its next statements and calls its client gives up.
     """
 
     def __init__(self, world: World, services: Sequence[Service], mix: Mix, faults: Faults) -> None:
         self._world, self._services, self._mix, self._faults = world, services, mix, faults
         self.operations: list[Operation] = []
         self.open = 0
+        self.cancel_at: tuple[int, asyncio.Task[Any]] | None = None
         self._number = 0
 
     def start(self, client: int, count: int) -> None:
         """Let a client send so many requests."""
         self.open += 1
         self._later(self._world.rng.random() * THINK_S, lambda: self._next(client, count))
+
+    def at_step(self) -> None:
+        """The task that runs now is about to send something: its client may give up here."""
+        if self.cancel_at is None:
+            return
+        left, task = self.cancel_at
+        if asyncio.current_task() is task:
+            self.cancel_at = (left - 1, task) if left else None
+            if not left:
+                self._world.after(0.0, lambda: _cancel(task))
 
     def _later(self, seconds: float, action: Callable[[], None]) -> None:
         self._world.after(seconds, action)
@@ -88,8 +101,10 @@ class Clients:
             return
         task = service.run(service.execute(request.command), lambda task: returned(_answer(task)))
         service.process.at_crash.append(lambda: returned(Answer(UNKNOWN, "PROCESS_ENDED")))
+        if client == 0 and number_of_try == 1 and self._faults.cancel_step >= 0:
+            self.cancel_at = (self._faults.cancel_step, task)
         if self._faults.cancel and world.rng.random() < self._faults.cancel and number_of_try == 1:
-            self._later(world.rng.random() * 0.02, task.cancel)
+            self._later(world.rng.random() * CANCELLED_S, lambda: _cancel(task))
 
     def _record(
         self, number: int, client: int, service: Service, request: Request, times: tuple[float, Answer]
@@ -118,6 +133,10 @@ class Clients:
                 unexpected=answer.unexpected,
             )
         )
+
+
+def _cancel(task: "asyncio.Task[Any]") -> None:
+    task.cancel()
 
 
 def _answer(task: "asyncio.Task[Any]") -> Answer:

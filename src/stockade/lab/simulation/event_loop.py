@@ -7,13 +7,13 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from stockade.lab.simulation.world import World
 
 
-class SimulatedLoop(asyncio.AbstractEventLoop):
+class SimulatedLoop:
     """What tasks, futures, locks and timeouts of asyncio need of a loop; there are no sockets and no threads.
 
     Args:
@@ -36,6 +36,11 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self.errors: list[dict[str, Any]] = []
         self.tasks: list[asyncio.Task[Any]] = []
 
+    @property
+    def as_asyncio(self) -> asyncio.AbstractEventLoop:
+        """This loop, as asyncio wants it; methods that the simulator does not need are missing."""
+        return cast(asyncio.AbstractEventLoop, self)
+
     def time(self) -> float:
         return self.world.now
 
@@ -49,7 +54,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         return False
 
     def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.Handle:
-        handle = asyncio.Handle(callback, args, self, context)
+        handle = asyncio.Handle(callback, args, self.as_asyncio, context)
         self._append(handle)
         return handle
 
@@ -64,14 +69,14 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         return self.call_soon(callback, *args, context=context)
 
     def call_later(
-        self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self, delay_s: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        return self.call_at(self.world.now + delay, callback, *args, context=context)
+        return self.call_at(self.world.now + delay_s, callback, *args, context=context)
 
     def call_at(
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        handle = asyncio.TimerHandle(when, callback, args, self, context)
+        handle = asyncio.TimerHandle(when, callback, args, self.as_asyncio, context)
         self.world.after(when - self.world.now, lambda: self._due(handle))
         return handle
 
@@ -83,12 +88,12 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         """Asked by the handle; the world skips it when its time has come."""
 
     def create_future(self) -> asyncio.Future[Any]:
-        return asyncio.Future(loop=self)
+        return asyncio.Future(loop=self.as_asyncio)
 
-    def create_task(  # type: ignore[override]  # the signature differs between versions of Python
+    def create_task(
         self, coro: Coroutine[Any, Any, Any], *, name: str | None = None, context: Context | None = None
     ) -> asyncio.Task[Any]:
-        task = asyncio.Task(coro, loop=self, name=name, context=context)
+        task = asyncio.Task(coro, loop=self.as_asyncio, name=name, context=context)
         self.tasks.append(task)
         return task
 

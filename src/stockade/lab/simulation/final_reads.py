@@ -16,8 +16,8 @@ from stockade.lab.history.final_state import (
     OutboxLine,
     RecordedRequest,
 )
-from stockade.lab.recording.answers import of_outcome
-from stockade.lab.simulation.server import DatabaseServer
+from stockade.lab.recording.processes.answers import of_outcome
+from stockade.lab.simulation.database.server import DatabaseServer
 from stockade.shop.model import constants
 from stockade.store.outcome_codec import decode_outcome
 

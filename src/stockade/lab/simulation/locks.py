@@ -27,8 +27,8 @@ class LoopRuntime(AsyncRuntime):
         super().__init__()
         self.home = process
         self.sim: World = process.world
-        self.new_id = self._new_id  # type: ignore[method-assign]  # of this process, not of the interpreter
-        self.process = lambda: process.name  # type: ignore[method-assign]
+        self.new_id = self._new_id  # of this process, not of the interpreter
+        self.process = lambda: process.name
 
     def _new_id(self) -> str:
         return f"{self.home.name}.{next(self.home.numbers)}"
@@ -38,10 +38,14 @@ class LoopRuntime(AsyncRuntime):
         loop = self.home.loop
         future = loop.create_future()
         self.sim.step(self.home)
-        begin(
-            lambda value: loop.call_soon(_set, future, value, None) and None,
-            lambda error: loop.call_soon(_set, future, None, error) and None,
-        )
+
+        def done(value: Any) -> None:
+            loop.call_soon(_set, future, value, None)
+
+        def failed(error: BaseException) -> None:
+            loop.call_soon(_set, future, None, error)
+
+        begin(done, failed)
         return await future
 
 

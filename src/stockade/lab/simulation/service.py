@@ -1,6 +1,6 @@
 """A service process of the simulated world: a strategy of production over the store of production.
 
-Neighbours: `connection.py` and `locks.py` are its ways to the servers; `clients.py` sends it commands.
+Neighbours: `database/connection.py` and `locks.py` are its ways to the servers; `clients.py` sends it commands.
 """
 
 import asyncio
@@ -10,10 +10,10 @@ from typing import Any, cast
 from sqlalchemy.engine import make_url
 
 from stockade.core import Command, Outcome, Strategy
-from stockade.lab.simulation.connection import SimulatedBackend
-from stockade.lab.simulation.dialect import SimulatedDialect
+from stockade.lab.simulation.database.connection import SimulatedBackend
+from stockade.lab.simulation.database.dialect import SimulatedDialect
+from stockade.lab.simulation.database.server import DatabaseServer
 from stockade.lab.simulation.locks import simulated_locks
-from stockade.lab.simulation.server import DatabaseServer
 from stockade.lab.simulation.world import Process
 from stockade.locks.testing.simulated_redis import SimNetwork
 from stockade.shop.model.resources import SHOP_RESOURCES

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from stockade.core import Backoff
 from stockade.lab.model.contender import Contender
-from stockade.lab.simulation.server import DatabaseFaults
+from stockade.lab.simulation.database.server import DatabaseFaults
 from stockade.locks.testing.simulated_redis import Weather
 from stockade.strategies.options import Options
 
@@ -83,6 +83,8 @@ class Settings:
         operations: of each client.
         stock: units of each SKU at the beginning.
         balance: points of each user at the beginning.
+        later_steps: share of payments and cancellations. These need rows that only the order names, which a bare lock
+            does not cover.
         options: of the strategy, without what its form says.
     """
 
@@ -94,6 +96,7 @@ class Settings:
     operations: int = 2
     stock: int = 3
     balance: int = 40
+    later_steps: float = 0.1
     options: Options = OPTIONS
 
     @classmethod

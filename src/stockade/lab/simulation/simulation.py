@@ -11,11 +11,11 @@ from stockade.lab.history.final_state import Leftovers
 from stockade.lab.history.history import History, Phases
 from stockade.lab.history.operation import FaultEvent
 from stockade.lab.simulation.clients import Clients
+from stockade.lab.simulation.database.server import DatabaseServer
+from stockade.lab.simulation.database.tables import Schema
 from stockade.lab.simulation.final_reads import final_state
-from stockade.lab.simulation.server import DatabaseServer
 from stockade.lab.simulation.service import Service
 from stockade.lab.simulation.settings import LEASE_S, Settings
-from stockade.lab.simulation.tables import Schema
 from stockade.lab.simulation.workload import Mix
 from stockade.lab.simulation.world import START_S, Process, World, surroundings
 from stockade.locks.testing.simulated_redis import SimNetwork, SimRedis
@@ -64,7 +64,7 @@ class Simulation:
         self.contender = settings.parsed
         self.server = DatabaseServer(self.world, SCHEMAS, settings.faults.database)
         self.networks = [SimNetwork(SimRedis(), settings.faults.redis) for _ in range(self.contender.redis_servers)]
-        self.mix = Mix(seed, stock=settings.stock, balance=settings.balance)
+        self.mix = Mix(seed, stock=settings.stock, balance=settings.balance, later_steps=settings.later_steps)
         self.services: list[Service] = []
         self.clients = Clients(self.world, self.services, self.mix, settings.faults)
         self.fault_log: list[FaultEvent] = []
@@ -131,6 +131,7 @@ class Simulation:
     def _at_step(self, process: Process) -> None:
         """Pause or crash a process that is about to send something."""
         faults, rng = self.settings.faults, self.world.rng
+        self.clients.at_step()
         if faults.pause and self._pauses < faults.most_pauses and rng.random() < faults.pause:
             self._pauses += 1
             seconds = rng.uniform(0.5, 2.0) * LEASE_S
@@ -230,7 +231,9 @@ class Simulation:
             self.world.is_ready(loop)
             for task in loop.tasks:
                 task.cancel()
-        self._run(lambda: all(task.done() for loop in loops for task in loop.tasks), "a task that was cancelled", STOP_S)
+        self._run(
+            lambda: all(task.done() for loop in loops for task in loop.tasks), "a task that was cancelled", STOP_S
+        )
 
 
 def play(seed: int, settings: Settings) -> Played:

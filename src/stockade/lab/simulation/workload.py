@@ -32,10 +32,12 @@ class Mix:
         seed: decides every choice; also makes the request ids.
         stock: units of each SKU at the beginning.
         balance: points of each user at the beginning.
+        later_steps: share of payments and cancellations of earlier orders.
     """
 
-    def __init__(self, seed: int, *, stock: int = 3, balance: int = 60) -> None:
+    def __init__(self, seed: int, *, stock: int, balance: int, later_steps: float) -> None:
         self.stock, self.balance = stock, balance
+        self._later_steps = later_steps
         self._rng = random.Random(f"requests {seed}")
         self._seed = seed
         self._number = 0
@@ -65,7 +67,7 @@ class Mix:
             return Request(ChargePoints(*head, user, 20), {f"points:{user}": 20})
         if choice < 0.2:
             return Request(AdjustStock(*head, SKUS[0], 1, "delivery"), {f"stock:{SKUS[0]}": 1})
-        if choice < 0.3 and self.placed:
+        if choice < 0.2 + self._later_steps and self.placed:
             order, owner = rng.choice(self.placed)
             if rng.random() < 0.5:
                 return Request(CancelOrder(*head, order, owner, "changed my mind"))

@@ -118,7 +118,7 @@ class World(Sim):
             loop = self._active.pop()
             if loop.paused or loop.crashed or not loop.ready:
                 continue
-            asyncio._set_running_loop(loop)  # noqa: SLF001 - as every loop of asyncio does
+            asyncio._set_running_loop(loop.as_asyncio)  # noqa: SLF001 - as every loop of asyncio does
             try:
                 self.steps += loop.run_ready()
             finally:
@@ -135,8 +135,8 @@ def surroundings(world: World) -> Iterator[None]:
     """Give this thread the world's clock and random numbers, so that the code of production needs to know nothing.
 
     `time.monotonic` answers the virtual time, and a random generator without a seed gets one from the world's. Other
-    threads keep the real clock. Garbage is collected between runs only: finalizers of an earlier run, which release locks
-    in the loop that happens to run, would have their effect in this one.
+    threads keep the real clock. Garbage is collected between runs only: finalizers of an earlier run, which release
+    locks in the loop that happens to run, would have their effect in this one.
     """
     collects = gc.isenabled()
     gc.disable()

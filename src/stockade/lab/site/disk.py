@@ -32,7 +32,7 @@ class SmallDisk:
 
     def __init__(self) -> None:
         _unmount_stale()
-        self.path = Path(tempfile.mkdtemp(prefix=_MOUNT_PREFIX, dir="/tmp"))  # noqa: S108 - sockets need short paths
+        self.path = Path(tempfile.mkdtemp(prefix=_MOUNT_PREFIX, dir="/tmp"))
         options = f"size={SMALL_DISK_BYTES},mode=755"
         try:
             _run(["mount", "-t", "tmpfs", "-o", options, f"{_MOUNT_PREFIX}{os.getpid()}", str(self.path)])
@@ -86,9 +86,9 @@ class Disk:
         if self.small is not None:
             await asyncio.to_thread(self.small.fill)
             return f"{self.small.path} is filled"
-        self._limited = pids
-        await asyncio.to_thread(limit_files, pids(), FULL_AT_BYTES)
-        return f"files of {', '.join(map(str, pids()))} end at {FULL_AT_BYTES} bytes"
+        self._limited, hit = pids, pids()
+        await asyncio.to_thread(limit_files, hit, FULL_AT_BYTES)
+        return f"files of process {', '.join(map(str, hit))} end at {FULL_AT_BYTES} bytes"
 
     async def slow(self, pids: Pids, delay_s: float) -> None:
         """Each flush takes longer from now on, by so many seconds.
@@ -129,9 +129,9 @@ def limit_files(pids: Sequence[int], max_bytes: int | None) -> None:
     soft = "unlimited" if max_bytes is None else str(max_bytes)
     for pid in pids:
         with suppress(FileNotFoundError):
-            owner = os.stat(f"/proc/{pid}")
+            process = Path(f"/proc/{pid}")
             # as the owner, because changing processes of others takes more than being root in some containers
-            _run(["prlimit", "--pid", str(pid), f"--fsize={soft}:"], owner, ended=Path(f"/proc/{pid}"))
+            _run(["prlimit", "--pid", str(pid), f"--fsize={soft}:"], process.stat(), ended=process)
 
 
 def _run(command: list[str], owner: os.stat_result | None = None, ended: Path | None = None) -> None:

@@ -12,6 +12,7 @@ from stockade.lab.errors import LabError
 from stockade.lab.site.disk import Disk
 from stockade.lab.targets.redis_node import RedisNode, call
 from stockade.locks import LockUnavailable
+from stockade.locks.redis.transport.transport import ServerError
 
 ANSWER_WAIT_S = 15.0
 POLL_S = 0.02
@@ -94,6 +95,6 @@ class RedisServer(RedisNode):
         """Whether it takes writes: after a full disk it refuses them (MISCONF) until a flush of its file succeeded."""
         try:
             answer = await self.call("SET", "stockade-lab-probe", 1, "PX", 1)
-        except LockUnavailable:
+        except (LockUnavailable, ServerError):
             return False
         return bool(answer == b"OK")

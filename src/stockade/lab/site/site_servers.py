@@ -19,6 +19,7 @@ from stockade.lab.site.database_server import DatabaseServer, SqliteFile
 from stockade.lab.site.kafka_broker import KafkaBroker
 from stockade.lab.site.redis_server import RedisServer
 from stockade.locks import LockUnavailable
+from stockade.locks.redis.transport.transport import ServerError
 
 RESTORE_LIMIT_S = 120.0
 CLOSE_LIMIT_S = 60.0
@@ -136,7 +137,7 @@ class SiteServers:
                 async with asyncio.timeout(RESTORE_LIMIT_S):
                     await server.restore()
                     await empty(server)
-            except (LabError, ServerFailed, LockUnavailable, OSError, TimeoutError) as error:
+            except (LabError, ServerFailed, LockUnavailable, ServerError, OSError, TimeoutError) as error:
                 _log.warning("a server is not used again: %s", error)
                 await _end(server)
             except BaseException:

@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,6 +108,18 @@ def _check_url(text: str) -> None:
         raise LabError(f"--database takes sqlite, postgres, mariadb or a URL: {error}") from error
     if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
         raise LabError("a database in memory cannot be shared with the lab: name a file, e.g. sqlite:////tmp/lab.db")
+
+
+def open_private_database(
+    url: str, application: Application = APPLICATION
+) -> AbstractAsyncContextManager[TargetDatabase]:
+    """Open a database that has nothing in it yet, and make the application's tables.
+
+    Args:
+        url: of the database; whoever made it removes it.
+        application: whose tables it gets.
+    """
+    return _opened(url, application, private=True)
 
 
 @asynccontextmanager

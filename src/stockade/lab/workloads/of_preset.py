@@ -33,7 +33,7 @@ class OfPreset:
             raise LabError(f"the preset {name} pays through a gateway, which recordings do not have")
         self.name = f"preset:{name}"
         self.summary = variant.summary
-        self.load = Load(clients=min(variant.buyers, 64))
+        self.load = Load(clients=min(variant.buyers, 64), one_row=variant.single_row)
         self.must_break = variant.must_fail_unprotected
         self._variant = variant
 

@@ -1,5 +1,6 @@
 """Every workload by name. A new one is one file here that defines `WORKLOAD`, and one line in this list."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from stockade.lab.errors import LabError
@@ -36,7 +37,7 @@ WORKLOADS: Final[dict[str, Workload]] = {
 MEMBERS: Final = ("name", "summary", "load", "must_break", "setup", "rows", "requests")
 
 
-def find_workload(text: str, known: dict[str, Preset] | None = None) -> Workload:
+def find_workload(text: str, known: Mapping[str, Preset] | None = None) -> Workload:
     """A workload.
 
     Args:
@@ -61,6 +62,6 @@ def find_workload(text: str, known: dict[str, Preset] | None = None) -> Workload
         raise LabError(f"unknown workload {text!r}; there are: {', '.join(WORKLOADS)}, preset:NAME, MODULE:NAME")
     found = find_attribute(text)
     if missing := [each for each in MEMBERS if not hasattr(found, each)]:
-        raise LabError(f"{text} is no workload: it has no {', '.join(missing)}; see stockade.lab.Workload")
+        raise LabError(f"{text} is no workload: it has no {', '.join(missing)}; docs/lab.md says what each is")
     workload: Workload = found
     return workload

@@ -42,7 +42,9 @@ class Reservations:
         skus = stock_keys(names, SKUS)
 
         def follow(rng: random.Random, number: int, user: str) -> tuple[Request, Sequence[Request]]:
-            order = place(names, number, user, [OrderLine(rng.choice(skus).id, 1)], constants.LATER, RESERVE_MS)
+            order = place(
+                names, number, user, [OrderLine(rng.choice(skus).id, 1)], constants.LATER, reserve_ms=RESERVE_MS
+            )
             order_id = order.command.request_id
             pays = [PayOrder(*names.request("pay", number, n), order_id, user) for n in range(2)]
             until_ms = names.now_ms + RESERVE_MS

@@ -48,7 +48,7 @@ def accounts(names: RepeatNames, balances: Sequence[int]) -> list[Command]:
 
 
 def place(
-    names: RepeatNames, number: int, user: str, lines: Sequence[OrderLine], pay: str, reserve_ms: int = 600_000
+    names: RepeatNames, number: int, user: str, lines: Sequence[OrderLine], pay: str, *, reserve_ms: int = 600_000
 ) -> Request:
     """An order; one that is paid at once takes stock and points, one that is paid later only reserves."""
     command = PlaceOrder(*names.request("order", number), user, tuple(lines), pay, reserve_ms)

@@ -35,7 +35,7 @@ class OneTransactionExecutor:
             deadline: on the monotonic clock, in seconds.
 
         Raises:
-            Busy: `nowait`, and another transaction holds a row (on SQLite: writes to the file); this one is rolled back.
+            Busy: `nowait`, and another transaction holds a row (on SQLite: the file); this one is rolled back.
         """
 
         def body(connection: Connection) -> WriteSet:

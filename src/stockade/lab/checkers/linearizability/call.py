@@ -92,9 +92,7 @@ def versioned_calls(history: IndexedHistory) -> list[ObjectCalls]:
             action, argument, result = READ, "", str(version)
             if role == WRITES:
                 action, argument, result = COMPARE_AND_SET, f"{version - 1}{BETWEEN}{version}", ""
-            calls.append(
-                Call(operation.number, operation.client, action, argument, result, True, True, *interval)
-            )
+            calls.append(Call(operation.number, operation.client, action, argument, result, True, True, *interval))
         found.append(_sorted(key, str(initial), calls))
     return found
 

@@ -1,6 +1,6 @@
 """What a register and a lock allow, call by call: pure functions from a state to the next.
 
-Neighbours: `search.py` asks them, `tests/lab/porcupine` has the same models in Go.
+The program in tests/lab/porcupine has the same models in Go. Neighbour: `search.py` asks them.
 """
 
 from collections.abc import Callable

@@ -14,12 +14,12 @@ from stockade.lab.history.operation import UNKNOWN
 
 RULE: Final = "in-time"
 GRACE_S: Final = 0.5
-STOPPING: Final = ("pause", "stop", "busy", "duty")  # words in the names of faults that stop processes
+STOPPING: Final = "pause"  # in the names of faults that stop processes of the service
 
 
 def check(history: IndexedHistory) -> Iterator[Violation]:
     """Report operations that returned too late."""
-    stopping = [each for each in fault_times(history.history) if any(word in each.fault for word in STOPPING)]
+    stopping = [each for each in fault_times(history.history) if STOPPING in each.fault]
     for operation in history.history.operations:
         if not operation.deadline_ns or operation.return_ns <= operation.deadline_ns + GRACE_S * 1e9:
             continue

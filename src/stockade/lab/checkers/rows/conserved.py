@@ -25,7 +25,7 @@ def conserved(history: IndexedHistory, rule: str, concerns: Callable[[str], bool
         sums = in_ledger[line.key]
         sums[0] += line.delta
         sums[1] += line.held
-    asked, unsaid = asked_changes(history)
+    asked, unsaid = history.asked
     total = expected_total = 0
     complete = True
     for row in final.rows:
@@ -40,29 +40,10 @@ def conserved(history: IndexedHistory, rule: str, concerns: Callable[[str], bool
         if row.key in unsaid or row.key not in final.initial:
             complete = False
             continue
-        expected = initial + asked[row.key] + final.restocked.get(row.key, 0)
+        expected = initial + asked.get(row.key, 0) + final.restocked.get(row.key, 0)
         total, expected_total = total + row.amount, expected_total + expected
         if row.amount != expected:
             text = f"{row.key} has {row.amount}: {initial} and the changes of all accepted requests make {expected}"
             yield Violation(rule, text, key=row.key, version=row.version)
     if complete and total != expected_total:
         yield Violation(rule, f"{total} in all rows together, and must be {expected_total}")
-
-
-def asked_changes(history: IndexedHistory) -> tuple[dict[str, int], set[str]]:
-    """By row: the sum of what accepted requests asked for; and the rows that some of them changed without saying it."""
-    asked: dict[str, int] = defaultdict(int)
-    unsaid: set[str] = set()
-    for id_ in history.accepted:
-        operations = history.tries.get(id_)
-        if operations is None:
-            continue
-        deltas = operations[0].deltas
-        for key, delta in deltas.items():
-            asked[key] += delta
-        for operation in operations:
-            unsaid.update(key for key in operation.versions if key not in deltas)
-            if not deltas:
-                unsaid.update(operation.keys)
-    unsaid.update(line.key for line in history.final.ledger if line.request_id not in history.tries)
-    return asked, unsaid

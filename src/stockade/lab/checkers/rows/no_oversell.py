@@ -7,7 +7,6 @@ the operations: what was accepted is at most what there was.
 from collections.abc import Iterator
 from typing import Final
 
-from stockade.lab.checkers.conserved import asked_changes
 from stockade.lab.checkers.indexed_history import IndexedHistory
 from stockade.lab.checkers.violation import Violation
 
@@ -17,7 +16,7 @@ RULE: Final = "no-oversell"
 def check(history: IndexedHistory) -> Iterator[Violation]:
     """Report the first version of each row at which more was given away than there was."""
     final = history.final
-    asked, unsaid = asked_changes(history)
+    asked, unsaid = history.asked
     for key, change in asked.items():
         initial = final.initial.get(key)
         if initial is None or key in unsaid:  # a cancellation that gave units back cannot say so beforehand

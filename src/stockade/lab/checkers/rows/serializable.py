@@ -40,10 +40,9 @@ class Graph(NamedTuple):
 def check(history: IndexedHistory) -> Iterator[Violation]:
     """Report the shortest cycle that is found."""
     graph = build(history)
-    core = on_cycles(graph.after)
-    if not core:
+    cycle = find_cycle(graph)
+    if not cycle:
         return
-    cycle = shortest_cycle(graph.after, core)
     steps = _steps(graph, cycle)
     names = [graph.names[node] for node in cycle if node < len(graph.names)]
     shown = "; ".join(steps[:MAX_SHOWN]) + (f"; and {len(steps) - MAX_SHOWN} steps more" if steps[MAX_SHOWN:] else "")
@@ -120,6 +119,16 @@ def _add_time(after: list[list[int]], spans: Mapping[int, Interval]) -> None:
         moment = new
 
 
+def find_cycle(graph: Graph) -> list[int]:
+    """The nodes of a short cycle, without the order of time if there is such a one; empty if there is none."""
+    core = on_cycles(graph.after)
+    if not core:
+        return []
+    known = len(graph.names)
+    data = [[target for target in targets if target < known] for targets in graph.after[:known]]
+    return shortest_cycle(data, on_cycles(data)) or shortest_cycle(graph.after, core)
+
+
 def on_cycles(after: Sequence[Sequence[int]]) -> set[int]:
     """The nodes that are on a cycle, or between two; none if there is no cycle."""
     incoming = [0] * len(after)
@@ -161,23 +170,24 @@ def _without_ends(after: Sequence[Sequence[int]], rest: set[int]) -> set[int]:
 
 
 def shortest_cycle(after: Sequence[Sequence[int]], core: set[int]) -> list[int]:
-    """The nodes of the shortest cycle that `MAX_STARTS` breadth-first searches find.
+    """The nodes of a cycle of two, or of the shortest that breadth-first searches from `MAX_STARTS` nodes find.
 
     Args:
         after: the graph.
-        core: what `on_cycles` returned; not empty.
+        core: what `on_cycles` returned.
     """
+    for node in sorted(core):
+        for target in after[node]:
+            if target in core and node in after[target]:
+                return [node, target]
     best: list[int] = []
-    start = min(core)
-    tried: set[int] = set()
-    for candidate in sorted(core):
-        found = _cycle_from(after, core, candidate)
-        tried.add(candidate)
+    for tried, start in enumerate(sorted(core)):
+        if best and tried >= MAX_STARTS:
+            break
+        found = _cycle_from(after, core, start)
         if found and (not best or len(found) < len(best)):
             best = found
-        if len(tried) >= MAX_STARTS and best:
-            break
-    return best or [start]
+    return best
 
 
 def _cycle_from(after: Sequence[Sequence[int]], core: set[int], start: int) -> list[int]:

@@ -1,14 +1,15 @@
 """Version chain: the versions of each row are consecutive, and each amount follows from the one before.
 
 Every lost update shows here, at its place: two entries of one version, a gap, or an amount that does not follow. The
-changes are those that the operations announced, as far as their workload can say them. The method is that of
+changes are those that the operations announced, as far as their workload can say them. A version that somebody saw and
+nobody wrote is an aborted read. The method is that of
 register histories with versions: sort and replay instead of searching.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from stockade.lab.checkers.indexed_history import IndexedHistory
+from stockade.lab.checkers.indexed_history import READ, IndexedHistory
 from stockade.lab.checkers.violation import Violation
 from stockade.lab.history.final_state import FinalRow, LedgerLine
 from stockade.lab.history.operation import OK
@@ -77,26 +78,31 @@ def _end_error(row: FinalRow | None, last: LedgerLine) -> tuple[LedgerLine, str]
 
 
 def _named_by_operations(history: IndexedHistory) -> Iterator[Violation]:
-    """An accepted operation names the versions that its request wrote; report the first wrong one of each row."""
+    """An accepted operation names versions that its request wrote, any other saw versions that somebody wrote.
+
+    Reports the first wrong one of each row.
+    """
     writers = {(line.key, line.version): line.request_id for line in history.final.ledger}
+    firsts = {key: lines[0].version - 1 for key, lines in history.ledger.items()}
     reported = set()
     for operation in history.history.operations:
-        if operation.type != OK or operation.command == "read":
-            continue
+        wrote = operation.type == OK and operation.command != READ
         for key, version in operation.versions.items():
-            if key not in history.ledger or key in reported:
-                continue
             writer = writers.get((key, version))
-            if writer != operation.request_id:
-                reported.add(key)
-                who = f"request {writer} did" if writer else "nobody did"
-                text = f"{key}: request {operation.request_id} says that it wrote version {version}, {who}"
-                yield Violation(
-                    RULE,
-                    text,
-                    key=key,
-                    version=version,
-                    request_id=operation.request_id,
-                    operation=operation.number,
-                    at_ns=operation.return_ns,
-                )
+            if key not in firsts or key in reported or (writer == operation.request_id if wrote else writer):
+                continue
+            if not wrote and version == firsts[key]:
+                continue
+            reported.add(key)
+            verb = "wrote" if wrote else "saw"
+            who = f"request {writer} did" if writer else "nobody wrote it"
+            what = f"operation {operation.number} ({operation.command})"
+            yield Violation(
+                RULE,
+                f"{key}: {what} says that it {verb} version {version}, {who}",
+                key=key,
+                version=version,
+                request_id=operation.request_id,
+                operation=operation.number,
+                at_ns=operation.return_ns,
+            )

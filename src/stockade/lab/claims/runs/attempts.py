@@ -14,8 +14,9 @@ WITHOUT, WITH = Options(backoff=Backoff(retries=0)), Options(wait_s=20, backoff=
 
 
 async def run(tools: Tools) -> Measured:
+    """Sweep the buyers of one row."""
     lines, rows = list[str](), list[JsonValue]()
-    crossover = 0
+    crossover, complete = 0, True
     for buyers in BUYERS:
         shared = {"buyers": buyers, "stock": buyers, "pool_size": buyers}
         alone = [await race(tools, "optimistic", WITHOUT, **shared) for _ in range(TURNS)]
@@ -45,7 +46,7 @@ async def run(tools: Tools) -> Measured:
             }
         )
         last = (share, attempts)
-        complete = all(each.accepted == buyers for pair in pairs for each in pair)
+        complete = complete and all(each.accepted == buyers for pair in pairs for each in pair)
     lines.append(
         f"row locks are faster from {crossover} buyers on" if crossover else "row locks were not faster throughout"
     )

@@ -14,11 +14,14 @@ BOUND_S = LIFETIME_MS / 1000 + 0.5  # an observation of "for ever" has to end
 
 
 async def run(tools: Tools) -> Measured:
+    """Kill a holder without and one with an expiry."""
     endless_s, with_expiry_s = await asyncio.gather(*(_wait(tools, lifetime) for lifetime in (0, LIFETIME_MS)))
     free = "never" if with_expiry_s is None else f"{with_expiry_s * 1000:.0f} ms"
     lines = (
-        f"no expiry, holder killed: {'still held' if endless_s is None else 'free'} after {BOUND_S * 1000:.0f} ms of"
-        " spinning, where the observation ends",
+        (
+            f"no expiry, holder killed: {'still held' if endless_s is None else 'free'} after {BOUND_S:g} s of"
+            " spinning, where the observation ends"
+        ),
         f"expiry of {LIFETIME_MS} ms, holder killed: free {free} after the kill",
     )
     expected = endless_s is None and with_expiry_s is not None
@@ -35,7 +38,7 @@ async def _wait(tools: Tools, lifetime_ms: int) -> float | None:
     holder = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "stockade.lab.claims.runs.holder",
+        "stockade.lab.claims.holder",
         url,
         name,
         str(lifetime_ms),

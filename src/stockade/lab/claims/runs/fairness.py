@@ -25,7 +25,7 @@ class _Barging:
 
     @asynccontextmanager
     async def hold(self) -> AsyncIterator[None]:
-        while self._taken:
+        while self._taken:  # noqa: ASYNC110 - an event would be a queue
             await asyncio.sleep(0)
         self._taken = True
         try:
@@ -35,6 +35,7 @@ class _Barging:
 
 
 async def run(tools: Tools) -> Measured:
+    """Let twenty tasks take the lock ten times each."""
     locks = MemoryLocks()
     name = tools.name("fair")
     try:

@@ -13,6 +13,7 @@ CALL_S, LIFETIME_MS, WAIT_S = 2.0, 3000, 5.0
 
 
 async def run(tools: Tools) -> Measured:
+    """Release what another holds, in three ways."""
     stolen = await _plain_delete(tools)
     by_task, by_token, still_held = await _owned(tools)
     lines = (
@@ -46,9 +47,9 @@ async def _owned(tools: Tools) -> tuple[str, str, bool]:
     try:
         lease = await mine.lock(name).acquire(timeout=WAIT_S)
         assert lease is not None
-        by_task = await _told(asyncio.create_task(mine.lock(name).release()))
+        by_task = await _refusal(asyncio.create_task(mine.lock(name).release()))
         forged = Detached(name, f"{lease.token[:-1]}x", lease.fencing_token)
-        by_token = await _told(asyncio.create_task(_adopt(others, forged)))
+        by_token = await _refusal(asyncio.create_task(_adopt(others, forged)))
         still_held = lease.alive and (await others.lock(name).inspect()).locked
         await lease.release()
     finally:
@@ -61,7 +62,7 @@ async def _adopt(locks: RedisLocks, forged: Detached) -> None:
     await (await locks.lock(forged.name).adopt(forged)).release()
 
 
-async def _told(release: "asyncio.Task[None]") -> str:
+async def _refusal(release: "asyncio.Task[None]") -> str:
     try:
         await release
     except LockNotOwned as error:

@@ -22,6 +22,7 @@ REPEATS = 3
 
 
 async def run(tools: Tools) -> Measured:
+    """Run the reference test in one and in two processes."""
     redis = RedisServers((tools.redis_url,))
     lines, broken = list[str](), dict[str, list[bool]]()
     for processes in PROCESSES:

@@ -1,7 +1,6 @@
 """The row lock time-out of 5000 ms, measured at this database under `pessimistic`, and what follows it."""
 
 import asyncio
-import secrets
 import sqlite3
 import time
 from collections.abc import AsyncIterator
@@ -13,8 +12,8 @@ from sqlalchemy.util import await_only
 from stockade.core import Accepted, Busy
 from stockade.lab.claims.claim import HOLDS_ONLY_WHEN, JAVA, Claim, Measured, Tools
 from stockade.lab.claims.shop_runs import PRICE, running
-from stockade.lab.model.workload import RepeatNames, Workload
-from stockade.lab.runs.repeats import create_rows
+from stockade.lab.model.workload import Workload
+from stockade.lab.runs.repeats import create_rows, fresh_names
 from stockade.shop.model.tables import skus
 from stockade.store import Database
 from stockade.strategies.options import Options
@@ -29,7 +28,8 @@ WHO_ENDS_IT = {
 
 
 async def run(tools: Tools) -> Measured:
-    names = RepeatNames(secrets.token_hex(4), 0, 1, 1, time.time_ns() // 1_000_000)
+    """Wait for a row that stays held."""
+    names = fresh_names(1, 1)
     product, keys = names.product(1, PRICE, 1)
     await create_rows(tools.target, [Workload((product,), (), keys, 1, -1)])
     order = names.order(0, names.id("user"), keys, "LATER")

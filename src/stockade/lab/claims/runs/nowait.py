@@ -3,22 +3,22 @@
 No report has it; it is the other end of their time-out. Neighbour: `lock_wait.py` holds the row.
 """
 
-import secrets
 import statistics
 import time
 
-from stockade.core import Busy
+from stockade.core import Busy, JsonValue
 from stockade.lab.claims.claim import HOLDS_ONLY_WHEN, Claim, Measured, Tools
 from stockade.lab.claims.runs.lock_wait import held_row
 from stockade.lab.claims.shop_runs import PRICE, race, running
-from stockade.lab.model.workload import RepeatNames, Workload
-from stockade.lab.runs.repeats import create_rows
+from stockade.lab.model.workload import Workload
+from stockade.lab.runs.repeats import create_rows, fresh_names
 from stockade.strategies.options import Options
 
 BUYERS, POOL, AT_ONCE_S = 30, 8, 0.5
 
 
 async def run(tools: Tools) -> Measured:
+    """Refuse instead of waiting, on a held row and on a contended one."""
     refused_s, code = await _refusal(tools)
     shared = {"buyers": BUYERS, "stock": BUYERS, "pool_size": POOL}
     nowait = await race(tools, "pessimistic", Options(nowait=True), **shared)
@@ -26,8 +26,10 @@ async def run(tools: Tools) -> Measured:
     median_ms = [statistics.median(each.waited_s) * 1000 for each in (nowait, waiting)]
     lines = (
         f"a held row: {code} after {refused_s * 1000:.1f} ms",
-        f"{BUYERS} buyers of one row, NOWAIT: {nowait.accepted} served, {sum(nowait.failed.values())} Busy,"
-        f" median answer {median_ms[0]:.1f} ms",
+        (
+            f"{BUYERS} buyers of one row, NOWAIT: {nowait.accepted} served, {sum(nowait.failed.values())} Busy,"
+            f" median answer {median_ms[0]:.1f} ms"
+        ),
         f"{BUYERS} buyers of one row, waiting: {waiting.accepted} served, median answer {median_ms[1]:.1f} ms",
     )
     expected = (
@@ -37,7 +39,7 @@ async def run(tools: Tools) -> Measured:
         and nowait.accepted == nowait.sold >= 1
         and nowait.accepted + sum(nowait.failed.values()) == BUYERS
     )
-    figures = {
+    figures: dict[str, JsonValue] = {
         "refused_ms": round(refused_s * 1000, 2),
         "served": [nowait.accepted, waiting.accepted],
         "median_ms": [round(each, 2) for each in median_ms],
@@ -47,7 +49,7 @@ async def run(tools: Tools) -> Measured:
 
 
 async def _refusal(tools: Tools) -> tuple[float, str]:
-    names = RepeatNames(secrets.token_hex(4), 0, 1, 1, time.time_ns() // 1_000_000)
+    names = fresh_names(1, 1)
     product, keys = names.product(1, PRICE, 1)
     await create_rows(tools.target, [Workload((product,), (), keys, 1, -1)])
     async with running(tools, "pessimistic", Options(nowait=True), 2) as (strategy, _), held_row(tools, keys[0].id):

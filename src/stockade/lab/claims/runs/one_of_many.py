@@ -1,6 +1,6 @@
 """One of N: only one buyer may win. Optimistic control without a retry fits; the others know it at once."""
 
-from stockade.core import Backoff
+from stockade.core import Backoff, JsonValue
 from stockade.lab.claims.claim import HOLDS, JAVA, Claim, Measured, Tools
 from stockade.lab.claims.shop_runs import Race, race
 from stockade.strategies.options import Options
@@ -9,6 +9,7 @@ BUYERS, POOL = 30, 8
 
 
 async def run(tools: Tools) -> Measured:
+    """Sell one unit to thirty buyers under three controls."""
     shared = {"buyers": BUYERS, "stock": 1, "pool_size": POOL}
     optimistic = await race(tools, "optimistic", Options(backoff=Backoff(retries=0)), **shared)
     pessimistic = await race(tools, "pessimistic", Options(), **shared)
@@ -20,7 +21,7 @@ async def run(tools: Tools) -> Measured:
     )
     right = all(each.accepted == 1 and each.sold == 1 for each in (optimistic, pessimistic))
     why = "one of N wins; a loser of the same moment is told CONFLICT_RETRY, a later one OUT_OF_STOCK"
-    figures = {
+    figures: dict[str, JsonValue] = {
         "optimistic_ms": round(optimistic.seconds * 1000, 2),
         "pessimistic_ms": round(pessimistic.seconds * 1000, 2),
         "accepted": [optimistic.accepted, pessimistic.accepted, control.accepted],

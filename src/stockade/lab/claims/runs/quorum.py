@@ -1,7 +1,8 @@
 """A quorum of three Redis servers (Redlock) under a pause, a clock that jumps, and a restart without its data.
 
 In each case two callers hold the lock at once, and a fencing token at the resource refuses the late one. (Kleppmann,
-"How to do distributed locking", 2016.) A control without any fault has one holder.
+"How to do distributed locking", 2016.) A control without any fault has one holder. The
+paused holder is one that does not look at its clock; `stockade lab --fault pause` stops a real process.
 """
 
 import asyncio
@@ -10,21 +11,24 @@ import time
 from stockade.core import JsonValue
 from stockade.devservers import Server
 from stockade.lab.claims.claim import HOLDS_ONLY_WHEN, JAVA, Claim, Measured, Tools
+from stockade.locks import LockUnavailable
 from stockade.locks.aio import QuorumLocks, RedisTuning
 from stockade.locks.async_api import Lease
 from stockade.locks.fencing import FenceRefused, MemoryFence
 from stockade.locks.redis.transport.multiplexed import MultiplexedTransport
 
 SERVERS, LEASE_S, TRY_S, CALL_S = 3, 1.0, 3.0, 2.0
+PATIENT, IMPATIENT = RedisTuning(call_s=1.0, spin_s=0.02), RedisTuning(call_s=0.5, spin_s=0.02, patience_s=1.0)
 CASES = (
     "no fault (control)",
     "holder paused beyond its lease",
-    "clock of two servers jumps",
+    "clock of two servers jumps (all their keys expire)",
     "two servers restart empty",
 )
 
 
 async def run(tools: Tools) -> Measured:
+    """Play each fault, and the control."""
     servers = [tools.private_redis() for _ in range(SERVERS)]
     lines, figures, right = list[str](), dict[str, JsonValue](), list[bool]()
     try:
@@ -50,7 +54,7 @@ async def _second_holder(tools: Tools, servers: list[Server], case: str) -> tupl
     urls, name = [server.url for server in servers], tools.name("quorum")
     # the paused holder renews nothing; a clock that jumps and a restart happen within its lease
     lease_s, paused = (LEASE_S, True) if case == CASES[1] else (10 * LEASE_S, False)
-    first, second = QuorumLocks(urls, lease_s=lease_s), QuorumLocks(urls, lease_s=lease_s)
+    first, second = (QuorumLocks(urls, PATIENT, lease_s=lease_s) for _ in range(2))
     fence = MemoryFence()
     try:
         mine = await first.lock(name, renew=False, on_lost="raise").acquire(timeout=TRY_S)
@@ -100,7 +104,7 @@ async def _paused_servers(tools: Tools, servers: list[Server]) -> tuple[bool, bo
     """Whether the lock is granted while one, and while two of the servers are stopped."""
     granted = list[bool]()
     for count in (1, 2):
-        locks = QuorumLocks([server.url for server in servers], RedisTuning(call_s=0.25, spin_s=0.02, patience_s=0.5))
+        locks = QuorumLocks([server.url for server in servers], IMPATIENT)
         for server in servers[:count]:
             server.pause()
         try:
@@ -113,8 +117,6 @@ async def _paused_servers(tools: Tools, servers: list[Server]) -> tuple[bool, bo
 
 
 async def _granted(locks: QuorumLocks, name: str) -> bool:
-    from stockade.locks import LockUnavailable
-
     try:
         lease = await locks.lock(name, lease_s=LEASE_S).acquire(timeout=TRY_S / 2)
     except LockUnavailable:

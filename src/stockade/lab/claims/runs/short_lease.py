@@ -12,12 +12,17 @@ LEASE_S, JOB_S, WAIT_S = 1.0, 1.5, 10.0
 
 
 async def run(tools: Tools) -> Measured:
+    """Do the job without and with renewal."""
     short, renewed = await asyncio.gather(_job(tools, renew=False), _job(tools, renew=True))
     lines = (
-        f"lease {LEASE_S:g} s, job {JOB_S:g} s: the next caller had the lock {short[1] * 1000:.0f} ms before the job's"
-        f" end, the holder was told {short[0] or 'nothing'}",
-        f"the same, renewed while the holder lives: the next caller came {-renewed[1] * 1000:.0f} ms after the end, the"
-        f" holder was told {renewed[0] or 'nothing'}",
+        (
+            f"lease {LEASE_S:g} s, job {JOB_S:g} s: the next caller had the lock {short[1] * 1000:.0f} ms before its"
+            f" end, the holder was told {short[0] or 'nothing'}"
+        ),
+        (
+            f"the same, renewed while the holder lives: the next caller came {-renewed[1] * 1000:.0f} ms after the end,"
+            f" the holder was told {renewed[0] or 'nothing'}"
+        ),
     )
     expected = short[0] == "LOCK_LOST" and short[1] > 0 and not renewed[0] and renewed[1] <= 0
     figures: dict[str, JsonValue] = {"overlap_ms": [round(short[1] * 1000, 1), round(renewed[1] * 1000, 1)]}

@@ -10,6 +10,8 @@ RETRIES = Backoff(retries=1000)
 
 
 async def run(tools: Tools) -> Measured:
+    """Race under four stamps."""
+
     async def play(spread_ms: int, **options: bool) -> Race:
         chosen = Options(wait_s=20, backoff=RETRIES, **options)  # type: ignore[arg-type]
         return await race(tools, "optimistic", chosen, buyers=BUYERS, stock=PLENTY, pool_size=POOL, spread_ms=spread_ms)

@@ -15,13 +15,16 @@ SPIN_S = 0.010  # the Kotlin project's report
 
 
 async def run(tools: Tools) -> Measured:
+    """Let eight callers come at once, under both ways to wait."""
     server = tools.private_redis()
     spin = await _measure(tools, server.url, fair=False)
     queued = await _measure(tools, server.url, fair=True)
     server.end()
     lines = (
-        f"spin, a try each {SPIN_S * 1000:.0f} ms: {spin[0]:.1f} commands per acquisition, the next holder"
-        f" {spin[1]:.2f} ms after a release (median)",
+        (
+            f"spin, a try each {SPIN_S * 1000:.0f} ms: {spin[0]:.1f} commands per acquisition, the next holder"
+            f" {spin[1]:.2f} ms after a release (median)"
+        ),
         f"notice by pub/sub: {queued[0]:.1f} commands per acquisition, the next holder {queued[1]:.2f} ms after",
     )
     figures: dict[str, JsonValue] = {

@@ -5,29 +5,24 @@ The rounds are played step by step: everybody reads, then everybody writes. Neig
 
 from stockade.lab.claims.claim import HOLDS, JAVA, Claim, Measured, Tools
 from stockade.lab.deadlock.rows import open_rows
-from stockade.lab.deadlock.session import Session, close_all, open_session
+from stockade.lab.deadlock.session import open_sessions
 
 WRITERS = 10
 
 
 async def run(tools: Tools) -> Measured:
-    target, sessions = tools.target, list[Session]()
-    async with open_rows(target.url, target.name, 1) as rows:
-        try:
-            for _ in range(WRITERS):
-                sessions.append(await open_session(target.url))
-            left, attempts, winners = list(sessions), 0, list[int]()
-            while left:
-                reads = [await session.rows(rows.read((1,))) for session in left]
-                attempts += len(left)
-                written = [
-                    await session.run(rows.change(1, int(read[0][1])))
-                    for session, read in zip(left, reads, strict=True)
-                ]
-                winners.append(sum(written))
-                left = [session for session, count in zip(left, written, strict=True) if count == 0]
-        finally:
-            await close_all(sessions)
+    """Play the rounds of ten writers."""
+    target = tools.target
+    async with open_rows(target.url, target.name, 1) as rows, open_sessions(target.url, WRITERS) as sessions:
+        left, attempts, winners = list(sessions), 0, list[int]()
+        while left:
+            reads = [await session.rows(rows.read((1,))) for session in left]
+            attempts += len(left)
+            written = [
+                await session.run(rows.change(1, int(read[0][1]))) for session, read in zip(left, reads, strict=True)
+            ]
+            winners.append(sum(written))
+            left = [session for session, count in zip(left, written, strict=True) if count == 0]
     bound = WRITERS * (WRITERS + 1) // 2
     said = f"{WRITERS} writers in step: one wins each round, {attempts} attempts; n(n+1)/2 = {bound}"
     expected = attempts == bound and set(winners) == {1}

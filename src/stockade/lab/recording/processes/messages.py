@@ -33,9 +33,10 @@ class OpenService:
 
 @dataclass(frozen=True, slots=True)
 class OpenLogWorker:
-    """Decide the commands of a log. Reply: None."""
+    """Decide the commands of a log. Reply: None. With `fault_points` its store stops at its fault points."""
 
     config: LogWorkerConfig
+    fault_points: bool = False
 
 
 class Execute(NamedTuple):

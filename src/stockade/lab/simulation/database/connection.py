@@ -12,8 +12,15 @@ from typing import Any, TypeVar, cast
 from sqlalchemy import Connection
 from sqlalchemy.util import await_only, greenlet_spawn
 
-from stockade.lab.simulation.server import FIRST_STATEMENT, LOST, DatabaseServer, ServerError, Session, Statement
-from stockade.lab.simulation.statements import offset_statement
+from stockade.lab.simulation.database.server import (
+    FIRST_STATEMENT,
+    LOST,
+    DatabaseServer,
+    ServerError,
+    Session,
+    Statement,
+)
+from stockade.lab.simulation.database.statements import offset_statement
 from stockade.lab.simulation.world import Process
 from stockade.store.engine.backends import TransactionRun, run_autocommit, run_in_transaction, run_read
 from stockade.store.engine.dialect import Dialect

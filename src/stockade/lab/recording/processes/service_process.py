@@ -18,10 +18,10 @@ from typing import Any, Final
 from stockade.core import Command
 from stockade.lab.errors import LabError
 from stockade.lab.history.operation import FAILED, UNKNOWN
-from stockade.lab.recording.answers import CANCELLED, NO_ANSWER, PROCESS_AWAY, PROCESS_ENDED, Answer
-from stockade.lab.recording.messages import Cancel, Channel, Close, Execute, Failed, ReadRows, SignalAtPoint
+from stockade.lab.recording.processes.answers import CANCELLED, NO_ANSWER, PROCESS_AWAY, PROCESS_ENDED, Answer
+from stockade.lab.recording.processes.messages import Cancel, Channel, Close, Execute, Failed, ReadRows, SignalAtPoint
 
-MODULE: Final = "stockade.lab.recording.service_main"
+MODULE: Final = "stockade.lab.recording.processes.service_main"
 OPEN_WAIT_S: Final = 60.0
 CONTROL_WAIT_S: Final = 15.0
 END_WAIT_S: Final = 10.0
@@ -50,6 +50,7 @@ class ServiceProcess:
         self._channel: Channel | None = None
         self._open: dict[int, asyncio.Future[Any]] = {}
         self._next = 0
+        self._opened = False
         self._ended = asyncio.Event()
         self._output: Any = None
 
@@ -60,8 +61,8 @@ class ServiceProcess:
 
     @property
     def running(self) -> bool:
-        """Whether it takes requests; a paused one does."""
-        return self._channel is not None
+        """Whether it has opened what it is for, and takes requests; a paused one does."""
+        return self._channel is not None and self._opened
 
     async def start(self, environment: Mapping[str, str] | None = None) -> None:
         """Start it, and let it open what it is for.
@@ -76,7 +77,9 @@ class ServiceProcess:
             self._environment = dict(environment)
         ours, theirs = socket.socketpair()
         path = os.pathsep.join(each for each in sys.path if each)
-        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
+        if self._output is not None:
+            self._output.close()
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the next start, or with the place
         with theirs:
             self._process = subprocess.Popen(  # noqa: ASYNC220 - a matter of a millisecond
                 [sys.executable, "-m", MODULE, str(theirs.fileno())],
@@ -91,6 +94,7 @@ class ServiceProcess:
         _, self._channel = await loop.create_connection(lambda: Channel(self._received, self._closed), sock=ours)
         self.starts += 1
         await self.ask(self._opening, OPEN_WAIT_S)
+        self._opened = True
 
     async def execute(self, command: Command, wait_s: float, *, give_up_s: float = 0.0) -> Answer:
         """Carry out a command.
@@ -108,7 +112,7 @@ class ServiceProcess:
         return await self._answer(ReadRows(kind, ids), wait_s, NO_ANSWER)
 
     async def _answer(self, message: Execute | ReadRows, limit_s: float, code: str) -> Answer:
-        sent = self._send(message)
+        sent = self._send(message) if self.running else None
         if sent is None:
             return Answer(FAILED, PROCESS_AWAY)
         number, future = sent
@@ -167,7 +171,7 @@ class ServiceProcess:
             future.set_result(value)
 
     def _closed(self) -> None:
-        self._channel = None
+        self._channel, self._opened = None, False
         for future in self._open.values():
             if not future.done():
                 future.set_result(Answer(UNKNOWN, PROCESS_ENDED))
@@ -199,7 +203,8 @@ class ServiceProcess:
         """Whether a signal stops or ends it within this time, in seconds."""
         deadline = asyncio.get_running_loop().time() + wait_s
         while asyncio.get_running_loop().time() < deadline:
-            if not self.pid or _is_stopped(self.pid):
+            pid = self.pid
+            if not pid or _is_stopped(pid):
                 return True
             await asyncio.sleep(POLL_S)
         return False
@@ -222,26 +227,21 @@ class ServiceProcess:
             await asyncio.to_thread(process.wait, END_WAIT_S)
         except subprocess.TimeoutExpired:
             raise LabError(f"{self.name} did not end in {END_WAIT_S:.0f} s") from None
-        if self.running:
+        if self._channel is not None:
             await self._ended.wait()  # the kernel closes the socket with the process
 
     async def close(self) -> None:
-        """Let it close what it has open, and end it; one that does not is killed."""
+        """Let it close what it has open, then end it."""
         if self.running:
             await self.resume()
             with suppress(LabError):  # a killed one has nothing to close
                 await self.ask(Close())
-        channel = self._channel
-        if channel is not None:
-            channel.close()
-        if self._process is not None:
-            try:
-                await asyncio.to_thread(self._process.wait, END_WAIT_S)
-            except subprocess.TimeoutExpired:
-                await self.kill()
+        await self.kill()  # what it had open is closed; an interpreter that ends in order takes a second
         if self._output is not None:
             self._output.close()
 
 
 def _is_stopped(pid: int) -> bool:
-    return os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None
+    with suppress(ChildProcessError):  # it has ended, and another thread has waited for it
+        return os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None
+    return False

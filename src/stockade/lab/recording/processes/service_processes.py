@@ -4,12 +4,17 @@ Neighbours: `service_process.py` is one of them, `fault.Processes` what faults k
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
-from stockade.lab.recording.messages import Count, Counters
-from stockade.lab.recording.service_process import ServiceProcess
+from stockade.lab.errors import LabError
+from stockade.lab.recording.processes.messages import Count, Counters
+from stockade.lab.recording.processes.service_process import ServiceProcess
+
+START_AGAIN_S: Final = 45.0  # how long a process is started again and again: servers that it needs come back sooner
+START_PAUSE_S: Final = 0.3
 
 
 class ServiceProcesses:
@@ -23,6 +28,7 @@ class ServiceProcesses:
 
     def __init__(self, name: str, count: int, opening: Any) -> None:
         self.places = [ServiceProcess(f"{name} {number}", opening) for number in range(count)]
+        self._starting: dict[int, asyncio.Task[None]] = {}  # those that could not be started yet
 
     @property
     def count(self) -> int:
@@ -39,6 +45,7 @@ class ServiceProcesses:
 
     async def kill(self, number: int) -> None:
         """See `fault.Processes`."""
+        await self._stop_starting(number)
         await self.places[number].kill()
 
     async def pause(self, number: int) -> None:
@@ -50,10 +57,15 @@ class ServiceProcesses:
         await self.places[number].resume()
 
     async def replace(self, number: int, environment: Mapping[str, str] | None = None) -> None:
-        """See `fault.Processes`."""
+        """See `fault.Processes`. While a server that it needs is away, it is started again and again, as a supervisor
+        does; `restore` waits for it.
+        """
+        await self.kill(number)
         place = self.places[number]
-        await place.kill()
-        await place.start(environment)
+        try:
+            await place.start(environment)
+        except LabError:
+            self._starting[number] = asyncio.create_task(self._start_again(place))
 
     async def signal_at_point(self, number: int, point: str, signal: int) -> None:
         """See `fault.Processes`."""
@@ -71,8 +83,33 @@ class ServiceProcesses:
         """Resume and start what a fault has left paused or away."""
         for number, place in enumerate(self.places):
             await place.resume()
-            if not place.running:
+            if number not in self._starting and not place.running:
                 await self.replace(number)
+        while self._starting:
+            _, task = self._starting.popitem()
+            await task
+
+    async def _start_again(self, place: ServiceProcess) -> None:
+        """Start it until that succeeds, for a bounded time.
+
+        Raises:
+            LabError: what it said the last time.
+        """
+        deadline = time.monotonic() + START_AGAIN_S
+        while True:
+            await place.kill()
+            try:
+                return await place.start()
+            except LabError:
+                if time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(START_PAUSE_S)
+
+    async def _stop_starting(self, number: int) -> None:
+        task = self._starting.pop(number, None)
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
 
     async def counters(self) -> list[Counters]:
         """Of each process, in their order.
@@ -85,6 +122,8 @@ class ServiceProcesses:
 
     async def close(self) -> None:
         """End all of them."""
+        for number in list(self._starting):
+            await self._stop_starting(number)
         await asyncio.gather(*(each.close() for each in self.places))
 
 

@@ -50,7 +50,7 @@ class Setting:
 
 
 @dataclass(slots=True)
-class BenchResult:
+class Results:
     """What the bench came to.
 
     Attributes:
@@ -80,13 +80,13 @@ class BenchResult:
         }
 
 
-async def run_bench(target: TargetDatabase, setting: Setting) -> BenchResult:
+async def play_all(target: TargetDatabase, setting: Setting) -> Results:
     """Play everything that this database can play.
 
     Raises:
         LabError: an experiment could not be carried out.
     """
-    result = BenchResult(target.name)
+    result = Results(target.name)
     if target.name == "sqlite":
         _sqlite(target, result)
         return result
@@ -106,12 +106,12 @@ async def run_bench(target: TargetDatabase, setting: Setting) -> BenchResult:
     return result
 
 
-def _sqlite(target: TargetDatabase, result: BenchResult) -> None:
+def _sqlite(target: TargetDatabase, result: Results) -> None:
     result.findings += two_writers(Path(target.admin_database.url.database or ""))
     result.left_out.append("wait-for graphs, arms under load, the pool: nobody waits for a row in SQLite")
 
 
-async def _duels(target: TargetDatabase, rows: Rows, observer: Observer, result: BenchResult) -> None:
+async def _duels(target: TargetDatabase, rows: Rows, observer: Observer, result: Results) -> None:
     watched = target.name == "postgres"  # InnoDB ends the deadlock before anybody can look
     for name, removed, rules, victims in (
         ("opposite order", "", Rules(watched=watched), 1),
@@ -137,7 +137,7 @@ async def _duels(target: TargetDatabase, rows: Rows, observer: Observer, result:
             result.graphs[name] = duel.graph
 
 
-async def _crossings(target: TargetDatabase, rows: Rows, observer: Observer, result: BenchResult) -> None:
+async def _crossings(target: TargetDatabase, rows: Rows, observer: Observer, result: Results) -> None:
     innodb = target.name != "postgres"
     cases = [
         ("found by two indexes", f"{HOLD} (claimed)", Statement(ordered=False, primary=False), 1),
@@ -161,9 +161,7 @@ async def _crossings(target: TargetDatabase, rows: Rows, observer: Observer, res
         )
 
 
-async def _time_outs(
-    target: TargetDatabase, rows: Rows, observer: Observer, setting: Setting, result: BenchResult
-) -> None:
+async def _time_outs(target: TargetDatabase, rows: Rows, observer: Observer, setting: Setting, result: Results) -> None:
     """Pairs that no detector ends: half of them wait from the same moment, half one after the other."""
     detector_s = NEVER_S if target.name == "postgres" else None
     usual = Rules(lock_wait_s=setting.lock_wait_s, detector_s=detector_s)
@@ -203,7 +201,7 @@ def _timed_out(name: str, duels: Sequence[Duel], lock_wait_s: float) -> Finding:
     return Finding("two transactions", name, PREEMPT, expected, said, every and in_time, figures)
 
 
-async def _loads(target: TargetDatabase, rows: Rows, setting: Setting, result: BenchResult) -> None:
+async def _loads(target: TargetDatabase, rows: Rows, setting: Setting, result: Results) -> None:
     arms = [arm for arm in ARMS if target.name in arm.databases and (setting.redis or not arm.needs_redis)]
     if not setting.redis:
         result.left_out.append("all or nothing, Redis: no Redis server")
@@ -219,16 +217,16 @@ async def _loads(target: TargetDatabase, rows: Rows, setting: Setting, result: B
         result.findings.append(await own_store.orders(target, setting.load, as_asked=as_asked))
 
 
-async def _load(target: TargetDatabase, rows: Rows, arms: Sequence[Arm], setting: Setting, result: BenchResult) -> None:
+async def _load(target: TargetDatabase, rows: Rows, arms: Sequence[Arm], setting: Setting, result: Results) -> None:
     setting.tell(f"{setting.load.workers} workers: {', '.join(arm.name for arm in arms)}")
     redis = AllOrNothing(setting.redis, f"stockade:lab:{rows.table}") if setting.redis else None
     playing = partial(take_turns, target.url, rows, arms, setting.load)
     if redis is None:
-        tallies = await playing(None)
+        counted = await playing(None)
     else:
         async with redis:
-            tallies = await playing(redis)
-    result.findings += [judge(arm, tallies[arm.name]) for arm in arms]
+            counted = await playing(redis)
+    result.findings += [judge(arm, counted[arm.name]) for arm in arms]
 
 
 @asynccontextmanager

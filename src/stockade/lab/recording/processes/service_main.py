@@ -1,7 +1,8 @@
 """The main function of a service process: opens the application, carries out requests, and answers them.
 
-`python -m stockade.lab.recording.service_main NUMBER`, with the number of an inherited socket. It shares nothing with
-the lab but this socket, and ends with it. Faults hit it; the lab itself is never hit. Neighbour: `service_process.py`.
+`python -m stockade.lab.recording.processes.service_main NUMBER`, with the number of an inherited socket. It
+shares nothing with the lab but this socket, and ends with it. Faults hit it; the lab itself is never hit. Neighbour:
+`service_process.py`.
 """
 
 import asyncio
@@ -25,8 +26,8 @@ from stockade.core import Key
 from stockade.lab.execution.command_log.log_worker import LogWorker, run_log_worker
 from stockade.lab.execution.order_senders import SenderConfig
 from stockade.lab.history.operation import OK
-from stockade.lab.recording.answers import Answer, of_error, of_outcome
-from stockade.lab.recording.messages import (
+from stockade.lab.recording.processes.answers import Answer, of_error, of_outcome
+from stockade.lab.recording.processes.messages import (
     Cancel,
     Channel,
     Close,
@@ -44,6 +45,8 @@ from stockade.store import Database
 
 PR_SET_PDEATHSIG = 1
 END_WAIT_S = 5.0
+POOLED = ("asyncio_", "stockade-sqlite-")  # threads of pools with a bound, made when first needed: no leak
+THREAD_S = 0.01  # how long the warm-up holds each thread of the pool, so that every one is made
 
 
 def main(number: int) -> None:
@@ -76,6 +79,7 @@ class _Handler:
         self.channel: Channel | None = None
         self._service: Service | None = None
         self._worker: LogWorker | None = None
+        self._has_log = False
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._signal: SignalAtPoint | None = None
 
@@ -124,9 +128,11 @@ class _Handler:
     async def _carry_out(self, message: Any) -> Any:
         match message:
             case OpenService():
+                self._has_log = message.config.options.kafka is not None
                 self._service = await self._open(message.config, message.fault_points)
             case OpenLogWorker():
-                self._worker = await self._stack.enter_async_context(run_log_worker(message.config))
+                checkpoint = self._reach_point if message.fault_points else None
+                self._worker = await self._stack.enter_async_context(run_log_worker(message.config, checkpoint))
             case SignalAtPoint():
                 self._signal = message
             case Count():
@@ -151,7 +157,9 @@ class _Handler:
             allow_overselling=True,  # the negative controls must be able to fail
             checkpoint=self._reach_point if fault_points else None,
         )
-        return await self._stack.enter_async_context(opening)
+        service = await self._stack.enter_async_context(opening)
+        await _open_connections(database, config.pool_size, config.options.wait_s)
+        return service
 
     def _reach_point(self, point: str) -> None:
         """The store is at a fault point; a signal to the own process is delivered before `kill` returns."""
@@ -163,12 +171,13 @@ class _Handler:
         held = {
             "requests": sum(not task.done() for task in self._tasks.values()) - 1,  # without this message
             "tasks": len(asyncio.all_tasks()) - len(self._tasks),
-            "threads": threading.active_count(),
-            "files": _open_files(),
+            "threads": sum(not each.name.startswith(POOLED) for each in threading.enumerate()),
         }
         stats: dict[str, int] = {}
         partitions: tuple[int, ...] = ()
         if self._service is not None:
+            if not self._has_log:  # how many brokers a Kafka client is connected to is its own affair
+                held["files"] = _open_files()
             held["queued"] = self._service.queued
             held["waiting for a connection"] = self._service.database.waiting
             stats = self._service.store.stats.as_dict()
@@ -182,6 +191,16 @@ class _Handler:
         """The lab is gone: give what is under way a moment."""
         if self._tasks:
             await asyncio.wait(list(self._tasks.values()), timeout=END_WAIT_S)
+
+
+async def _open_connections(database: Database, pool_size: int, wait_s: float) -> None:
+    """Open all connections and threads that are opened when first needed, so that only a leak adds to their number."""
+    idle = partial(Connection.exec_driver_sql, statement="SELECT 1")
+    writes = [database.write(idle, timeout_s=wait_s) for _ in range(pool_size)]
+    reads = [database.read(idle, timeout_s=wait_s) for _ in range(pool_size)]
+    # not by `time.sleep`, which fails under libfaketime
+    threads = [asyncio.to_thread(threading.Event().wait, THREAD_S) for _ in range(min(32, (os.cpu_count() or 1) + 4))]
+    await asyncio.gather(*writes, *reads, *threads)
 
 
 def _versions(connection: Connection, table: Any, ids: tuple[str, ...]) -> dict[str, int]:

@@ -1,6 +1,6 @@
 """A process that takes a lock as the Kotlin project's report does and then does nothing, so that it can be killed.
 
-`python -m stockade.lab.claims.runs.holder URL NAME LIFETIME_MS`; 0 is no expiry. Neighbour: `expiry.py` starts it.
+`python -m stockade.lab.claims.holder URL NAME LIFETIME_MS`; 0 is no expiry. Neighbour: `runs/expiry.py` starts it.
 """
 
 import asyncio
@@ -16,7 +16,8 @@ async def main(url: str, name: str, lifetime_ms: int) -> None:
     transport = MultiplexedTransport(url)
     expiry = ("PX", lifetime_ms) if lifetime_ms else ()
     await transport.call("SET", name, "lock", "NX", *expiry, timeout_s=CALL_S)
-    print("held", flush=True)  # noqa: T201 - to the process that started this one
+    sys.stdout.write("held\n")  # to the process that started this one
+    sys.stdout.flush()
     await asyncio.to_thread(sys.stdin.read)
     await transport.call("DEL", name, timeout_s=CALL_S)
     await transport.close()

@@ -1,9 +1,9 @@
 """A simulated database server: sessions, row locks with their queues, snapshots, commits.
 
 It behaves as PostgreSQL does under READ COMMITTED and, with a snapshot, as under SERIALIZABLE: there every record that
-a transaction has read must still be the newest one at its commit (a stricter rule than PostgreSQL's). A writer waits for
-the transaction that has the row, and then sees its result. A circle of waiting transactions is broken at once, at the
-expense of the one that closed it. Source: PostgreSQL manual, 13.2 and 13.3.
+a transaction has read must still be the newest one at its commit (a stricter rule than PostgreSQL's). A writer waits
+for the transaction that has the row, and then sees its result. A circle of waiting transactions is broken at once, at
+the expense of the one that closed it. Source: PostgreSQL manual, 13.2 and 13.3.
 
 A statement is a generator that yields the places that it has to wait for. So it runs on the server, whatever becomes of
 the process that sent it. Neighbours: `tables.py`; `statements.py` has the statements; `connection.py` sends them.
@@ -14,7 +14,7 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from stockade.lab.simulation.tables import Place, PrimaryKey, Record, Schema, SimulatedTable
+from stockade.lab.simulation.database.tables import Place, PrimaryKey, Record, Schema, SimulatedTable
 from stockade.lab.simulation.world import World
 
 Statement: TypeAlias = Generator[Place, None, Any]
@@ -125,14 +125,12 @@ class Session:
         if self.writes:
             server.apply(self.writes)
         self.end()
-        return
-        yield  # pragma: no cover - a statement is a generator
+        yield from ()  # it waits for nothing, and is a generator as every statement
 
     def roll_back(self) -> Statement:
         """Undo everything."""
         self.end()
-        return
-        yield  # pragma: no cover - as above
+        yield from ()  # as above
 
     def end(self) -> None:
         """Forget the transaction and let those go on that wait for it."""

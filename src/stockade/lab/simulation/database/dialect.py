@@ -10,9 +10,9 @@ from sqlalchemy import Connection, Table
 from sqlalchemy.engine.default import DefaultDialect
 
 from stockade.core import GuardKind
-from stockade.lab.simulation import statements
-from stockade.lab.simulation.connection import SimulatedConnection
-from stockade.lab.simulation.server import Session, Statement
+from stockade.lab.simulation.database import statements
+from stockade.lab.simulation.database.connection import SimulatedConnection
+from stockade.lab.simulation.database.server import Session, Statement
 from stockade.store.engine.dialect import Dialect
 from stockade.store.engine.statement import ExpectedRows, Values, Writes
 from stockade.store.schema.resource import Resource
@@ -27,7 +27,7 @@ class SimulatedDialect(Dialect):
     supports_single_statement: ClassVar[bool] = True
 
     def __init__(self) -> None:
-        super().__init__(DefaultDialect())  # type: ignore[no-untyped-call]
+        super().__init__(DefaultDialect())
 
     def after_begin(self, connection: Connection, left_s: float, advisory: Sequence[str]) -> None:
         session = _session(connection)

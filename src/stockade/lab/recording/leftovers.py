@@ -1,0 +1,127 @@
+"""What a recording leaves behind: counters of the processes before and after it, lock keys, locks that are not free.
+
+Neighbours: `service_main.py` counts in each process, `final_phase.py` puts the result into the final state.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+from stockade.core import Command
+from stockade.lab.errors import LabError
+from stockade.lab.history.final_state import Leftovers
+from stockade.lab.history.operation import OK, REFUSED
+from stockade.lab.recording.processes.messages import Count, Counters
+from stockade.lab.recording.processes.service_processes import ServiceProcesses
+from stockade.lab.recording.servers import RecordingServers
+from stockade.lab.site.redis_server import MAX_KEYS, SCAN_COUNT
+
+SETTLE_WAIT_S: Final = 5.0  # until the counters are back to where they were
+SETTLE_POLL_S: Final = 0.05
+SAMPLE_EVERY_S: Final = 0.5
+SAMPLE_WAIT_S: Final = 1.0
+WARM_UP: Final = 3  # commands of the setup, sent again to each process
+AT_ONCE: Final = 8  # so that some of them wait for each other
+WARM_UP_WAIT_S: Final = 10.0
+NO_EXPIRY: Final = -1  # what Redis answers to PTTL
+QUEUES: Final = ("queued", "waiting for a connection", "requests")  # of which the most at any time are kept
+FREE_AFTER_LEASE_S: Final = 1.0  # a lock must be free within its lease and this time
+
+
+class LeftoverWatch:
+    """Counts before, meanwhile and after.
+
+    Args:
+        opened: servers and workers of the recording.
+        processes: of the service.
+        setup: commands that made the rows: sent again they change nothing, and need the locks of these rows.
+        bounds: by the names of `QUEUES`: what each process may have at most.
+    """
+
+    def __init__(
+        self,
+        opened: RecordingServers,
+        processes: ServiceProcesses,
+        setup: Sequence[Command],
+        bounds: dict[str, int],
+    ) -> None:
+        self._opened, self._processes, self._setup = opened, processes, setup
+        self._bounds = bounds
+        self._before: dict[str, int] = {}
+        self._highest: dict[str, int] = {}
+
+    async def begin(self) -> None:
+        """Open what a strategy opens when it is first used, then count."""
+        for place in self._processes.places:
+            for command in self._setup[:WARM_UP]:
+                await asyncio.gather(*(place.execute(command, WARM_UP_WAIT_S) for _ in range(AT_ONCE)))
+        self._before = await self._held()
+
+    @asynccontextmanager
+    async def sampling(self) -> AsyncIterator[None]:
+        """Note the fullest queues inside the block."""
+        task = asyncio.create_task(self._sample())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def _sample(self) -> None:
+        while True:
+            await asyncio.sleep(SAMPLE_EVERY_S)
+            for place in self._processes.places:
+                try:
+                    counted: Counters = await place.ask(Count(), SAMPLE_WAIT_S)
+                except LabError:  # a fault has stopped or killed it
+                    continue
+                for name in QUEUES:
+                    self._highest[name] = max(self._highest.get(name, 0), counted.held.get(name, 0))
+
+    async def end(self, lease_s: float) -> Leftovers:
+        """Count, when the counters are back to where they were or had the time for it.
+
+        Args:
+            lease_s: of a lock, in seconds.
+        """
+        not_free = await self._not_free(lease_s)
+        deadline = time.monotonic() + SETTLE_WAIT_S
+        after = await self._held()
+        while time.monotonic() < deadline and any(after[name] > self._before.get(name, 0) for name in after):
+            await asyncio.sleep(SETTLE_POLL_S)
+            after = await self._held()
+        keys = await self._keys_without_expiry()
+        return Leftovers(self._before, after, keys, not_free, self._highest, self._bounds)
+
+    async def _held(self) -> dict[str, int]:
+        sums = Counter[str]()
+        for group in (self._processes, self._opened.workers):
+            for each in await group.counters():
+                sums.update(each.held)
+        return dict(sums)
+
+    async def _not_free(self, lease_s: float) -> tuple[str, ...]:
+        """Rows of the setup that cannot be used: its commands again, which need all of their locks."""
+        process = self._processes.places[0]
+        deadline = time.monotonic() + lease_s + FREE_AFTER_LEASE_S
+        left = list(self._setup)
+        while True:
+            answers = await asyncio.gather(*(process.execute(command, WARM_UP_WAIT_S) for command in left))
+            left = [each for each, answer in zip(left, answers, strict=True) if answer.type not in (OK, REFUSED)]
+            if not left or time.monotonic() > deadline:
+                return tuple(str(key) for command in left for key in command.keys)
+
+    async def _keys_without_expiry(self) -> tuple[str, ...]:
+        """Of the private Redis servers, which have nothing but locks."""
+        found: list[str] = []
+        for server in self._opened.site.redis if self._opened.site is not None else ():
+            cursor = b"0"
+            for _ in range(MAX_KEYS // SCAN_COUNT):
+                cursor, keys = await server.call("SCAN", cursor.decode(), "COUNT", SCAN_COUNT)
+                found += [key.decode() for key in keys if await server.call("PTTL", key.decode()) == NO_EXPIRY]
+                if cursor == b"0":
+                    break
+        return tuple(sorted(found))

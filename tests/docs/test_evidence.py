@@ -1,0 +1,79 @@
+"""docs/evidence.md: written from documents, with where the figures come from; nothing in it is older than the code."""
+
+import re
+
+import pytest
+
+from stockade.lab.model.contender import all_contenders
+from stockade.lab.ring.cell import Cell, CellResult, Found
+from stockade.lab.ring.document import document
+from stockade.lab.ring.expectation import AS_CLAIMED, BROKEN_AS_CLAIMED, HELD, MUST_BREAK, VIOLATED
+from stockade.lab.ring.matrix import NotRun, matrix_of
+from tests.docs.site import ROOT
+from tests.lab import evidence
+
+TEXT = (ROOT / "docs" / "evidence.md").read_text()
+ORIGIN = r"`stockade lab \w+[^`]*`, 20\d\d-\d\d-\d\d, .+, \d+ cores, Python 3\.\d+\.\d+, commit `[0-9a-f]{7,}`"
+MACHINE = {"os": "Linux", "cpu_count": 2, "python": "3.11.2", "date": "2026-11-29T20:00:00+00:00"}
+GOOD = CellResult(Cell("postgres", "pessimistic", ("database-kill", "reset"), "hot"), 1, HELD, AS_CLAIMED)
+CAUGHT = CellResult(
+    Cell("postgres", "unprotected", (), "hot"), 2, MUST_BREAK, BROKEN_AS_CLAIMED, (Found("no-oversell", "21 of 20"),)
+)
+BAD = CellResult(Cell("mariadb", "optimistic", ("reset",), "hot"), 3, HELD, VIOLATED, (Found("real-time", "late"),))
+
+
+def part(kind, text=TEXT):
+    """The region of this kind."""
+    return text.partition(f"<!-- {kind}: begin -->")[2].partition(f"<!-- {kind}: end -->")[0]
+
+
+@pytest.mark.parametrize("kind", evidence.KINDS)
+def test_each_region_says_where_its_figures_come_from(kind):
+    """The command, the date, the machine and the commit."""
+    assert re.search(ORIGIN, part(kind))
+
+
+def test_every_contender_is_in_the_matrix():
+    """A strategy that is new has not been in a ring: play it, and write the page again."""
+    head = part("ring").partition("| fault |")[2].partition("\n")[0]
+    assert re.findall(r"`([^`]+)`", head) == [each.name for each in all_contenders(with_forms=True)]
+
+
+def test_the_page_says_what_was_not_tested():
+    """Plainly, at its end."""
+    assert TEXT.partition("## What was not tested")[2].count("\n- **") >= 8
+
+
+def made(*results):
+    """A page from a ring with these results."""
+    names = ["unprotected", "optimistic", "pessimistic"]
+    not_run = [NotRun("pessimistic", "redis-failover", "does not use redis")]
+    matrix = matrix_of(results, names, ["database-kill", "reset"], not_run)
+    found = document(MACHINE, {"seed": 1, "seconds": 6.0}, results, matrix)
+    return part("ring", evidence.page("<!-- ring: begin -->\n<!-- ring: end -->\n", [found]))
+
+
+def test_a_ring_becomes_its_matrix_and_its_controls():
+    """Marks, reasons, and by which rule each control was caught."""
+    text = made(GOOD, CAUGHT)
+    assert re.search(ORIGIN, text)
+    assert "| fault | `unprotected` | `pessimistic` |" in text
+    assert "| database-kill | - | ok |" in text
+    assert "| no-fault | caught | - |" in text
+    assert "- not run: redis-failover with pessimistic: does not use redis" in text
+    assert "| unprotected | `postgres.unprotected.no-fault.hot` | 2 | `no-oversell` |" in text
+    assert "1 cells hold a strategy to a claim, 1 of them without" in text
+    assert "failed" not in text.partition("\n\n| control")[2]
+
+
+def test_a_violation_is_not_hidden():
+    """The control of this file: a cell that failed has its row."""
+    text = made(GOOD, BAD, CAUGHT)
+    assert "| `mariadb.optimistic.reset.hot` | VIOLATED | 3 | `real-time`: late |" in text
+    assert "| reset | - | VIOLATED | ok |" in text
+
+
+def test_a_page_without_the_region_is_refused():
+    """Rather than to lose what was measured."""
+    with pytest.raises(ValueError, match="ring: begin"):
+        evidence.region("# Evidence\n", "ring", "")

@@ -1,0 +1,313 @@
+"""Negative controls: each checker finds nothing in the smallest right history, and the defect that it is there for.
+
+Each defect is one change of that history, so it is the smallest that shows it.
+"""
+
+import pytest
+
+from stockade.lab.checkers import CHECKERS, judge
+from stockade.lab.history.final_state import Delivery, FinalRow, Leftovers, LogRecord, OrderLine, OutboxLine
+from stockade.lab.history.history import Phases
+from stockade.lab.history.operation import FAILED, REFUSED, UNKNOWN
+from tests.lab.checkers.small_histories import (
+    FINAL,
+    KEY,
+    MS,
+    OPERATIONS,
+    A,
+    B,
+    C,
+    access,
+    call,
+    calls,
+    fault,
+    line,
+    operation,
+    recorded,
+    refused,
+    small,
+)
+
+FIRST, SECOND, THIRD = OPERATIONS
+OTHER = "stock:2"
+
+
+def steady(*, after_heal, **settings):
+    """Twenty decisions each second before the faults, and some after the heal."""
+    returns = [*range(0, 1000, 50), *range(3000, 4000, 1000 // after_heal)]
+    look = FIRST._replace(command="read", request_id="", versions={})
+    reads = [look._replace(invoke_ns=at * MS, return_ns=at * MS) for at in returns]
+    phases = Phases(0, 1000 * MS, 3000 * MS, 4000 * MS, 4000 * MS)
+    log = (fault(1500, "database-kill", "inject"), fault(3000, "database-kill", "heal"))
+    settings = {"recovery_s": 1.0, **settings}
+    return small([*OPERATIONS, *reads], phases=phases, fault_log=log, settings=settings)
+
+
+def queue(longest_ms):
+    """Twenty who wait for a millisecond, and one who waits longer."""
+    reads = [FIRST._replace(command="read", request_id="", versions={}, invoke_ns=MS, return_ns=2 * MS)] * 20
+    return small([*OPERATIONS, *reads, reads[0]._replace(return_ns=longest_ms * MS)], settings={"fifo": True})
+
+
+def crossed():
+    """Two orders of two rows, each before the other on one of them; each row for itself is right."""
+    deltas = {KEY: -1, OTHER: -1}
+    both = {"keys": (KEY, OTHER), "deltas": deltas}
+    return small(
+        [
+            operation(A, 1, 9, versions={KEY: 2, OTHER: 3}, **both),
+            operation(B, 2, 8, versions={KEY: 3, OTHER: 2}, **both),
+            refused(C, 10, 11, versions={KEY: 3}),
+        ],
+        initial={KEY: 2, OTHER: 2},
+        rows=(FinalRow(KEY, 0, 0, 3), FinalRow(OTHER, 0, 0, 3)),
+        ledger=(line(A, 2, 1), line(B, 3, 0), line(B, 2, 1, key=OTHER), line(A, 3, 0, key=OTHER)),
+    )
+
+
+def stale_across_rows():
+    """A saw the second row before B wrote it, though B had returned before A's predecessor on the first row began."""
+    look = FIRST._replace(command="read", request_id="", number=9, invoke_ns=7 * MS, return_ns=8 * MS, deltas={})
+    return small(
+        [
+            FIRST._replace(invoke_ns=1 * MS, return_ns=20 * MS),
+            SECOND._replace(keys=(OTHER,), versions={OTHER: 2}, deltas={OTHER: -1}),
+            look._replace(keys=(KEY, OTHER), versions={KEY: 2, OTHER: 1}, invoke_ns=2 * MS, return_ns=30 * MS),
+            look._replace(
+                number=10, keys=(KEY, OTHER), versions={KEY: 1, OTHER: 2}, invoke_ns=2 * MS, return_ns=30 * MS
+            ),
+            refused(C, 31, 32, versions={KEY: 2}, code="NOT_ON_SALE"),
+        ],
+        initial={KEY: 2, OTHER: 2},
+        rows=(FinalRow(KEY, 1, 0, 2), FinalRow(OTHER, 1, 0, 2)),
+        ledger=(line(A, 2, 1), line(B, 2, 1, key=OTHER)),
+        requests=(recorded(A), recorded(B), FINAL.requests[2]._replace(code="NOT_ON_SALE")),
+    )
+
+
+WRONG = {
+    "accepted, not recorded": ("exactly-once", small(requests=FINAL.requests[1:])),
+    "accepted, recorded as refused": (
+        "exactly-once",
+        small(requests=(recorded(A, accepted=False), *FINAL.requests[1:])),
+    ),
+    "accepted, moved nothing": (
+        "exactly-once",
+        small(ledger=FINAL.ledger[:1], rows=(FinalRow(KEY, 1, 0, 2),)),
+    ),
+    "refused, recorded as accepted": ("exactly-once", small(requests=(*FINAL.requests[:2], recorded(C)))),
+    "refused, moved a row": ("exactly-once", small(ledger=(*FINAL.ledger, line(C, 4, -1)))),
+    "refused, not recorded": ("exactly-once", small(requests=FINAL.requests[:2])),
+    "failed for certain, moved a row": (
+        "exactly-once",
+        small([FIRST._replace(type=FAILED, code="BUSY", versions={}), SECOND, THIRD]),
+    ),
+    "unknown, moved a row twice": (
+        "exactly-once",
+        small(
+            [FIRST._replace(type=UNKNOWN, versions={}), SECOND._replace(versions={KEY: 4}), THIRD],
+            ledger=(line(A, 2, 1), line(A, 3, 0), line(B, 4, -1)),
+        ),
+    ),
+    "recorded twice": ("exactly-once", small(requests=(*FINAL.requests, recorded(A)))),
+    "a change of nobody": ("exactly-once", small(ledger=(*FINAL.ledger, line("nobody", 4, -1)))),
+    "another answer at the second try": (
+        "same-answer",
+        small([*OPERATIONS, FIRST._replace(number=7, answer="other", replayed=True)]),
+    ),
+    "another answer than the recorded one": (
+        "same-answer",
+        small(requests=(recorded(A)._replace(answer="other"), *FINAL.requests[1:])),
+    ),
+    "refused at the second try": (
+        "same-answer",
+        small([*OPERATIONS, FIRST._replace(number=7, type=REFUSED, code="OUT_OF_STOCK", answer="no")]),
+    ),
+    "other content, decided all the same": (
+        "same-answer",
+        small([*OPERATIONS, FIRST._replace(number=7, fingerprint="other content")]),
+    ),
+    "two writers of one version": (
+        "version-chain",
+        small(
+            [FIRST, SECOND._replace(versions={KEY: 2}), THIRD],
+            ledger=(line(A, 2, 1), line(B, 2, 1)),
+            rows=(FinalRow(KEY, 1, 0, 2),),
+        ),
+    ),
+    "a gap": ("version-chain", small(ledger=(FINAL.ledger[0], line(B, 4, 0)), rows=(FinalRow(KEY, 0, 0, 4),))),
+    "an amount that does not follow": ("version-chain", small(ledger=(FINAL.ledger[0], line(B, 3, 1)))),
+    "another change than was asked for": (
+        "version-chain",
+        small([FIRST, SECOND._replace(deltas={KEY: -2}), THIRD]),
+    ),
+    "the row is behind its ledger": ("version-chain", small(rows=(FinalRow(KEY, 0, 0, 2),))),
+    "the row is not what its ledger says": ("version-chain", small(rows=(FinalRow(KEY, 1, 0, 3),))),
+    "changed without an entry": ("version-chain", small(ledger=(), rows=(FinalRow(KEY, 0, 0, 1),))),
+    "a version of somebody else": ("version-chain", small([FIRST, SECOND._replace(versions={KEY: 2}), THIRD])),
+    "a read of what was never committed": (
+        "version-chain",
+        small([*OPERATIONS, SECOND._replace(command="read", request_id="", versions={KEY: 4}, number=9)]),
+    ),
+    "a row that nobody made begins at 2": ("version-chain", small(initial={})),
+    "written after a later one had returned": (
+        "real-time",
+        small([FIRST._replace(invoke_ns=8 * MS, return_ns=9 * MS), SECOND, THIRD]),
+    ),
+    "a stale read": (
+        "real-time",
+        small([*OPERATIONS, FIRST._replace(command="read", request_id="", invoke_ns=7 * MS, return_ns=8 * MS)]),
+    ),
+    "a read of the future": (
+        "real-time",
+        small([*OPERATIONS, SECOND._replace(command="read", request_id="", invoke_ns=0, return_ns=1 * MS)]),
+    ),
+    "refused by an old version": ("real-time", small([FIRST, SECOND, THIRD._replace(versions={KEY: 2})])),
+    "an unknown one that happened before it was sent": (
+        "real-time",
+        small([FIRST._replace(type=UNKNOWN, versions={}, invoke_ns=9 * MS, return_ns=9 * MS), SECOND, THIRD]),
+    ),
+    "a unit too many is left": ("stock-conserved", small(rows=(FinalRow(KEY, 1, 0, 3),))),
+    "a lost update that the ledger does not know": (
+        "stock-conserved",
+        small(ledger=(line(A, 2, 1),), rows=(FinalRow(KEY, 1, 0, 2),)),
+    ),
+    "points from nowhere": (
+        "points-conserved",
+        small(initial={KEY: 2, "points:a": 5}, rows=(*FINAL.rows, FinalRow("points:a", 6, 0, 1))),
+    ),
+    "sold more than there was": ("no-oversell", small(initial={KEY: 1})),
+    "below zero on the way": (
+        "no-oversell",
+        small(ledger=(line(A, 2, -1, delta=-3), line(B, 3, 0, delta=1))),
+    ),
+    "more held than there is": ("no-oversell", small(rows=(FinalRow(KEY, 0, 1, 3),))),
+    "refused although there was enough": (
+        "right-refusal",
+        small([FIRST, SECOND, refused(C, 3, 4, versions={KEY: 2})]),
+    ),
+    "paid twice": ("order-states", small(orders=(OrderLine(A, "PAID", ("PAID",), 2),))),
+    "paid without a payment": ("order-states", small(orders=(OrderLine(A, "PAID", ("PAID",), 0),))),
+    "paid after it was cancelled": (
+        "order-states",
+        small(orders=(OrderLine(A, "PAID", ("RESERVED", "CANCELLED", "PAID"), 1),)),
+    ),
+    "not in the state of its last step": ("order-states", small(orders=(OrderLine(A, "CANCELLED", ("RESERVED",), 0),))),
+    "each before the other": ("serializable", crossed()),
+    "two readers, two orders": ("serializable", stale_across_rows()),
+    "a late write with a smaller token": ("mutual-exclusion", small(accesses=(access(1, 2, 1), access(2, 1, 2)))),
+    "a late write after a read with a larger token": (
+        "mutual-exclusion",
+        small(accesses=(access(1, 2, 1, "read"), access(2, 1, 2))),
+    ),
+    "one token, two owners": ("mutual-exclusion", small(accesses=(access(1, 1, 1), access(2, 1, 2)))),
+    "back without a token": (
+        "mutual-exclusion",
+        small(accesses=(access(1, 0, 1, "read"), access(2, 0, 2), access(1, 0, 3))),
+    ),
+    "two holders of a lock": (
+        "linearizable",
+        calls(call("acquire", 1, 1, 2), call("acquire", 2, 3, 4), call("release", 1, 5, 6), call("release", 2, 7, 8)),
+    ),
+    "a read of an old value": (
+        "linearizable",
+        calls(call("write", 1, 1, 2, "a"), call("write", 1, 3, 4, "b"), call("read", 2, 5, 6, result="a")),
+    ),
+    "decided against the order of the log": ("log-order", small(log=(LogRecord(0, 2, A), LogRecord(0, 1, B)))),
+    "an order without an event": ("events", small(outbox=FINAL.outbox[1:], deliveries=FINAL.deliveries[2:])),
+    "an event that never arrived": ("events", small(deliveries=FINAL.deliveries[:2])),
+    "an event without its order": ("events", small(deliveries=(*FINAL.deliveries, Delivery("c:0", KEY, 2)))),
+    "events out of order": ("events", small(deliveries=FINAL.deliveries[::-1])),
+    "an event of a request that was undone": (
+        "events",
+        small(
+            [*OPERATIONS, operation("request-d", 7, 8, UNKNOWN)],
+            outbox=(*FINAL.outbox, OutboxLine("d:0", "request-d", "order.placed", KEY, 2)),
+            deliveries=(*FINAL.deliveries, Delivery("d:0", KEY, 2)),
+        ),
+    ),
+    "one id for two events": ("events", small(outbox=(*FINAL.outbox, FINAL.outbox[0]))),
+    "a lock that nobody can take": ("nothing-left", small(leftovers=Leftovers(keys_not_free=(KEY,)))),
+    "a lock key for ever": ("nothing-left", small(leftovers=Leftovers(lock_keys_without_expiry=(KEY,)))),
+    "a task too many": ("nothing-left", small(leftovers=Leftovers({"tasks": 3}, {"tasks": 4}))),
+    "a queue above its bound": ("nothing-left", small(leftovers=Leftovers(highest={"queue": 9}, bounds={"queue": 8}))),
+    "an answer long after its deadline": (
+        "in-time",
+        small([FIRST, SECOND, THIRD._replace(deadline_ns=10 * MS, return_ns=511 * MS)]),
+    ),
+    "late while the database was away": (
+        "in-time",
+        small(
+            [FIRST, SECOND, THIRD._replace(deadline_ns=10 * MS, return_ns=511 * MS)],
+            fault_log=(fault(9, "database-stop", "inject"), fault(500, "database-stop", "heal")),
+        ),
+    ),
+    "nothing was done": ("liveness", calls()),
+    "the rate does not come back": ("liveness", steady(after_heal=10)),
+    "one client starves": ("liveness", queue(400)),
+    "an error that nobody documents": ("unexpected", small([*OPERATIONS, FIRST._replace(unexpected="KeyError: 1")])),
+    "the audit found something": ("unexpected", small(audit=(("stock-ledger", "1 is 2"),))),
+}
+
+
+def test_the_smallest_right_history_has_no_violation():
+    """What the defects below change is right."""
+    assert judge(small()) == []
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_the_checker_notices(what):
+    """The checker that the defect is there for finds it and says in words where."""
+    rule, history = WRONG[what]
+    found = [each for each in judge(history) if each.rule == rule]
+    assert found, judge(history)
+    assert all(each.detail for each in found)
+
+
+def test_every_checker_has_a_defect():
+    """No checker has never failed."""
+    assert CHECKERS.keys() == {rule for rule, _ in WRONG.values()}
+
+
+RIGHT = {
+    "an unknown one that happened": small([FIRST._replace(type=UNKNOWN, versions={}), SECOND, THIRD]),
+    "an unknown one that did not": small([*OPERATIONS, operation("request-d", 7, 8, UNKNOWN)]),
+    "other content, refused": small(
+        [*OPERATIONS, FIRST._replace(number=7, type=FAILED, fingerprint="x", code="IDEMPOTENCY_KEY_REUSED")]
+    ),
+    "a late write that the resource refused": small(accesses=(access(1, 2, 1), access(2, 1, 2, applied=False))),
+    "a read by a token that is over": small(accesses=(access(1, 2, 1), access(2, 1, 2, "read"))),
+    "an unknown lock that was taken": calls(
+        call("acquire", 1, 1, 2, type_=UNKNOWN),
+        call("acquire", 2, 3, 4, type_=REFUSED),
+        call("release", 1, 5, 6),
+        call("acquire", 2, 7, 8),
+    ),
+    "an unknown lock that was not": calls(call("acquire", 1, 1, 2, type_=UNKNOWN), call("acquire", 2, 3, 4)),
+    "two that meet at one moment": calls(call("write", 1, 1, 2, "a"), call("read", 2, 2, 3, result="")),
+    "the rate comes back": steady(after_heal=20),
+    "a long wait among long waits": queue(200),
+    "a record that stands in the log twice": small(log=(LogRecord(0, 1, A), LogRecord(0, 2, B), LogRecord(0, 3, A))),
+    "late in a stopped process": small(
+        [FIRST, SECOND, THIRD._replace(deadline_ns=10 * MS, return_ns=511 * MS)],
+        fault_log=(fault(9, "process-pause", "inject"), fault(500, "process-pause", "heal")),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", RIGHT)
+def test_no_checker_complains_without_reason(what):
+    """What looks strange and is allowed passes."""
+    assert judge(RIGHT[what]) == []
+
+
+def test_ties_in_time_are_concurrent():
+    """Two operations that touch at one moment may have been in either order."""
+    touching = [FIRST._replace(invoke_ns=4 * MS, return_ns=5 * MS), SECOND, THIRD]
+    assert judge(small(touching)) == []
+
+
+def test_what_a_checker_reports_is_bounded():
+    """A history that is wrong everywhere does not make a report that nobody reads."""
+    many = [operation(f"request-{at}", 10 + at, 11 + at) for at in range(500)]
+    assert len(judge(small([*OPERATIONS, *many]))) <= 20 * len(CHECKERS)

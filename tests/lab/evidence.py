@@ -1,0 +1,184 @@
+"""Writes what documents of the lab show into docs/evidence.md: `python -m tests.lab.evidence ring.json deadlock.json`.
+
+Each kind of document has a region of the page between two comments; the prose around it stays. The mutants have a
+region too, which `tests/lab/mutants` writes.
+"""
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from textwrap import wrap
+
+from stockade.lab.faults import FAULTS
+from stockade.lab.ring.cell import CellResult
+from stockade.lab.ring.expectation import FAILED, HELD, MUST_BREAK, NOT_CAUGHT, VIOLATED
+from stockade.lab.ring.matrix import LEGEND, Matrix, NotRun, markdown_table, reasons
+from tests.docs.site import ROOT
+
+PAGE = ROOT / "docs" / "evidence.md"
+KINDS = ("ring", "deadlock", "claims")
+COLUMNS = 119
+DEADLOCK_HEAD = ("| experiment | condition taken away | expected | observed | as expected |", "|---|---|---|---|---|")
+CLAIMS_HEAD = ("| the report says | verdict | measured |", "|---|---|---|")
+
+
+def region(text, kind, body):
+    """The page with another body in the region of this kind.
+
+    Raises:
+        ValueError: the page has no such region.
+    """
+    begin, end = f"<!-- {kind}: begin -->", f"<!-- {kind}: end -->"
+    if text.count(begin) != 1 or text.count(end) != 1:
+        raise ValueError(f"the page needs the lines {begin} and {end}, once each")
+    before, _, rest = text.partition(begin)
+    return f"{before}{begin}\n\n{body}\n\n{end}{rest.partition(end)[2]}"
+
+
+def origin(document, command):
+    """Where figures come from: the command, the date, the machine, the commit."""
+    environment = document["environment"]
+    where = f"{environment['os']}, {environment['cpu_count']} cores, Python {environment['python']}"
+    return f"`{command}`, {environment['date'][:10]}, {where}, commit `{commit()}`"
+
+
+def commit():
+    """The commit that is checked out."""
+    words = ["git", "rev-parse", "--short", "HEAD"]
+    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def ring(documents):
+    """The matrix, the controls and what failed, of the newest ring."""
+    document = documents[-1]
+    results = [CellResult.from_json(each) for each in document["cells"]]
+    settings = document["settings"]
+    command = f"stockade lab ring --seed {settings['seed']} --seconds {settings['seconds']:g}"
+    found = matrix_of_document(document)
+    bad = [each for each in results if each.verdict in (VIOLATED, FAILED)]
+    lines = [
+        f"{origin(document, command)}.",
+        "",
+        *wrap(_sums(results), COLUMNS),
+        "",
+        *markdown_table(found),
+        "",
+        *wrap(f"{LEGEND}.", COLUMNS),
+        "",
+        *(line for reason in reasons(found) for line in wrap(f"- {reason}", COLUMNS, subsequent_indent="  ")),
+        "",
+        "| control | cell | seed | caught by |",
+        "|---|---|---|---|",
+        *(_control(each) for each in results if each.expected == MUST_BREAK),
+    ]
+    twice = [each for each in results if each.reason and each not in bad]
+    if twice:
+        lines += [
+            "",
+            "| cell that was played again | verdict | the tries before |",
+            "|---|---|---|",
+            *(map(_again, twice)),
+        ]
+    if bad:
+        lines += ["", "| cell that failed | verdict | seed | why |", "|---|---|---|---|", *(map(_failure, bad))]
+    return "\n".join(lines)
+
+
+def _sums(results):
+    operations = Counter()
+    for each in results:
+        operations.update(each.operations)
+    counts = ", ".join(f"{count:,} {kind}" for kind, count in sorted(operations.items()))
+    claimed = [each for each in results if each.expected == HELD]
+    clean = sum(not each.violations for each in claimed)
+    minutes = sum(each.wall_s for each in results) / 60
+    return (
+        f"{len(results)} cells in {minutes:.0f} minutes, {sum(operations.values()):,} operations ({counts}). "
+        f"{len(claimed)} cells hold a strategy to a claim, {clean} of them without a violation."
+    )
+
+
+def matrix_of_document(document):
+    """The matrix as the document has it."""
+    known = {(each["strategy"], each["fault"]): each for each in document["matrix"]}
+    contenders, faults = (tuple(dict.fromkeys(pair[at] for pair in known)) for at in (0, 1))
+    verdicts = {pair: each["verdict"] for pair, each in known.items() if not each.get("reason")}
+    met = {fault for _, fault in verdicts}
+    order = ["no-fault", *FAULTS]
+    return Matrix(
+        tuple(name for name in contenders if name in {pair[0] for pair in verdicts}),
+        tuple(sorted((fault for fault in faults if fault in met), key=order.index)),
+        verdicts,
+        tuple(NotRun(*pair, each["reason"]) for pair, each in known.items() if each.get("reason")),
+    )
+
+
+def _control(result):
+    rules = ", ".join(dict.fromkeys(f"`{each.rule}`" for each in result.violations))
+    caught = "not caught" if result.verdict == NOT_CAUGHT else rules
+    return f"| {result.cell.contender} | `{result.cell.id}` | {result.seed} | {caught} |"
+
+
+def _again(result):
+    return f"| `{result.cell.id}` | {result.verdict} | {result.reason.removeprefix('before: ').replace('|', '/')} |"
+
+
+def _failure(result):
+    why = "; ".join([*(f"`{each.rule}`: {each.detail}" for each in result.violations[:1]), result.reason]).strip("; ")
+    return f"| `{result.cell.id}` | {result.verdict} | {result.seed} | {why.replace('|', '/')} |"
+
+
+def deadlock(documents):
+    """Each experiment on each database: expected against observed."""
+    lines = []
+    for document in documents:
+        found = document["deadlock"]
+        command = f"stockade lab deadlock --database {found['database']}"
+        lines += [f"{origin(document, command)}:", "", *DEADLOCK_HEAD, *map(_experiment, found["experiments"]), ""]
+    return "\n".join(lines).rstrip()
+
+
+def _experiment(each):
+    held = "yes" if each["held"] else "NO"
+    values = (f"{each['part']}: {each['name']}", each["removed"] or "none", each["expected"], each["observed"], held)
+    return f"| {' | '.join(values)} |"
+
+
+def claims(documents):
+    """Each statement of the reports: the verdict and what was measured."""
+    lines = []
+    for document in documents:
+        found = [each for each in document["claims"] if not each["left_out"]]
+        command = f"stockade lab claims --database {found[0]['database']}"
+        rows = [f"| {each['says']} | {each['verdict']} | {'; '.join(each['measured'])} |" for each in found]
+        lines += [f"{origin(document, command)}:", "", *CLAIMS_HEAD, *rows, ""]
+    return "\n".join(lines).rstrip()
+
+
+MEMBER = {"ring": "cells", "deadlock": "deadlock", "claims": "claims"}
+WRITERS = {"ring": ring, "deadlock": deadlock, "claims": claims}
+
+
+def page(text, documents):
+    """The page with what these documents show.
+
+    Args:
+        text: of the page.
+        documents: of the lab; several of one kind are shown in their order.
+    """
+    for kind in KINDS:
+        if some := [each for each in documents if MEMBER[kind] in each]:
+            text = region(text, kind, WRITERS[kind](some))
+    return text
+
+
+def main(names):
+    """Write the page from these files."""
+    documents = [json.loads(Path(name).read_text()) for name in names]
+    PAGE.write_text(page(PAGE.read_text(), documents))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,167 @@
+"""Faults of links really disturb what passes, and heal: a server that echoes, behind a link."""
+
+import asyncio
+import time
+from contextlib import asynccontextmanager, suppress
+from types import SimpleNamespace
+
+import pytest
+
+from stockade.devservers.tcp_proxy import HOST, TcpProxy
+from stockade.lab.faults import FAULTS
+from stockade.lab.faults.network import CONDITIONS, JITTER_S, LATENCY_S, PIECE_BYTES
+from tests.lab.faults.disturbed import Children, Disturbed
+from tests.waiting import eventually_async
+
+SILENCE_S = 0.15
+LIMIT_S = 5.0
+MANY = b"x" * 4_000
+
+
+@asynccontextmanager
+async def echoing():
+    """A server that answers with what was sent; its port. It ends when its last connection has."""
+    open_ = set()
+
+    async def echo(reader, writer):
+        open_.add(writer)
+        with suppress(OSError):
+            while data := await reader.read(65_536):
+                writer.write(data)
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+        open_.discard(writer)
+
+    async def over():
+        return not open_
+
+    server = await asyncio.start_server(echo, HOST, 0)
+    yield server.sockets[0].getsockname()[1]
+    server.close()
+    await eventually_async(over)
+
+
+@asynccontextmanager
+async def linked():
+    """A link to an echo, disturbed by name."""
+    async with echoing() as port, TcpProxy(port) as link:
+        site = SimpleNamespace(links={"database": (link,)}, injected={})
+        yield link, Disturbed(site, Children(0), Children(0))
+
+
+async def ask(connection, data=b"?"):
+    """Send and receive the same; how long that took in seconds."""
+    reader, writer = connection
+    began_s = time.monotonic()
+    writer.write(data)
+    assert await asyncio.wait_for(reader.readexactly(len(data)), LIMIT_S) == data
+    return time.monotonic() - began_s
+
+
+@pytest.mark.parametrize("condition", CONDITIONS, ids=lambda each: each.name)
+async def test_a_link_heals(condition):
+    """Whatever was done to it, a new connection works once it is healed, and healing again changes nothing."""
+    async with linked() as (link, disturbed):
+        fault = FAULTS[condition.name]
+        old = await asyncio.open_connection(HOST, link.port)
+        await ask(old)
+        await fault.inject(disturbed)
+        await fault.heal(disturbed)
+        await fault.heal(disturbed)
+        new = await asyncio.open_connection(HOST, link.port)
+        assert await ask(new) < LATENCY_S
+        for _, writer in (old, new):
+            writer.close()
+
+
+@pytest.mark.parametrize(("name", "least_s"), [("latency", 2 * LATENCY_S), ("jitter", JITTER_S / 20)])
+async def test_late(name, least_s):
+    """An answer takes the latency twice, there and back, on a connection that was open before."""
+    async with linked() as (link, disturbed):
+        connection = await asyncio.open_connection(HOST, link.port)
+        assert await ask(connection) < LATENCY_S
+        await FAULTS[name].inject(disturbed)
+        assert max([await ask(connection) for _ in range(3)]) >= least_s
+        await FAULTS[name].heal(disturbed)
+        assert await ask(connection) < LATENCY_S
+        connection[1].close()
+
+
+async def test_a_black_hole():
+    """No answer and no error until it is healed; then the connection that lost bytes is reset."""
+    async with linked() as (link, disturbed):
+        reader, writer = await asyncio.open_connection(HOST, link.port)
+        await FAULTS["blackhole-database"].inject(disturbed)
+        writer.write(b"?")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(reader.read(1), SILENCE_S)
+        await FAULTS["blackhole-database"].heal(disturbed)
+        with pytest.raises(ConnectionResetError):
+            await asyncio.wait_for(reader.read(1), LIMIT_S)
+        writer.close()
+
+
+async def test_resets():
+    """An open connection is reset, a new one works; after the interval it is reset too, until it is healed."""
+    async with linked() as (link, disturbed):
+        first = await asyncio.open_connection(HOST, link.port)
+        await ask(first)
+        await FAULTS["reset"].inject(disturbed)
+        second = await asyncio.open_connection(HOST, link.port)
+        await ask(second)
+        for reader, writer in (first, second):
+            with pytest.raises(ConnectionResetError):
+                await asyncio.wait_for(reader.read(1), LIMIT_S)
+            writer.close()
+        await FAULTS["reset"].heal(disturbed)
+
+
+async def test_refused():
+    """New connections are refused by the system, as by a host whose server is down."""
+    async with linked() as (link, disturbed):
+        await FAULTS["refuse"].inject(disturbed)
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection(HOST, link.port)
+        await FAULTS["refuse"].heal(disturbed)
+        (await asyncio.open_connection(HOST, link.port))[1].close()
+
+
+async def test_slices():
+    """What is sent at once arrives in pieces, complete and in order; the control arrives at once."""
+    async with linked() as (link, disturbed):
+        reader, writer = await asyncio.open_connection(HOST, link.port)
+        whole = bytes(range(200))
+        await ask((reader, writer), whole)
+        await FAULTS["slice"].inject(disturbed)
+        writer.write(whole)
+        pieces = [await asyncio.wait_for(reader.read(65_536), LIMIT_S)]
+        while sum(map(len, pieces)) < len(whole):
+            pieces.append(await asyncio.wait_for(reader.read(65_536), LIMIT_S))
+        assert b"".join(pieces) == whole
+        assert len(pieces) > 2
+        assert len(pieces[0]) % PIECE_BYTES == 0
+        writer.close()
+
+
+async def test_narrow():
+    """Much takes its time, little does not."""
+    async with linked() as (link, disturbed):
+        connection = await asyncio.open_connection(HOST, link.port)
+        await FAULTS["narrow"].inject(disturbed)
+        assert await ask(connection) < 0.04 < await ask(connection, MANY)
+        connection[1].close()
+
+
+async def test_half_closed():
+    """The client reads the end of the connection and may still write; the server still reads."""
+    async with linked() as (link, disturbed):
+        reader, writer = await asyncio.open_connection(HOST, link.port)
+        await ask((reader, writer))
+        await FAULTS["half-close"].inject(disturbed)
+        assert await asyncio.wait_for(reader.read(1), LIMIT_S) == b""
+        assert len(link.ends) == 2
+        writer.write(b"?")
+        await writer.drain()
+        await FAULTS["half-close"].heal(disturbed)
+        writer.close()

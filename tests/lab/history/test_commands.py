@@ -1,0 +1,110 @@
+"""`stockade lab judge` and `stockade lab history`: exit codes, what is shown, the export and the document."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from stockade.cli import app
+from stockade.lab.history.history_file import write_history
+from stockade.lab.history.operation import FAILED, OK
+from tests.lab.checkers.good_histories import good
+from tests.lab.checkers.small_histories import FINAL, KEY, OPERATIONS, B, fault, line, small
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Function: words -> (exit code, everything printed)."""
+
+    def run(*words):
+        result = CliRunner().invoke(app, ["lab", *map(str, words)])
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result.exit_code, result.output
+
+    return run
+
+
+@pytest.fixture
+def right(tmp_path):
+    """A file without a violation."""
+    write_history(good(1), tmp_path / "right.jsonl")
+    return tmp_path / "right.jsonl"
+
+
+@pytest.fixture
+def wrong(tmp_path):
+    """A file with a lost update, while a fault was active."""
+    first, second, third = OPERATIONS
+    history = small(
+        [first, second._replace(versions={KEY: 2}), third],
+        ledger=(line(first.request_id, 2, 1), line(B, 2, 1)),
+        rows=(FINAL.rows[0]._replace(version=2, amount=1),),
+        fault_log=(fault(1, "pause", "inject"), fault(9, "pause", "heal")),
+    )
+    write_history(history, tmp_path / "wrong.jsonl")
+    return tmp_path / "wrong.jsonl"
+
+
+def test_exit_codes_of_judge(run, right, wrong, tmp_path):
+    """0 without a violation, 1 with one, 2 if a file cannot be read."""
+    assert run("judge", right)[0] == 0
+    assert run("judge", right, wrong)[0] == 1
+    (tmp_path / "cut.jsonl").write_bytes(right.read_bytes()[:-20])
+    for bad in ("cut.jsonl", "nothing.jsonl", "."):
+        code, text = run("judge", tmp_path / bad)
+        assert code == 2
+        assert text.startswith("error: ")
+        assert len(text.splitlines()) == 1
+
+
+def test_a_violation_is_shown_with_its_neighbours(run, wrong):
+    """Both writers of the version stand there, with client, process, times and the fault that was active."""
+    _, text = run("judge", wrong)
+    assert "version-chain: stock:1: version 2 was written more than once" in text
+    assert "fault then: pause" in text
+    rows = [each.split() for each in text.splitlines() if each.startswith(">")]
+    assert [row[4] for row in rows] == ["request-a", "request-b"]
+    assert all(row[-1] == "pause" and "service-1" in row for row in rows)
+
+
+def test_the_document_of_judge(run, right, wrong, tmp_path):
+    """`--json` names every file with its violations, and where they are."""
+    assert run("judge", right, wrong, "--json", tmp_path / "judged.json")[0] == 1
+    found = json.loads((tmp_path / "judged.json").read_text())
+    first, second = found["history"]
+    assert (first["file"], first["violations"]) == (str(right), [])
+    assert (second["violations"][0]["rule"], second["violations"][0]["key"]) == ("version-chain", KEY)
+
+
+def test_the_export_needs_one_history(run, right, wrong, tmp_path):
+    """The calls of two histories in one file would be of the same objects."""
+    code, text = run("judge", right, wrong, "--export", tmp_path / "calls")
+    assert code == 2
+    assert "name one history" in text
+
+
+def test_history_shows_a_row_a_request_and_a_client(run, wrong):
+    """Each option shows what it names; a row is shown around a version."""
+    assert "request-a" in run("history", wrong, "--key", KEY, "--version", "2", "--around", "0")[1]
+    assert "recorded as accepted" in run("history", wrong, "--request", "request-a")[1]
+    assert "client 3" in run("history", wrong, "--client", "3")[1]
+    text = run("history", wrong)[1]
+    assert f"2 {OK}" in text
+    assert FAILED not in text
+    assert "fault pause, 0.001 to 0.009 s" in text
+
+
+@pytest.mark.parametrize("words", [("--key", "stock:9"), ("--request", "nobody"), ("--client", "99")])
+def test_history_refuses_what_is_not_there(run, wrong, words):
+    """A row, a request or a client that the history has not is one line and exit code 2."""
+    code, text = run("history", wrong, *words)
+    assert code == 2
+    assert "has nothing about" in text
+
+
+def test_options_before_a_word_are_refused(run, right):
+    """Options of the burst are without effect on a word, so they are not taken silently."""
+    code, text = run("--buyers", "3", "judge", right)
+    assert code == 2
+    assert "--buyers before judge is without effect" in text.replace("\n", " ")

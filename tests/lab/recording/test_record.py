@@ -1,0 +1,103 @@
+"""Recordings end to end: service processes, load, faults, the final state, and the verdict."""
+
+from dataclasses import replace
+
+import pytest
+from typer.testing import CliRunner
+
+from stockade.cli import app
+from stockade.lab.faults import find_faults
+from stockade.lab.history.history_file import read_history
+from stockade.lab.model.contender import Contender
+from stockade.lab.recording.engine import record
+from stockade.lab.recording.plan import RecordingPlan
+from stockade.lab.recording.summary import summarise
+from stockade.lab.workloads.registry import find_workload
+
+SECONDS = 0.6
+
+
+def plan(workload="order-stream", strategy="pessimistic", **options):
+    return RecordingPlan(find_workload(workload), Contender.parse(strategy), **{"seconds": SECONDS, **options})
+
+
+def run(*options):
+    return CliRunner().invoke(app, ["lab", "record", *options], catch_exceptions=False)
+
+
+def test_the_command_keeps_a_history_that_is_sound(tmp_path):
+    """The history has every operation and the final state; a guarded strategy breaks no rule, exit code 0."""
+    file = tmp_path / "history.jsonl"
+    result = run("--seconds", str(SECONDS), "--history", str(file), "--seed", "5")
+    assert result.exit_code == 0, result.output
+    assert "as claimed" in result.output
+    history = read_history(file)
+    assert (history.seed, history.workload, history.strategy) == (5, "order-stream", "pessimistic")
+    assert [each.number for each in history.operations] == list(range(len(history.operations)))
+    assert {each.command for each in history.operations} >= {"place_order", "read"}
+    assert {each.process for each in history.operations} == {"service 0", "service 1"}
+    accepted = {each.request_id for each in history.operations if each.type == "ok" and each.command != "read"}
+    assert accepted == {each.request_id for each in history.final.requests if each.accepted}
+    assert accepted >= {each.order_id for each in history.final.orders} > set()
+    assert {each.request_id for each in history.final.outbox} >= {each.order_id for each in history.final.orders}
+    assert history.final.audit == ()
+
+
+def test_unprotected_is_seen_to_break_a_rule():
+    """The negative control at a small load: two processes that protect nothing lose updates, and must."""
+    result = run("--strategies", "unprotected", "--seconds", str(SECONDS))
+    assert result.exit_code == 0, result.output
+    assert "broken, as it must be" in result.output
+    assert "version-chain" in result.output
+
+
+async def test_a_killed_process_answers_with_unknown_and_equal_requests_get_equal_answers():
+    """SIGKILL in the middle, and a tenth of the requests twice: each is decided in the end, and carried out once."""
+    (kill,) = find_faults("process-kill")
+    made = plan("repeats", faults=[replace(kill, recovery_s=0.5)], seconds=1.0, clients=24)
+    history = await record(made)
+    assert [each.action for each in history.fault_log] == ["inject", "heal"]
+    assert "PROCESS_ENDED" in {each.code for each in history.operations}
+    assert any(each.replayed and each.invoke_ns > history.phases.final_ns for each in history.operations)
+    assert history.final.extra["undecided"] == 0
+    found = summarise(made, history)
+    assert {"exactly-once", "same-answer", "version-chain"}.isdisjoint(found.violations), found.first
+
+
+@pytest.mark.usefixtures("postgres_url")
+async def test_postgres_with_cancelled_requests():
+    """Clients give up: what they gave up may have happened, and nothing happens twice."""
+    (cancellation,) = find_faults("cancellation")
+    made = plan("reservations", database="postgres", faults=[replace(cancellation, recovery_s=0.5)], seconds=1.0)
+    history = await record(made)
+    assert "CANCELLED" in {each.code for each in history.operations}
+    found = summarise(made, history)
+    assert {"exactly-once", "version-chain", "order-states"}.isdisjoint(found.violations), found.first
+
+
+async def test_kafka_records_have_their_place(kafka_bootstrap):
+    """Under a command log the history has the place of each decided command; a command in no place was not decided."""
+    made = plan("hot-and-zipf", "kafka", kafka=kafka_bootstrap, workers=1)
+    history = await record(made)
+    logged = {each.request_id for each in history.final.log}
+    assert logged >= {each.request_id for each in history.final.requests} > set()
+    assert summarise(made, history).verdict == "as claimed"
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        (("--workload", "nothing"), "unknown workload"),
+        (("--fault", "nothing"), "unknown fault"),
+        (("--fault", "database-kill"), "SQLite is a file"),
+        (("--strategies", ""), "names none"),
+        (("--seconds", "0"), "more than 0"),
+        (("--history", "/nowhere/x"), "there is no folder /nowhere"),
+        (("--strategies", "advisory"), "not on sqlite"),
+    ],
+)
+def test_options_that_cannot_be(options, part):
+    """One line says what is wrong, exit code 2."""
+    result = run(*options)
+    assert result.exit_code == 2
+    assert part in result.output

@@ -1,0 +1,74 @@
+"""A service process whose server is away is started again until it is back, as a supervisor does."""
+
+import asyncio
+
+import pytest
+
+from stockade.lab.errors import LabError
+from stockade.lab.recording.processes import service_processes
+from stockade.lab.recording.processes.service_processes import ServiceProcesses
+
+
+class Place:
+    """A stand-in for a process that can be started once its server is there."""
+
+    def __init__(self):
+        self.server_is_there = False
+        self.running = False
+        self.starts = []
+
+    async def start(self, environment=None):
+        """See `ServiceProcess`."""
+        self.starts.append(environment)
+        if not self.server_is_there:
+            raise LabError("no server")
+        self.running = True
+
+    async def kill(self):
+        """See `ServiceProcess`."""
+        self.running = False
+
+    resume = close = kill
+
+
+@pytest.fixture
+def group(monkeypatch):
+    """A group of one place, and that place."""
+    monkeypatch.setattr(service_processes, "START_PAUSE_S", 0.001)
+    found = ServiceProcesses("service", 0, None)
+    place = Place()
+    found.places = [place]
+    return found, place
+
+
+async def test_it_is_started_until_its_server_is_back(group):
+    """`replace` returns although the server is away; `restore` waits until the process runs, with its environment."""
+    processes, place = group
+    await processes.replace(0, {"FAKETIME": "+60"})
+    assert not place.running
+    place.server_is_there = True
+    await processes.restore()
+    assert place.running
+    assert place.starts[0] == {"FAKETIME": "+60"}
+    assert set(place.starts[1:]) == {None}, "as before"
+
+
+async def test_a_server_that_stays_away_ends_the_recording(group, monkeypatch):
+    """The bound: what the process said the last time."""
+    monkeypatch.setattr(service_processes, "START_AGAIN_S", 0.01)
+    processes, _ = group
+    await processes.replace(0)
+    with pytest.raises(LabError, match="no server"):
+        await processes.restore()
+
+
+async def test_a_killed_process_stays_away(group):
+    """Nobody starts it any more, until it is replaced."""
+    processes, place = group
+    await processes.replace(0)
+    await processes.kill(0)
+    starts, place.server_is_there = len(place.starts), True
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert len(place.starts) == starts
+    await processes.close()
