@@ -22,8 +22,6 @@ from stockade.lab.model.workload import RepeatNames, Workload
 from stockade.lab.recording import schedule
 from stockade.lab.recording.fault import LoadControl, Processes
 from stockade.lab.recording.final_phase import FinalPhase
-from stockade.lab.recording.watches.lateness import LatenessWatch
-from stockade.lab.recording.watches.leftovers import LeftoverWatch
 from stockade.lab.recording.load import MAX_CLIENTS, LoadGenerator
 from stockade.lab.recording.load_control import LoadSettings
 from stockade.lab.recording.plan import RecordingPlan
@@ -32,6 +30,8 @@ from stockade.lab.recording.processes.service_processes import running
 from stockade.lab.recording.recorder import Recorder, rare_collection
 from stockade.lab.recording.sending import Sender
 from stockade.lab.recording.servers import RecordingServers, open_servers
+from stockade.lab.recording.watches.lateness import LatenessWatch
+from stockade.lab.recording.watches.leftovers import LeftoverWatch
 from stockade.lab.reporting.environment import describe
 from stockade.lab.runs.repeats import create_rows
 from stockade.lab.site.site_servers import SiteServers
@@ -158,7 +158,7 @@ def _load_settings(plan: RecordingPlan) -> LoadSettings:
         think_s=usual.think_s,
         retry_failed=usual.retry_failed,
         duplicate_share=usual.duplicate_share,
-        wait_s=plan.wait_s,
+        wait_s=plan.deadline_s,
     )
 
 

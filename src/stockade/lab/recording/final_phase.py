@@ -17,12 +17,12 @@ from stockade.core import Command, JsonValue, Key
 from stockade.lab.history.final_state import FinalState, LedgerLine
 from stockade.lab.history.operation import Operation
 from stockade.lab.recording.final_reads import Found, read_found, read_rows
-from stockade.lab.recording.watches.leftovers import LeftoverWatch
 from stockade.lab.recording.load import Offered
 from stockade.lab.recording.processes.service_processes import ServiceProcesses
 from stockade.lab.recording.recorder import Recorder
 from stockade.lab.recording.sending import Sender
 from stockade.lab.recording.servers import RecordingServers
+from stockade.lab.recording.watches.leftovers import LeftoverWatch
 from stockade.lab.runs.run_audit import AUDIT_WAIT_S, LIMIT
 from stockade.lab.workloads.workload import Request
 

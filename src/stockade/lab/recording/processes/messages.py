@@ -62,6 +62,9 @@ class Cancel(NamedTuple):
 class SignalAtPoint:
     """Send this process a signal when its store next reaches a fault point. Reply: None.
 
+    SIGSTOP waits, for a bounded number of fault points, for a command that wants the row which most commands have
+    wanted: a holder whose row nobody else wants shows nothing.
+
     Attributes:
         point: `begin`, `loaded` or `saved`, see `SqlStore`.
         signal: SIGSTOP or SIGKILL, as a number.
