@@ -25,10 +25,12 @@ class OpenService:
     Attributes:
         config: what to open.
         fault_points: whether the store stops at its fault points, so that it never writes a batch as one statement.
+        events: the file to which it relays events; empty: it relays none.
     """
 
     config: SenderConfig
     fault_points: bool = False
+    events: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,9 +26,9 @@ from sqlalchemy import Connection, select
 
 from stockade.core import Command, Key
 from stockade.lab.execution.command_log.log_worker import LogWorker, run_log_worker
-from stockade.lab.execution.order_senders import SenderConfig
 from stockade.lab.history.operation import OK
 from stockade.lab.recording.processes.answers import Answer, of_error, of_outcome
+from stockade.lab.recording.processes.events import relaying_to
 from stockade.lab.recording.processes.messages import (
     Cancel,
     Channel,
@@ -137,7 +137,7 @@ class _Handler:
         match message:
             case OpenService():
                 self._has_log = message.config.options.kafka is not None
-                self._service = await self._open(message.config, message.fault_points)
+                self._service = await self._open(message)
             case OpenLogWorker():
                 checkpoint = self._reach_point if message.fault_points else None
                 self._worker = await self._stack.enter_async_context(run_log_worker(message.config, checkpoint))
@@ -151,7 +151,8 @@ class _Handler:
                 raise TypeError(f"no message: {message!r:.100}")
         return None
 
-    async def _open(self, config: SenderConfig, fault_points: bool) -> Service:
+    async def _open(self, message: OpenService) -> Service:
+        config = message.config
         application = find_application(config.app)
         database = await Database.open(
             config.url, pool_size=config.pool_size, wait_s=config.options.wait_s, tables=application.tables
@@ -163,10 +164,12 @@ class _Handler:
             config.strategy,
             config.options,
             allow_overselling=True,  # the negative controls must be able to fail
-            checkpoint=self._reach_point if fault_points else None,
+            checkpoint=self._reach_point if message.fault_points else None,
         )
         service = await self._stack.enter_async_context(opening)
         await _open_connections(database, config.pool_size, config.options.wait_s)
+        if message.events:
+            await self._stack.enter_async_context(relaying_to(message.events, database))
         return service
 
     def _reach_point(self, point: str) -> None:
