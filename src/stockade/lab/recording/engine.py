@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from stockade.core import now_ms
+from stockade.lab.checkers.lateness import LATE
 from stockade.lab.errors import LabError
 from stockade.lab.history.history import History, Phases
 from stockade.lab.history.operation import FaultEvent
@@ -21,7 +22,8 @@ from stockade.lab.model.workload import RepeatNames, Workload
 from stockade.lab.recording import schedule
 from stockade.lab.recording.fault import LoadControl, Processes
 from stockade.lab.recording.final_phase import FinalPhase
-from stockade.lab.recording.leftovers import LeftoverWatch
+from stockade.lab.recording.watches.lateness import LatenessWatch
+from stockade.lab.recording.watches.leftovers import LeftoverWatch
 from stockade.lab.recording.load import MAX_CLIENTS, LoadGenerator
 from stockade.lab.recording.load_control import LoadSettings
 from stockade.lab.recording.plan import RecordingPlan
@@ -100,7 +102,8 @@ async def _record(plan: RecordingPlan, opened: RecordingServers) -> History:
         generator = LoadGenerator(plan.workload.requests(names, plan.seed), sender, load)
         final = FinalPhase(opened, setup, sender, recorder, processes)
         await final.begin()
-        watch = LeftoverWatch(opened, processes, setup, _bounds(plan, load))
+        watch = LeftoverWatch(opened, processes, setup, _bounds(plan, load), 2 * plan.pool_size + 1)
+        lateness = LatenessWatch((processes, workers))
         await watch.begin()
         disturbed = Touchable(
             opened.site,
@@ -113,8 +116,8 @@ async def _record(plan: RecordingPlan, opened: RecordingServers) -> History:
             plan.lease_s,
         )
         with rare_collection():
-            async with watch.sampling():
-                phases = await _run_load(plan, generator, recorder, disturbed)
+            async with watch.sampling(), lateness.watching():
+                phases = await _run_load(plan, generator, recorder, disturbed, watch)
         if opened.site is not None:
             await opened.site.restore()
         await processes.restore()
@@ -131,7 +134,7 @@ async def _record(plan: RecordingPlan, opened: RecordingServers) -> History:
         phases=replace(phases, end_ns=time.monotonic_ns()),
         operations=recorder.operations(),
         fault_log=tuple(disturbed.log),
-        final=state,
+        final=replace(state, extra={**state.extra, LATE: lateness.found}),
     )
 
 
@@ -159,7 +162,13 @@ def _load_settings(plan: RecordingPlan) -> LoadSettings:
     )
 
 
-async def _run_load(plan: RecordingPlan, generator: LoadGenerator, recorder: Recorder, disturbed: Touchable) -> Phases:
+async def _run_load(
+    plan: RecordingPlan,
+    generator: LoadGenerator,
+    recorder: Recorder,
+    disturbed: Touchable,
+    watch: LeftoverWatch,
+) -> Phases:
     """Warm, faults, healed; a workload that ends by itself ends it early, unless faults are still to come."""
     make = schedule.drawn if plan.schedule == "drawn" else schedule.combined
     arguments = (plan.every_s,) if plan.schedule == "drawn" else ()
@@ -170,6 +179,7 @@ async def _run_load(plan: RecordingPlan, generator: LoadGenerator, recorder: Rec
         try:
             await asyncio.wait([load], timeout=plan.seconds * schedule.WARM_SHARE)
             base = recorder.decided / (time.monotonic() - began_s)
+            await watch.warmed()
             await schedule.run_schedule(entries, disturbed, disturbed.log, began_s)
             healed_ns = time.monotonic_ns()
             await asyncio.wait([load], timeout=max(0.0, began_s + plan.seconds - time.monotonic()))

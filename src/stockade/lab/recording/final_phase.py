@@ -17,7 +17,7 @@ from stockade.core import Command, JsonValue, Key
 from stockade.lab.history.final_state import FinalState, LedgerLine
 from stockade.lab.history.operation import Operation
 from stockade.lab.recording.final_reads import Found, read_found, read_rows
-from stockade.lab.recording.leftovers import LeftoverWatch
+from stockade.lab.recording.watches.leftovers import LeftoverWatch
 from stockade.lab.recording.load import Offered
 from stockade.lab.recording.processes.service_processes import ServiceProcesses
 from stockade.lab.recording.recorder import Recorder
