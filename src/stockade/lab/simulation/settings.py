@@ -3,13 +3,17 @@
 from dataclasses import dataclass, field
 
 from stockade.core import Backoff
+from stockade.kafka.options import KafkaOptions
 from stockade.lab.model.contender import Contender
 from stockade.lab.simulation.database.server import DatabaseFaults
+from stockade.lab.simulation.log.broker import LogFaults
 from stockade.locks.testing.simulated_redis import Weather
+from stockade.shop.model.command_codec import COMMAND_CODEC
 from stockade.strategies.options import Options
 
 LEASE_S = 1.0
-OPTIONS = Options(wait_s=4.0, lease_s=LEASE_S, backoff=Backoff(retries=50))
+TOPIC = KafkaOptions(COMMAND_CODEC, partitions=2)
+OPTIONS = Options(wait_s=4.0, lease_s=LEASE_S, backoff=Backoff(retries=50), kafka=TOPIC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,9 @@ class Faults:
         redis: the ways to the lock servers.
         failover: a replica takes the place of a lock server, without its newest writes.
         forget: a lock server starts again without its data.
+        log: the ways to the broker.
+        rebalance: a worker joins, and another one ends.
+        rewind: a person sets a partition of the log back to its first message.
     """
 
     pause: float = 0.0
@@ -42,6 +49,9 @@ class Faults:
     redis: Weather = field(default_factory=lambda: Weather(latency_s=0.001))
     failover: bool = False
     forget: bool = False
+    log: LogFaults = field(default_factory=LogFaults)
+    rebalance: bool = False
+    rewind: bool = False
 
 
 CALM = Faults()
@@ -54,6 +64,7 @@ STORMS: dict[str, Faults] = {
     "lost replies": Faults(
         database=DatabaseFaults(lose_request=0.02, lose_reply=0.04),
         redis=Weather(0.02, 0.04, 0.1, latency_s=0.001),
+        log=LogFaults(0.02, 0.02, 0.04),
         duplicate=0.1,
     ),
     "failover": Faults(failover=True, pause=0.01),
@@ -66,8 +77,14 @@ STORMS: dict[str, Faults] = {
         database=DatabaseFaults(0.01, 0.02),
         redis=Weather(0.01, 0.02, 0.1, latency_s=0.001),
         failover=True,
+        log=LogFaults(0.01, 0.01, 0.02),
+        rebalance=True,
+        rewind=True,
     ),
+    "rebalance": Faults(rebalance=True, pause=0.01),
+    "replay": Faults(rewind=True, duplicate=0.2),
 }
+OF_THE_LOG = ("rebalance", "replay")  # faults that only the strategy over a log has
 
 
 @dataclass(frozen=True, slots=True)
