@@ -34,7 +34,7 @@ class Clients:
     Attributes:
         operations: that have ended.
         open: requests that have not ended.
-        cancel_at: a task, and at which of its next statements and calls its client gives up.
+        cancel_at: a task, and at which of the next statements and calls of all processes its client gives up.
     """
 
     def __init__(self, world: World, services: Sequence[Service], mix: Mix, faults: Faults) -> None:
@@ -50,11 +50,9 @@ class Clients:
         self._later(self._world.rng.random() * THINK_S, lambda: self._next(client, count))
 
     def at_step(self) -> None:
-        """The task that runs now is about to send something: its client may give up here."""
-        if self.cancel_at is None:
-            return
-        left, task = self.cancel_at
-        if asyncio.current_task() is task:
+        """A process is about to send something: a client may give up here."""
+        if self.cancel_at is not None:
+            left, task = self.cancel_at
             self.cancel_at = (left - 1, task) if left else None
             if not left:
                 self._world.after(0.0, lambda: _cancel(task))

@@ -27,7 +27,8 @@ class Faults:
         crash: likewise: the process ends there; another one takes its place.
         most_crashes: in one run.
         cancel: of an operation: its client gives up at some moment.
-        cancel_step: give up at this statement or call of each operation of the first client; -1: at none.
+        cancel_step: the first client gives up at this statement or call, of any process, after it has sent its request;
+            -1: at none.
         duplicate: of an operation: another client sends the same request at about the same time.
         database: the ways to the database.
         redis: the ways to the lock servers.
