@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from stockade.lab.checkers import judge
 from stockade.lab.simulation.settings import Settings
 from stockade.lab.simulation.simulation import Stalled, play
+from tests.lab.simulation.judgement import violations
 
 CALLS_END, NO_DEADLOCK = "calls-end", "no-deadlock"  # rules of the simulator itself, beside those of the checkers
 SEEDS = 150  # a mutant that survives so many is not caught
@@ -59,17 +59,17 @@ class Mutant:
             self.mutate(patch)
             operations = 0
             for seed in range(SEEDS):
-                violations, count = violations_of(seed, self.settings)
+                found, count = violations_of(seed, self.settings)
                 operations += count
-                if self.rule in violations:
-                    return Found(seed, operations, violations[self.rule])
+                if self.rule in found:
+                    return Found(seed, operations, found[self.rule])
         return None
 
     def without(self, seeds: int) -> dict[int, dict[str, str]]:
         """What the same seeds, and a few more, show without the bug: nothing."""
         settings = self.control or self.settings
         found = {seed: violations_of(seed, settings)[0] for seed in range(seeds)}
-        return {seed: violations for seed, violations in found.items() if violations}
+        return {seed: broken for seed, broken in found.items() if broken}
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def violations_of(seed: int, settings: Settings) -> tuple[dict[str, str], int]:
     except Stalled as stalled:
         return {CALLS_END: str(stalled)}, settings.clients * settings.operations
     found: dict[str, str] = {}
-    for violation in judge(played.history):
+    for violation in violations(played.history):
         found.setdefault(violation.rule, violation.detail)
     if played.server.deadlocks:
         found[NO_DEADLOCK] = f"{played.server.deadlocks} transactions waited for each other in a circle"

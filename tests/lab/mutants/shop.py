@@ -105,7 +105,9 @@ def carried_out(shop: MemoryShop, rng: random.Random) -> int:
         user, choice = rng.choice("uv"), rng.random()
         if choice < 0.55 or not orders:
             sku, quantity = ("dear", 2) if rng.random() < 0.2 else ("a", rng.choice((1, 2, 3, -1)))
-            answer = shop.place(user, (sku, quantity), pay=rng.choice(("POINTS", "LATER", "LATER")), reserve_ms=RESERVE_MS)
+            answer = shop.place(
+                user, (sku, quantity), pay=rng.choice(("POINTS", "LATER", "LATER")), reserve_ms=RESERVE_MS
+            )
             if answer.accepted:
                 orders.append((str(answer.data["order_id"]), user))
             continue

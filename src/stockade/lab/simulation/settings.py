@@ -37,6 +37,7 @@ class Faults:
         log: the ways to the broker.
         rebalance: a worker joins, and another one ends.
         rewind: a person sets a partition of the log back to its first message.
+        poison: each partition has a message that nobody can read.
     """
 
     pause: float = 0.0
@@ -53,6 +54,7 @@ class Faults:
     log: LogFaults = field(default_factory=LogFaults)
     rebalance: bool = False
     rewind: bool = False
+    poison: bool = False
 
 
 CALM = Faults()
@@ -81,11 +83,13 @@ STORMS: dict[str, Faults] = {
         log=LogFaults(0.01, 0.01, 0.02),
         rebalance=True,
         rewind=True,
+        poison=True,
     ),
     "rebalance": Faults(rebalance=True, pause=0.01),
     "replay": Faults(rewind=True, duplicate=0.2),
+    "poison": Faults(poison=True),
 }
-OF_THE_LOG = ("rebalance", "replay")  # faults that only the strategy over a log has
+OF_THE_LOG = ("rebalance", "replay", "poison")  # faults that only the strategy over a log has
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +108,7 @@ class Settings:
         later_steps: share of payments and cancellations. These need rows that only the order names, which a bare lock
             does not cover.
         options: of the strategy, without what its form says.
+        tries: of one request without a certain answer.
     """
 
     contender: str
@@ -116,6 +121,7 @@ class Settings:
     balance: int = 40
     later_steps: float = 0.1
     options: Options = OPTIONS
+    tries: int = 12
 
     @classmethod
     def named(cls, contender: str, storm: str = "calm", processes: int = 2) -> "Settings":

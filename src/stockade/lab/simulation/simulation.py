@@ -70,7 +70,7 @@ class Simulation:
         kafka = self.contender.needs_kafka
         self.workers = Workers(self.world, self.server, TOPIC, settings.faults.log) if kafka else None
         self.services: list[Service] = []
-        self.clients = Clients(self.world, self.services, self.mix, settings.faults)
+        self.clients = Clients(self.world, self.services, self.mix, settings)
         self.fault_log: list[FaultEvent] = []
         self._pauses = self._crashes = 0
 
@@ -142,6 +142,8 @@ class Simulation:
 
     def _plan_faults_of_the_log(self, workers: Workers) -> None:
         faults, rng = self.settings.faults, self.world.rng
+        if faults.poison:
+            workers.poison()
         if faults.rebalance:
             self.world.after(rng.random() * EARLY_S, lambda: workers.start("w3"))
             self.world.after(rng.random() * EARLY_S * 2, workers.stop_one)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from stockade.core import Busy
-from stockade.kafka.message import BadMessage
+from stockade.kafka.message import BadMessage, Record
 from stockade.kafka.options import KafkaOptions
 from stockade.kafka.worker import KafkaWorker
 from stockade.lab.history.final_state import LogRecord
@@ -90,6 +90,11 @@ class Workers:
     def _stop(self, worker: Worker) -> None:
         worker.process.loop.call_soon(worker.stop.set)
 
+    def poison(self) -> None:
+        """Put a message that is no command into each partition."""
+        for number, records in enumerate(self.broker.topics[self._options.topic]):
+            records.append(Record(number, len(records), None, b"no command", {}))
+
     def rewind(self) -> None:
         """Let a person set the first partition back to its first message, and the group assign all anew."""
         process = self._world.process("console")
@@ -114,7 +119,9 @@ class Workers:
     # -- for the end of a run ------------------------------------------------------------------------------
 
     def is_drained(self) -> bool:
-        """Whether the position of each partition is at its end."""
+        """Whether every worker that crashed is replaced, and the position of each partition is at its end."""
+        if any(worker.process.loop.crashed for worker in self.running):
+            return False
         table = self._server.tables[DEFAULT.consumer_offsets.name]
         for number, records in enumerate(self.broker.topics[self._options.topic]):
             row = table.latest((self._options.topic, number))
