@@ -1,8 +1,8 @@
 """A mutant: a seeded bug that a test switches on, and the rule that must catch it.
 
 A checker that has never failed proves nothing. Each mutant is played in the simulator, seed after seed, until its rule
-finds it; without the bug the same seeds must be clean. Neighbours: `strategies.py` and `locks.py` have the mutants,
-`table.py` prints what was found.
+finds it; without the bug the same seeds must be clean. Neighbours: `strategies.py`, `log.py`, `locks.py` and `shop.py`
+have the mutants, `table.py` prints what was found.
 """
 
 from collections.abc import Callable
@@ -70,23 +70,6 @@ class Mutant:
         settings = self.control or self.settings
         found = {seed: violations_of(seed, settings)[0] for seed in range(seeds)}
         return {seed: broken for seed, broken in found.items() if broken}
-
-
-@dataclass(frozen=True)
-class Tested:
-    """A bug that a test elsewhere plants and catches.
-
-    Attributes:
-        name: in words.
-        summary: what it does wrong, in one line.
-        rule: that catches it.
-        test: the test.
-    """
-
-    name: str
-    summary: str
-    rule: str
-    test: str
 
 
 def violations_of(seed: int, settings: Settings) -> tuple[dict[str, str], int]:
