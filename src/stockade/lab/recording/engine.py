@@ -9,8 +9,10 @@ import random
 import secrets
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from stockade.core import now_ms
@@ -22,8 +24,6 @@ from stockade.lab.model.workload import RepeatNames, Workload
 from stockade.lab.recording import schedule
 from stockade.lab.recording.fault import LoadControl, Processes
 from stockade.lab.recording.final_phase import FinalPhase
-from stockade.lab.recording.watches.lateness import LatenessWatch
-from stockade.lab.recording.watches.leftovers import LeftoverWatch
 from stockade.lab.recording.load import MAX_CLIENTS, LoadGenerator
 from stockade.lab.recording.load_control import LoadSettings
 from stockade.lab.recording.plan import RecordingPlan
@@ -32,6 +32,8 @@ from stockade.lab.recording.processes.service_processes import running
 from stockade.lab.recording.recorder import Recorder, rare_collection
 from stockade.lab.recording.sending import Sender
 from stockade.lab.recording.servers import RecordingServers, open_servers
+from stockade.lab.recording.watches.lateness import LatenessWatch
+from stockade.lab.recording.watches.leftovers import LeftoverWatch
 from stockade.lab.reporting.environment import describe
 from stockade.lab.runs.repeats import create_rows
 from stockade.lab.site.site_servers import SiteServers
@@ -97,10 +99,14 @@ async def _record(plan: RecordingPlan, opened: RecordingServers) -> History:
     await create_rows(target, [Workload(setup, (), (), 0, 0)])
     recorder, load = Recorder(), _load_settings(plan)
     fault_points = any(fault.fault_points for fault in plan.faults)
-    async with running("service", plan.processes, OpenService(opened.config, fault_points)) as processes:
+    async with AsyncExitStack() as stack:
+        events = stack.enter_context(TemporaryDirectory(prefix="stockade-events-")) if target.private else ""
+        file = Path(events) / "events" if events else None  # a relay takes all events of a database: not of a user's
+        opening = OpenService(opened.config, fault_points, str(file or ""))
+        processes = await stack.enter_async_context(running("service", plan.processes, opening))
         sender = Sender(processes, recorder, load, plan.workload.rows(names))
         generator = LoadGenerator(plan.workload.requests(names, plan.seed), sender, load)
-        final = FinalPhase(opened, setup, sender, recorder, processes)
+        final = FinalPhase(opened, setup, sender, recorder, processes, events=file)
         await final.begin()
         watch = LeftoverWatch(opened, processes, setup, _bounds(plan, load), 2 * plan.pool_size + 1)
         lateness = LatenessWatch((processes, workers))
@@ -158,7 +164,7 @@ def _load_settings(plan: RecordingPlan) -> LoadSettings:
         think_s=usual.think_s,
         retry_failed=usual.retry_failed,
         duplicate_share=usual.duplicate_share,
-        wait_s=plan.wait_s,
+        wait_s=plan.deadline_s,
     )
 
 

@@ -124,6 +124,8 @@ class Fault:
         fault_points: it needs the fault points of the store, at which no batch is one statement.
         must_fail: forms of negative controls that must be seen to fail under it, of a workload whose clients share
             rows; the others may. `unprotected` is in none: it must fail without any fault.
+        least_wait_s: the deadline of a command must be at least so long, in seconds: a holder that is suspended beyond
+            its lease must come back before its deadline, or it writes nothing.
         impossible: why it cannot happen with this contender on this database; empty: it can.
     """
 
@@ -136,4 +138,5 @@ class Fault:
     recovery_s: float = 10.0
     fault_points: bool = False
     must_fail: tuple[str, ...] = ()
+    least_wait_s: float = 0.0
     impossible: Callable[[str, str], str] = lambda strategy, database: ""
