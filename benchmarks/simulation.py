@@ -82,7 +82,8 @@ def main() -> None:
             print(f"| {settings.contender} | {settings.storm} | {_columns(found)} |", flush=True)
     one_core = total.histories / (total.played_s + total.judged_s) * 60
     print(f"\none core: {one_core:,.0f} histories a minute with judgement, by processor time")
-    print(f"{processes} processes: {total.histories / wall_s * 60:,.0f} a minute, by the clock, warm-ups not counted")
+    played = total.histories + WARM_UP * processes * len(all_settings())
+    print(f"{processes} processes: {played / wall_s * 60:,.0f} a minute, by the clock, with the warm-ups")
 
 
 def _columns(found: Measured) -> str:

@@ -105,7 +105,7 @@ class Workers:
 
         def rewound(task: "asyncio.Task[None]") -> None:
             if not task.cancelled() and not isinstance(task.exception(), Busy | CommitUnconfirmed):
-                task.result()  # a person who sees one of these does not know whether it is set, and goes on all the same
+                task.result()  # who sees one of these does not know whether it is set, and goes on all the same
             self.group.rotate()
 
         process.loop.create_task(rewind()).add_done_callback(rewound)
