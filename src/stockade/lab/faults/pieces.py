@@ -8,7 +8,9 @@ from stockade.lab.recording.fault import Disturbed, Processes
 
 POINT_WAIT_S = 5.0
 BEYOND_LEASE = 1.5  # a pause lasts so many leases at least
-HOLDER_BEYOND_LEASE = 2.5  # that of a holder: others must have the time to get its lock and to write
+# That of a holder. Others must have the time to get its lock and to write, also those behind waiters of the same
+# process, which a lock server takes for alive for 3 s (three leases of a recording).
+HOLDER_BEYOND_LEASE = 4.5
 HOLDER_WAIT_S = 8.0  # deadline of a command whose holder is suspended while a server fails over
 _ENDED = ("X", "Z")
 LONGEST_PAUSE_S = 30.0

@@ -1,4 +1,4 @@
-"""What a fault of a recording is, and what it may touch.
+"""What a fault of a recording is, what it may touch, and what a contender claims under it.
 
 A fault is one file in `faults/`, and one line in its registry. It is injected and healed by the schedule of the
 recording; in between, the load goes on. Neighbours: `engine.py` makes the `Disturbed`, `processes/` and
@@ -6,10 +6,11 @@ recording; in between, the load goes on. Neighbours: `engine.py` makes the `Dist
 """
 
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from stockade.lab.model.contender import Contender
 from stockade.lab.site.site import Site
 
 
@@ -140,3 +141,27 @@ class Fault:
     must_fail: tuple[str, ...] = ()
     least_wait_s: float = 0.0
     impossible: Callable[[str, str], str] = lambda strategy, database: ""
+
+
+def protects_rows(contender: Contender) -> bool:
+    """Whether its guard protects the rows whatever happens to its locks, in several processes too."""
+    guarantees = contender.guarantees
+    return contender.form != "bare" and not guarantees.may_oversell and guarantees.processes == "many"
+
+
+def claims(contender: Contender, faults: Sequence[Fault], processes: int) -> bool:
+    """Whether a contender claims to break no rule.
+
+    Args:
+        contender: the strategy and its form.
+        faults: all that are injected.
+        processes: that run the service.
+    """
+    guarantees = contender.guarantees
+    if guarantees.may_oversell or (processes > 1 and guarantees.processes == "one"):
+        return False
+    survived = set(guarantees.faults)
+    # a bare lock has nothing but its lease
+    return all(
+        bool(survived & set(fault.covered_by)) if fault.covered_by else contender.form != "bare" for fault in faults
+    )
