@@ -14,17 +14,21 @@ from typing import Final, TypeVar
 from sqlalchemy import Connection
 
 from stockade.core import Command, JsonValue, Key
-from stockade.lab.history.final_state import FinalState, LedgerLine
+from stockade.lab.checkers.requests.complete import HAS_ORDERS
+from stockade.lab.checkers.system.log_order import LOG_ENDS
+from stockade.lab.checkers.system.served import UNDECIDED
+from stockade.lab.history.final_state import FinalState, LedgerLine, LogRecord
 from stockade.lab.history.operation import Operation
 from stockade.lab.recording.final_reads import Found, read_found, read_rows
-from stockade.lab.recording.watches.leftovers import LeftoverWatch
 from stockade.lab.recording.load import Offered
 from stockade.lab.recording.processes.service_processes import ServiceProcesses
 from stockade.lab.recording.recorder import Recorder
 from stockade.lab.recording.sending import Sender
 from stockade.lab.recording.servers import RecordingServers
+from stockade.lab.recording.watches.leftovers import LeftoverWatch
 from stockade.lab.runs.run_audit import AUDIT_WAIT_S, LIMIT
 from stockade.lab.workloads.workload import Request
+from stockade.shop.model.tables import orders
 
 T = TypeVar("T")
 
@@ -81,7 +85,7 @@ class FinalPhase:
                 await self._processes.replace(number)
             await self._send_all(self._sender.after_restart)
         undecided = await self._decide()
-        leftovers = await watch.end(lease_s)
+        leftovers = await watch.end(lease_s, self._sender.used)
         operations = self._recorder.operations()
         keys = {key for command in self._setup for key in command.keys} | _keys_of(operations)
         ids = sorted({each.request_id for each in operations if each.request_id})
@@ -89,13 +93,18 @@ class FinalPhase:
         application = self._target.application
         read = partial(read_found, application=application, keys=keys, request_ids=ids, setup_ids=setup_ids)
         found = await self._read(read)
-        extra: dict[str, JsonValue] = {"undecided": undecided, "cpu_s": await self._cpu_s()}
+        extra: dict[str, JsonValue] = {UNDECIDED: undecided, "cpu_s": await self._cpu_s()}
+        records: tuple[LogRecord, ...] = ()
+        if self._opened.log is not None:
+            records = await self._opened.log.records()
+            extra[LOG_ENDS] = await self._opened.log.ends()
         if offered.offered:
             extra["offered"] = asdict(offered)
+        extra[HAS_ORDERS] = orders in application.schema.tables
         return FinalState(
             initial={**_inserted(found, self._initial), **self._initial},
             **found._asdict(),
-            log=await self._opened.log.records() if self._opened.log is not None else (),
+            log=records,
             leftovers=leftovers,
             audit=await self._audit(),
             extra=extra,

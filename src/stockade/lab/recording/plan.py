@@ -11,6 +11,7 @@ from stockade.shop.application import PATH
 from stockade.strategies.options import Options
 
 LEASE_S = 1.0
+SERVED_SHARE = 0.5  # of the tries that nothing disturbs: what a strategy that protects its rows must decide at least
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,11 @@ class RecordingPlan:
         names = ("seconds", "processes", "clients", "rate", "pool_size", "wait_s", "lease_s", "app", "schedule")
         found: dict[str, JsonValue] = {name: getattr(self, name) for name in names}
         found["clients"] = self.clients or self.workload.load.clients
-        found["fifo"] = self.workload.load.one_row and self.contender.guarantees.order == "fifo"
+        guarantees = self.contender.guarantees
+        if not guarantees.may_oversell:
+            found["served_share"] = SERVED_SHARE
+        found["retry_failed"] = self.workload.load.retry_failed
+        found["fifo"] = self.workload.load.one_row and guarantees.order == "fifo"
         if self.faults:
             found["recovery_s"] = self.recovery_s
         if self.schedule == "drawn":

@@ -13,7 +13,7 @@ from stockade.lab.history.history import History
 from stockade.lab.history.operation import TYPES
 from stockade.lab.recording.plan import RecordingPlan
 
-ABOUT_TIME = ("liveness", "in-time", "nothing-left")  # that a negative control is slow proves nothing
+ABOUT_TIME = ("liveness", "in-time", "nothing-left", "served")  # that a negative control is slow proves nothing
 AS_CLAIMED, BROKEN, NOT_AS_CLAIMED = "as claimed", "broken", "not as claimed"
 
 

@@ -18,7 +18,7 @@ from stockade.lab.checkers.rows import (
     stock_conserved,
     version_chain,
 )
-from stockade.lab.checkers.system import liveness, nothing_left
+from stockade.lab.checkers.system import liveness, nothing_left, served
 from stockade.lab.model.contender import Contender
 from stockade.lab.recording.fault import Fault
 from stockade.lab.ring.cell import CellResult
@@ -48,7 +48,7 @@ DATA_RULES: Final = frozenset(
         serializable,
     )
 )
-TIME_RULES: Final = frozenset(each.RULE for each in (in_time, liveness, nothing_left))
+TIME_RULES: Final = frozenset(each.RULE for each in (in_time, liveness, nothing_left, served))
 WORST_FIRST: Final = (VIOLATED, FAILED, NOT_CAUGHT, BROKEN_AS_CLAIMED, AS_CLAIMED, NOT_RUN)
 
 
