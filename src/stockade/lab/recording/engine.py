@@ -11,13 +11,16 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from stockade.core import now_ms
 from stockade.lab.checkers.lateness import LATE
+from stockade.lab.checkers.system.liveness import WINDOW_S, WINDOWS
 from stockade.lab.errors import LabError
+from stockade.lab.faults.load import OVERLOAD
 from stockade.lab.history.history import History, Phases
 from stockade.lab.history.operation import FaultEvent
 from stockade.lab.model.workload import RepeatNames, Workload
@@ -39,10 +42,10 @@ from stockade.lab.runs.repeats import create_rows
 from stockade.lab.site.site_servers import SiteServers
 from stockade.lab.targets.target_database import TargetDatabase
 
-RATE_WINDOW_S: Final = 1.0  # over which the rate after the healing is measured
+OVERLOADS: Final = ("overload", "small-pool")  # faults that multiply the clients
 RATE_STEP_S: Final = 0.1
 RATE_SHARE: Final = 0.85  # of the rate before the faults: a little more than a checker wants to see
-LEAST_HEALED_S: Final = 1.2
+LEAST_HEALED_S: Final = WINDOWS * WINDOW_S + RATE_STEP_S
 
 
 @dataclass(slots=True)
@@ -129,6 +132,7 @@ async def _record(plan: RecordingPlan, opened: RecordingServers) -> History:
         await processes.restore()
         await workers.restore()
         state = await final.end(generator.offered, watch, plan.lease_s)
+    noted = {name: [*found, *workers.noted()[name]] for name, found in processes.noted().items()}
     return History(
         workload=plan.workload.name,
         strategy=plan.contender.name,
@@ -140,7 +144,7 @@ async def _record(plan: RecordingPlan, opened: RecordingServers) -> History:
         phases=replace(phases, end_ns=time.monotonic_ns()),
         operations=recorder.operations(),
         fault_log=tuple(disturbed.log),
-        final=replace(state, extra={**state.extra, LATE: lateness.found}),
+        final=replace(state, extra={**state.extra, **noted, LATE: lateness.found}),
     )
 
 
@@ -151,8 +155,9 @@ def _run_name(plan: RecordingPlan, target: TargetDatabase) -> str:
 
 def _bounds(plan: RecordingPlan, load: LoadSettings) -> dict[str, int]:
     """What a process may have in its queues: those of the strategy have a bound of their own."""
-    at_once = 2 * MAX_CLIENTS if plan.faults else 3 * load.clients  # a client sends a request twice, and reads
-    return {"queued": plan.options.queue_size, "requests": at_once}
+    most = OVERLOAD if any(each.name in OVERLOADS for each in plan.faults) else 1
+    at_once = 3 * min(MAX_CLIENTS, round(most * load.clients))  # a client sends a request twice, and reads
+    return {"queued": plan.options.queue_size, "requests": at_once, "waiting for a connection": at_once}
 
 
 def _load_settings(plan: RecordingPlan) -> LoadSettings:
@@ -207,15 +212,17 @@ async def _wait_for_rate(plan: RecordingPlan, recorder: Recorder, healed_ns: int
         healed_ns: when the last fault was healed, on the monotonic clock.
         base: decisions per second before the faults.
     """
-    end_s = healed_ns / 1e9 + plan.recovery_s + RATE_WINDOW_S
+    end_s = healed_ns / 1e9 + plan.recovery_s + WINDOWS * WINDOW_S
     counts = [(time.monotonic(), recorder.decided)]
     while (now_s := time.monotonic()) < end_s:
         await asyncio.sleep(RATE_STEP_S)
-        counts.append((time.monotonic(), recorder.decided))
-        window = [each for each in counts if each[0] >= now_s - RATE_WINDOW_S]
-        took_s = counts[-1][0] - window[0][0]
-        back = (counts[-1][1] - window[0][1]) / took_s >= RATE_SHARE * base
-        if back and took_s >= RATE_WINDOW_S and now_s - healed_ns / 1e9 > LEAST_HEALED_S:
+        now_s = time.monotonic()
+        counts.append((now_s, recorder.decided))
+        at = [max((each for each in counts if each[0] <= now_s - n * WINDOW_S), default=None) for n in range(3)]
+        if None in at or now_s - healed_ns / 1e9 <= LEAST_HEALED_S:
+            continue
+        rates = [(late[1] - early[1]) / (late[0] - early[0]) for late, early in pairwise(at) if late and early]
+        if min(rates) >= RATE_SHARE * base:
             return
 
 
