@@ -33,8 +33,12 @@ NEEDS = {
 }
 # What takes longest begins first, so that no worker is left alone with it at the end. With xdist a file is one unit.
 SLOW_FIRST = (
+    "tests/lab/ring/test_short_ring",
+    "tests/lab/mutants/",
+    "tests/lab/simulation/",
     "tests/contract/test_strategies",
     "tests/shop/test_audit_work",
+    "tests/shop/test_audit",
     "tests/lab/",
     "tests/cli/",
     "tests/process/",
@@ -43,6 +47,8 @@ SLOW_FIRST = (
     "tests/http/test_openapi",
     "tests/packaging/",
     "tests/shop/test_store",
+    "tests/test_tidy",
+    "tests/locks/faults/",
     "tests/store/",
     "tests/devservers/",
     "tests/typing/",
@@ -80,6 +86,13 @@ def pytest_unconfigure(config):
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node):
     node.workerinput["stockade_pool"] = node.config.stash[POOL].listen()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers():
+    """Three workers for two processors, because a third of a worker's time it waits: for leases, servers, processes."""
+    processors = len(os.sched_getaffinity(0))
+    return processors + (processors + 1) // 2
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -94,7 +94,7 @@ def test_one_payment_is_shown(url):
     code, printed, _ = said("show", IDS["refund_refused"], "--json", "--database", url)
     assert json.loads(printed)["record"]["waits_for"] == "a person"
     assert "charged" not in said("show", IDS["refund_refused"], "--database", url)[1]
-    assert "charged         1,000 KRW" in said("show", IDS["pay_cancelled"], "--database", url)[1]
+    assert "charged 1,000 KRW" in " ".join(said("show", IDS["pay_cancelled"], "--database", url)[1].split())
     error = said("resolve", IDS["refund_refused"], "--declined", "--database", url)[2]
     assert "is a refund: say --refunded" in error
     assert said("show", "ghost", "--database", url)[0] == 2

@@ -238,19 +238,18 @@ async def test_without_the_claim_the_losers_are_charged(start, monkeypatch):
         assert len(GatewayClient(gateway.url).count().approved[reference(order)]) == DEVICES
 
 
-async def test_a_process_without_a_gateway_answers_for_a_known_key(start, tmp_path):
+async def test_a_process_without_a_gateway_answers_for_a_known_key(start):
     """Its payment may be charged: the repeated key gets 202 with its place; another key learns that none was asked."""
-    shared = {"database": f"sqlite:///{tmp_path / 'shop.sqlite'}", "token_secrets": "s" * 32}
     body = {"method": "PG", "payment_key": "fault-lost-reply", "amount": 0}
     with Servers() as servers:
         key = {"gateway": "toss", "gateway_secret": "test_sk", "gateway_url": servers.gateway().url}
-        async with start(**key, **shared) as client:
+        async with start(**key) as client:
             (sku,) = await client.product()
             order = (await client.order(sku, pay="LATER")).json()
             path, body["amount"] = f"/v1/orders/{order['order_id']}/payments", order["total"]
             first = await client.post(path, body, key="pay")
             assert first.status_code == 202
-    async with start(**shared) as client:
+    async with start() as client:
         again = await client.post(path, body, key="pay")
         assert (again.status_code, again.headers["location"]) == (202, first.headers["location"])
         assert_problem(await client.post(path, body, key="new"), 404, "GATEWAY_NOT_FOUND")

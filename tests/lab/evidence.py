@@ -1,4 +1,4 @@
-"""Writes what documents of the lab show into docs/evidence.md: `python -m tests.lab.evidence ring.json deadlock.json`.
+"""Writes what documents of the lab show into docs/evidence.md: `python -m tests.lab.evidence ring.json@COMMIT …`.
 
 Each kind of document has a region of the page between two comments; the prose around it stays. The mutants have a
 region too, which `tests/lab/mutants` writes.
@@ -38,10 +38,11 @@ def region(text, kind, body):
 
 
 def origin(document, command):
-    """Where figures come from: the command, the date, the machine, the commit."""
+    """Where figures come from, as lines: the command, the date, the machine, the commit."""
     environment = document["environment"]
     where = f"{environment['os']}, {environment['cpu_count']} cores, Python {environment['python']}"
-    return f"`{command}`, {environment['date'][:10]}, {where}, commit `{commit()}`"
+    text = f"`{command}`, {environment['date'][:10]}, {where}, commit `{document['commit']}`"
+    return wrap(text, COLUMNS, break_long_words=False, break_on_hyphens=False)
 
 
 def commit():
@@ -59,7 +60,7 @@ def ring(documents):
     found = matrix_of_document(document)
     bad = [each for each in results if each.verdict in (VIOLATED, FAILED)]
     lines = [
-        f"{origin(document, command)}.",
+        *origin(document, command),
         "",
         *wrap(_sums(results), COLUMNS),
         "",
@@ -136,7 +137,7 @@ def deadlock(documents):
     for document in documents:
         found = document["deadlock"]
         command = f"stockade lab deadlock --database {found['database']}"
-        lines += [f"{origin(document, command)}:", "", *DEADLOCK_HEAD, *map(_experiment, found["experiments"]), ""]
+        lines += [*origin(document, command), "", *DEADLOCK_HEAD, *map(_experiment, found["experiments"]), ""]
     return "\n".join(lines).rstrip()
 
 
@@ -153,7 +154,7 @@ def claims(documents):
         found = [each for each in document["claims"] if not each["left_out"]]
         command = f"stockade lab claims --database {found[0]['database']}"
         rows = [f"| {each['says']} | {each['verdict']} | {'; '.join(each['measured'])} |" for each in found]
-        lines += [f"{origin(document, command)}:", "", *CLAIMS_HEAD, *rows, ""]
+        lines += [*origin(document, command), "", *CLAIMS_HEAD, *rows, ""]
     return "\n".join(lines).rstrip()
 
 
@@ -175,8 +176,11 @@ def page(text, documents):
 
 
 def main(names):
-    """Write the page from these files."""
-    documents = [json.loads(Path(name).read_text()) for name in names]
+    """Write the page from these files; FILE@COMMIT names the commit that the document is of, else the present one."""
+    documents = []
+    for name in names:
+        file, _, of = name.partition("@")
+        documents.append(json.loads(Path(file).read_text()) | {"commit": of or commit()})
     PAGE.write_text(page(PAGE.read_text(), documents))
 
 

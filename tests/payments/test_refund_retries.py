@@ -225,3 +225,18 @@ async def test_a_stranger_fails_no_refund(any_checkout):
         gateway.read_notification = lambda headers, body: forged
         await notifications_of(any_checkout).take({}, b"")
     assert await states(any_checkout) == ["REFUNDED"]
+
+
+async def test_an_open_refund_says_why(checkout):
+    """What the gateway said to the last try is in the row, for whoever looks at it; once done, it is gone."""
+    _, _, owed = await cancelled(checkout, faults={"error": 1.0})
+    checkout.judge.behave(outage=True)
+    codes = []
+    for _ in range(2):
+        await checkout.reconcile(rounds=1)
+        codes.append((await checkout.rows(refunds, id=owed["refund_id"]))[0].code)
+    checkout.judge.behave(outage=False)
+    await checkout.reconcile()
+    (row,) = await checkout.rows(refunds, id=owed["refund_id"])
+    assert codes == ["HTTP 500 FAILED_INTERNAL_SYSTEM_PROCESSING", "HTTP 503 outage, and not looked up"]
+    assert (row.status, row.code) == ("REFUNDED", "")

@@ -131,7 +131,8 @@ class Toss:
         if isinstance(looked, Reply) and looked.status == 404 and _code(looked) == _code(reply) == _NO_PAYMENT:
             return answer  # both say so: it gave nothing back, and never will
         if isinstance(looked, Unknown) or looked.status != 200:
-            return Unknown("not given back, and not looked up")
+            said = answer.code if isinstance(answer, Declined) else answer.reason
+            return Unknown(f"{said}, and not looked up")
         found = _refund(looked, refund)
         return found if isinstance(found, Refunded) else answer
 

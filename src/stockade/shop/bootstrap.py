@@ -92,7 +92,6 @@ async def open_shop(
         kind = Shop if tracing is None else TracedShop
         shop = kind(settings, APPLICATION, store, strategies, registration)
         shop.tracing = tracing
-        await _refuse_test_gateway(settings, database)
         reconciling = await _open_payments(shop, stack, checkpoint, tell=jobs)
         if jobs:
             background = _background(settings, database, reconciling)
@@ -256,6 +255,7 @@ async def _open_payments(shop: Shop, stack: AsyncExitStack, checkpoint: Checkpoi
         BadSetting, NotSupported: as `gateway_of`.
     """
     settings = shop.settings
+    await _refuse_test_gateway(settings, shop.database)
     if tell:
         await _tell_of_other_gateways(settings, shop.database)
     forgetting = Job("purge notifications", NotificationPurge(shop.database, now_ms).once, settings.purge_s)

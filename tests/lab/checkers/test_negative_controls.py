@@ -3,6 +3,8 @@
 Each defect is one change of that history, so it is the smallest that shows it.
 """
 
+from dataclasses import replace
+
 import pytest
 
 from stockade.lab.checkers import CHECKERS, judge
@@ -43,10 +45,16 @@ def steady(*, after_heal, **settings):
     return small([*OPERATIONS, *reads], phases=phases, fault_log=log, settings=settings)
 
 
-def queue(longest_ms):
-    """Twenty who wait for a millisecond, and one who waits longer."""
-    reads = [FIRST._replace(command="read", request_id="", versions={}, invoke_ns=MS, return_ns=2 * MS)] * 20
-    return small([*OPERATIONS, *reads, reads[0]._replace(return_ns=longest_ms * MS)], settings={"fifo": True})
+def queue(longest_ms, *, key=KEY, machine_ms=0):
+    """Twenty at one row who wait for a millisecond, and one, at this row or another, who waits longer."""
+    refusals = [
+        refused(f"request-q{n}", 1, 2, versions={KEY: 1})._replace(keys=(KEY,), invoke_ns=MS, return_ns=2 * MS)
+        for n in range(21)
+    ]
+    refusals[-1] = refusals[-1]._replace(keys=(key,), return_ns=longest_ms * MS)
+    late = {"late": [[2 * MS, longest_ms * MS, machine_ms * MS]]} if machine_ms else {}
+    found = calls(*refusals)
+    return replace(found, settings={"fifo": True}, final=replace(found.final, extra=late))
 
 
 def crossed():
@@ -230,10 +238,21 @@ WRONG = {
     "a lock that nobody can take": ("nothing-left", small(leftovers=Leftovers(keys_not_free=(KEY,)))),
     "a lock key for ever": ("nothing-left", small(leftovers=Leftovers(lock_keys_without_expiry=(KEY,)))),
     "a task too many": ("nothing-left", small(leftovers=Leftovers({"tasks": 3}, {"tasks": 4}))),
+    "a file with each request": (
+        "nothing-left",
+        small(leftovers=Leftovers({"files": 9}, {"files": 109}, may_grow={"files": 20})),
+    ),
     "a queue above its bound": ("nothing-left", small(leftovers=Leftovers(highest={"queue": 9}, bounds={"queue": 8}))),
     "an answer long after its deadline": (
         "in-time",
         small([FIRST, SECOND, THIRD._replace(deadline_ns=10 * MS, return_ns=511 * MS)]),
+    ),
+    "later than the machine was": (
+        "in-time",
+        small(
+            [FIRST, SECOND, THIRD._replace(deadline_ns=10 * MS, return_ns=611 * MS)],
+            extra={"late": [[0, 10 * MS, 200 * MS], [20 * MS, 70 * MS, 50 * MS]]},
+        ),
     ),
     "late while the database was away": (
         "in-time",
@@ -287,6 +306,13 @@ RIGHT = {
     "two that meet at one moment": calls(call("write", 1, 1, 2, "a"), call("read", 2, 2, 3, result="")),
     "the rate comes back": steady(after_heal=20),
     "a long wait among long waits": queue(200),
+    "a long wait at a row of its own": queue(400, key=OTHER),
+    "a long wait on a busy machine": queue(400, machine_ms=300),
+    "a pool that has grown": small(leftovers=Leftovers({"files": 9}, {"files": 20}, may_grow={"files": 20})),
+    "late by a busy machine": small(
+        [FIRST, SECOND, THIRD._replace(deadline_ns=10 * MS, return_ns=611 * MS)],
+        extra={"late": [[0, 400 * MS, 200 * MS]]},
+    ),
     "a record that stands in the log twice": small(log=(LogRecord(0, 1, A), LogRecord(0, 2, B), LogRecord(0, 3, A))),
     "late in a stopped process": small(
         [FIRST, SECOND, THIRD._replace(deadline_ns=10 * MS, return_ns=511 * MS)],

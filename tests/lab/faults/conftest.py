@@ -1,3 +1,5 @@
+"""Servers that the tests of a module share."""
+
 import pytest_asyncio
 
 from stockade.lab.site.site_servers import SiteServers

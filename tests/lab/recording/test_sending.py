@@ -122,6 +122,8 @@ async def test_open_loop_counts_what_could_not_be_sent():
         while load.offered.not_sent < 10:
             await asyncio.sleep(0)
         stop.set()
+        while not sends.stopping:  # what is due until then is offered, and not sent
+            await asyncio.sleep(0)
         answered.set()
         await running
     assert load.offered.offered - load.offered.not_sent == len(recorder) == 2
@@ -138,7 +140,7 @@ async def test_a_fault_multiplies_the_clients_and_takes_them_back():
         seen = len(recorder)
         async with asyncio.timeout(5):
             while len(recorder) < seen + count:
-                await asyncio.sleep(0.001)
+                await asyncio.sleep(0)
         return {each.client for each in recorder.operations()[seen + count // 2 :]}
 
     async def execute(command, wait_s, *, give_up_s=0.0):

@@ -1,10 +1,12 @@
 """The short ring: a few cells of the ring under real faults, other ones each day, and a control that must be caught."""
 
+import time
 from pathlib import Path
 
 import pytest
 
-from stockade.lab.ring.expectation import BROKEN_AS_CLAIMED, HELD, VIOLATED, protects_rows
+from stockade.lab.recording.fault import protects_rows
+from stockade.lab.ring.expectation import BROKEN_AS_CLAIMED, HELD, VIOLATED
 from stockade.lab.ring.player import CellRunner
 from stockade.lab.ring.recording_player import RecordingPlayer
 from stockade.lab.ring.report import failure_lines, repeat_command
@@ -14,13 +16,15 @@ from tests.lab.ring import parts as stand_ins
 from tests.lab.ring.short_ring import CELLS, seed_of_today, short_ring
 
 SECONDS = 3.0  # of load in each cell
-IN_ONE_FILE_OF_TESTS = "kafka"  # a broker starts for seconds: the ring itself and tests/kafka have it
+BUDGET_S = 60.0  # no cell begins after this; on an idle machine all of them do
+AT_LEAST = 3  # cells, whatever the machine is busy with
+LEFT_TO_THE_RING = "kafka"  # a broker starts for seconds: the ring itself and tests/kafka have it
 
 
 def real_parts():
     """What this machine can run, without the strategy whose server takes longest to start."""
     usual = usual_parts()
-    names = [name for name in usual.contender_names if name != IN_ONE_FILE_OF_TESTS]
+    names = [name for name in usual.contender_names if name != LEFT_TO_THE_RING]
     return narrowed(usual, contenders=names, faults=RING_FAULTS, workloads=RING_WORKLOADS)
 
 
@@ -34,14 +38,17 @@ def today():
 @pytest.mark.postgres
 @pytest.mark.mariadb
 @pytest.mark.redis
+@pytest.mark.timeout(240)
 async def test_cells_of_today(today, tmp_path_factory):
     """Guarded strategies break no rule under today's faults, and today's control is caught."""
     parts, seed, cells = today
     histories = tmp_path_factory.getbasetemp() / "ring-histories"
-    complaints = []
+    complaints, began_s = [], time.monotonic()
     async with SiteServers() as servers:
         runner = CellRunner(RecordingPlayer(parts, SECONDS, servers), SECONDS, Path(histories))
-        for cell in cells:
+        for number, cell in enumerate(cells):
+            if number >= AT_LEAST and time.monotonic() - began_s > BUDGET_S:
+                break
             result = await runner.run(cell, cell.seed(seed), parts.expectation(cell))
             again = repeat_command(result, seed, SECONDS)
             if failed := failure_lines(result, again):
@@ -53,7 +60,7 @@ async def test_cells_of_today(today, tmp_path_factory):
 
 @pytest.mark.parametrize("seed", range(20260101, 20260111))
 def test_the_cells_of_each_day_differ_among_each_other(seed):
-    """Each day has one control and six others, on every database, under several strategies and many faults."""
+    """Each day has one control and five others, on every database, under several strategies and many faults."""
     parts = stand_ins.parts()
     cells = short_ring(parts, seed)
     assert len(set(cells)) == CELLS

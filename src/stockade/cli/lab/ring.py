@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from stockade.core import JsonValue
     from stockade.lab.ring.cell import Cell, CellResult
-    from stockade.lab.ring.design import Parts
+    from stockade.lab.ring.design import Design, Parts
     from stockade.lab.ring.state_file import StateFile
 
 Seed = Annotated[
@@ -75,14 +75,7 @@ def ring(
     2: the lab could not run.
     """
     from stockade.lab.errors import LabError
-    from stockade.lab.reporting.environment import describe_machine
-    from stockade.lab.ring.design import design
-    from stockade.lab.ring.document import document
-    from stockade.lab.ring.expectation import kept
-    from stockade.lab.ring.matrix import matrix_of
-    from stockade.lab.ring.report import closing_lines
-    from stockade.lab.ring.state_file import StateFile
-    from stockade.lab.ring.usual_parts import left_out
+    from stockade.lab.ring.design import Design, design
 
     with one_line_errors():
         check_target(json_to)
@@ -90,41 +83,63 @@ def ring(
             raise LabError("--seconds must be more than 0")
         parts = parts_of(databases, strategies, faults or (ALL if cell else ""), workloads or (ALL if cell else ""))
         named = tuple(parts.find(name) for name in names_in(cell))
-        cells, not_run = (named, ()) if named else design(parts, seed)
+        found = Design(named, ()) if named else design(parts, seed)
         console = console_of(json_to)
         if only_list:
-            print_lines(console, [each.id for each in cells])
+            print_lines(console, [each.id for each in found.cells])
             raise typer.Exit(OK)
         settings: dict[str, JsonValue] = {"seed": seed, "seconds": seconds}
-        file = StateFile(Path(state) if state else None, settings)
-        if known := sum(each.id in file.finished for each in cells):
-            print_lines(console, [f"{known} of {len(cells)} cells are finished in {state}; the others are played"])
-        results = run_loop(_play(console, parts, cells, seed=seed, seconds=seconds, state=file, histories=histories))
-        matrix = matrix_of(results, parts.contender_names, parts.fault_names, not_run)
-        print_lines(console, ["", *closing_lines(matrix, results, left_out(parts), console.width)])
-        if json_to:
-            environment = describe_machine()
-            write(json_to, json.dumps(document(environment, settings, results, matrix), indent=2) + "\n")
-    raise typer.Exit(OK if kept(results) else FAILED)
+        kept = _ring(console, parts, found, settings, state=state, histories=histories, json_to=json_to)
+    raise typer.Exit(OK if kept else FAILED)
+
+
+def _ring(
+    console: "Console",
+    parts: "Parts",
+    found: "Design",
+    settings: "dict[str, JsonValue]",
+    *,
+    state: str,
+    histories: str,
+    json_to: str,
+) -> bool:
+    """Play the cells that are not finished, and show all of them; whether every claim was kept."""
+    from stockade.lab.reporting.environment import describe_machine
+    from stockade.lab.ring.document import document
+    from stockade.lab.ring.expectation import kept
+    from stockade.lab.ring.matrix import matrix_of
+    from stockade.lab.ring.report import closing_lines
+    from stockade.lab.ring.state_file import StateFile
+    from stockade.lab.ring.usual_parts import left_out
+
+    file = StateFile(Path(state) if state else None, settings)
+    if known := sum(each.id in file.finished for each in found.cells):
+        print_lines(console, [f"{known} of {len(found.cells)} cells are finished in {state}; the others are played"])
+    results = run_loop(_play(console, parts, found.cells, settings, state=file, histories=histories))
+    matrix = matrix_of(results, parts.contender_names, parts.fault_names, found.not_run)
+    print_lines(console, ["", *closing_lines(matrix, results, left_out(parts), console.width)])
+    if json_to:
+        write(json_to, json.dumps(document(describe_machine(), settings, results, matrix), indent=2) + "\n")
+    return kept(results)
 
 
 async def _play(
     console: "Console",
     parts: "Parts",
     cells: "Sequence[Cell]",
+    settings: "dict[str, JsonValue]",
     *,
-    seed: int,
-    seconds: float,
     state: "StateFile",
     histories: str,
 ) -> "list[CellResult]":
-    """Play the cells over servers that they share; SIGTERM ends these too."""
+    """Play the cells over servers that they share."""
     from stockade.lab.ring.player import CellRunner
     from stockade.lab.ring.recording_player import RecordingPlayer
     from stockade.lab.ring.report import cell_lines
     from stockade.lab.ring.ring import Ring
     from stockade.lab.site.site_servers import SiteServers
 
+    seed, seconds = int(str(settings["seed"])), float(str(settings["seconds"]))
     async with SiteServers() as servers:
         runner = CellRunner(RecordingPlayer(parts, seconds, servers), seconds, Path(histories))
         ring = Ring(parts, cells, runner, seed, state)

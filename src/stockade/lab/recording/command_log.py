@@ -1,6 +1,6 @@
 """The command log of a recording under the strategy `kafka`: its topic, and the worker processes that decide it.
 
-Neighbours: `execution/command_log/` runs a worker in a process, `service_processes.py` are the processes, so that
+Neighbours: `execution/command_log/` runs a worker in a process, `processes/` are the processes, so that
 faults can kill and pause them.
 """
 

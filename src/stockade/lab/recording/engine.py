@@ -9,10 +9,14 @@ import random
 import secrets
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
+from stockade.core import now_ms
+from stockade.lab.checkers.lateness import LATE
 from stockade.lab.errors import LabError
 from stockade.lab.history.history import History, Phases
 from stockade.lab.history.operation import FaultEvent
@@ -20,7 +24,6 @@ from stockade.lab.model.workload import RepeatNames, Workload
 from stockade.lab.recording import schedule
 from stockade.lab.recording.fault import LoadControl, Processes
 from stockade.lab.recording.final_phase import FinalPhase
-from stockade.lab.recording.leftovers import LeftoverWatch
 from stockade.lab.recording.load import MAX_CLIENTS, LoadGenerator
 from stockade.lab.recording.load_control import LoadSettings
 from stockade.lab.recording.plan import RecordingPlan
@@ -29,6 +32,8 @@ from stockade.lab.recording.processes.service_processes import running
 from stockade.lab.recording.recorder import Recorder, rare_collection
 from stockade.lab.recording.sending import Sender
 from stockade.lab.recording.servers import RecordingServers, open_servers
+from stockade.lab.recording.watches.lateness import LatenessWatch
+from stockade.lab.recording.watches.leftovers import LeftoverWatch
 from stockade.lab.reporting.environment import describe
 from stockade.lab.runs.repeats import create_rows
 from stockade.lab.site.site_servers import SiteServers
@@ -89,17 +94,22 @@ def impossible(plan: RecordingPlan, database: str) -> str:
 
 async def _record(plan: RecordingPlan, opened: RecordingServers) -> History:
     target, workers = opened.target, opened.workers
-    names = RepeatNames(_run_name(plan, target), 0, 0, 0, time.time_ns() // 1_000_000)
+    names = RepeatNames(_run_name(plan, target), 0, 0, 0, now_ms())
     setup = tuple(plan.workload.setup(names))
     await create_rows(target, [Workload(setup, (), (), 0, 0)])
     recorder, load = Recorder(), _load_settings(plan)
     fault_points = any(fault.fault_points for fault in plan.faults)
-    async with running("service", plan.processes, OpenService(opened.config, fault_points)) as processes:
+    async with AsyncExitStack() as stack:
+        events = stack.enter_context(TemporaryDirectory(prefix="stockade-events-")) if target.private else ""
+        file = Path(events) / "events" if events else None  # a relay takes all events of a database: not of a user's
+        opening = OpenService(opened.config, fault_points, str(file or ""))
+        processes = await stack.enter_async_context(running("service", plan.processes, opening))
         sender = Sender(processes, recorder, load, plan.workload.rows(names))
         generator = LoadGenerator(plan.workload.requests(names, plan.seed), sender, load)
-        final = FinalPhase(opened, setup, sender, recorder, processes)
+        final = FinalPhase(opened, setup, sender, recorder, processes, events=file)
         await final.begin()
-        watch = LeftoverWatch(opened, processes, setup, _bounds(plan, load))
+        watch = LeftoverWatch(opened, processes, setup, _bounds(plan, load), 2 * plan.pool_size + 1)
+        lateness = LatenessWatch((processes, workers))
         await watch.begin()
         disturbed = Touchable(
             opened.site,
@@ -112,8 +122,8 @@ async def _record(plan: RecordingPlan, opened: RecordingServers) -> History:
             plan.lease_s,
         )
         with rare_collection():
-            async with watch.sampling():
-                phases = await _run_load(plan, generator, recorder, disturbed)
+            async with watch.sampling(), lateness.watching():
+                phases = await _run_load(plan, generator, recorder, disturbed, watch)
         if opened.site is not None:
             await opened.site.restore()
         await processes.restore()
@@ -130,7 +140,7 @@ async def _record(plan: RecordingPlan, opened: RecordingServers) -> History:
         phases=replace(phases, end_ns=time.monotonic_ns()),
         operations=recorder.operations(),
         fault_log=tuple(disturbed.log),
-        final=state,
+        final=replace(state, extra={**state.extra, LATE: lateness.found}),
     )
 
 
@@ -154,11 +164,17 @@ def _load_settings(plan: RecordingPlan) -> LoadSettings:
         think_s=usual.think_s,
         retry_failed=usual.retry_failed,
         duplicate_share=usual.duplicate_share,
-        wait_s=plan.wait_s,
+        wait_s=plan.deadline_s,
     )
 
 
-async def _run_load(plan: RecordingPlan, generator: LoadGenerator, recorder: Recorder, disturbed: Touchable) -> Phases:
+async def _run_load(
+    plan: RecordingPlan,
+    generator: LoadGenerator,
+    recorder: Recorder,
+    disturbed: Touchable,
+    watch: LeftoverWatch,
+) -> Phases:
     """Warm, faults, healed; a workload that ends by itself ends it early, unless faults are still to come."""
     make = schedule.drawn if plan.schedule == "drawn" else schedule.combined
     arguments = (plan.every_s,) if plan.schedule == "drawn" else ()
@@ -169,6 +185,7 @@ async def _run_load(plan: RecordingPlan, generator: LoadGenerator, recorder: Rec
         try:
             await asyncio.wait([load], timeout=plan.seconds * schedule.WARM_SHARE)
             base = recorder.decided / (time.monotonic() - began_s)
+            await watch.warmed()
             await schedule.run_schedule(entries, disturbed, disturbed.log, began_s)
             healed_ns = time.monotonic_ns()
             await asyncio.wait([load], timeout=max(0.0, began_s + plan.seconds - time.monotonic()))

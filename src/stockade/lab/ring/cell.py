@@ -1,6 +1,6 @@
 """A cell of the ring: one recording, by its id; and what became of it.
 
-Neighbours: `design.py` chooses the cells, `play.py` plays one, `state_file.py` keeps the results of finished ones.
+Neighbours: `design.py` chooses the cells, `player.py` plays one, `state_file.py` keeps the results of finished ones.
 """
 
 import hashlib

@@ -106,10 +106,7 @@ async def open_site(
         LabError: something could not be started, or this machine lacks a tool; the message says what to install.
         ValueError: a need that does not exist.
     """
-    if unknown := sorted(needs - names.NAMES):
-        raise ValueError(f"unknown needs {', '.join(unknown)}; there are: {', '.join(sorted(names.NAMES))}")
-    if missing := names.missing_tools(needs):
-        raise LabError(missing)
+    _check(needs)
     async with AsyncExitStack() as stack:
         kept = servers if servers is not None else await stack.enter_async_context(SiteServers())
         small_disk = names.SMALL_DISK in needs and not no_small_disk()
@@ -137,6 +134,19 @@ async def open_site(
         if broker is not None and broker.address is not None:
             links["kafka"] = (broker.address,)
         yield Site(opened, url, tuple(redis), broker, links, needs)
+
+
+def _check(needs: frozenset[str]) -> None:
+    """Refuse needs that do not exist, or that this machine cannot meet.
+
+    Raises:
+        LabError: a tool is missing; the message says what to install.
+        ValueError: a need that does not exist.
+    """
+    if unknown := sorted(needs - names.NAMES):
+        raise ValueError(f"unknown needs {', '.join(unknown)}; there are: {', '.join(sorted(names.NAMES))}")
+    if missing := names.missing_tools(needs):
+        raise LabError(missing)
 
 
 def _persistence(needs: frozenset[str]) -> str:

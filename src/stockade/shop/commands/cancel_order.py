@@ -143,6 +143,8 @@ class CancelOrder:
     ) -> Decision:
         data: dict[str, JsonValue] = {"order_id": self.order_id, "status": constants.CANCELLED, "refunds": refunds}
         body = {**data, "user_id": order.user_id, "reason": self.reason, "lines": lines_as_json(left.lines)}
+        if order.status == constants.PAYING:  # to those who count, a refund says that the order was paid
+            body["refunds"] = []
         return Decision(
             Accepted(data),
             changes=changes,

@@ -25,6 +25,7 @@ from stockade.shop.payments.open_payments import OpenRefund, newest_refund, refu
 
 log = logging.getLogger(__name__)
 ASKING: Final = "asking"
+MAX_REASONS: Final = 1_000
 
 
 class RefundFlow:
@@ -32,6 +33,7 @@ class RefundFlow:
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
+        self._reasons: dict[str, str] = {}  # by refund: why the last try left it open, for the row at the next one
 
     async def carry_out(self, refund_id: str) -> Accepted:
         """Have one refund carried out, if it is due and no other process is at it.
@@ -58,7 +60,8 @@ class RefundFlow:
             await calls.leave_to_a_person("refund", found.id, state.tries)
             return _data(found, constants.UNKNOWN)
         until_ms = at_ms + calls.lease_ms + pause_ms(state.tries)
-        claim = Postpone.at("refund", found.id, state.tries, now_ms=at_ms, resolve_at_ms=until_ms, code=ASKING)
+        code = self._reasons.pop(found.id, "") or state.code or ASKING
+        claim = Postpone.at("refund", found.id, state.tries, now_ms=at_ms, resolve_at_ms=until_ms, code=code)
         claimed = await calls.execute(claim)
         if not isinstance(claimed, Accepted) or claimed.replayed or not calls.may_ask(until_ms):
             return _data(found, constants.UNKNOWN)
@@ -110,6 +113,8 @@ class RefundFlow:
         """Record an answer; None: there was no definite one."""
         calls, state = self._calls, found.state
         if isinstance(answer, Unknown):
+            if len(self._reasons) < MAX_REASONS:
+                self._reasons[found.id] = answer.reason
             log.warning("refund %s: no answer of %s: %s", found.id, found.attempt.gateway, answer.reason)
             return None
         if isinstance(answer, Refunded) and answer.money != Money(state.amount, state.currency):

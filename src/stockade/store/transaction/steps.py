@@ -4,7 +4,7 @@ Neighbours: `one_transaction` and `optimistic` call them in this order, `single_
 `store.registration` is the permission to write.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -85,6 +85,10 @@ class Steps:
         )
         self.reach("loaded")
         return rows, recorded
+
+    def read_again(self, connection: Connection, keys: Sequence[Key]) -> dict[Key, Row]:
+        """The rows as they are now, without locks."""
+        return load_rows(connection, self.database.dialect, self.resources, keys, lock=False)
 
     def decide(self, batch: PendingBatch, guard: Guard, rows: dict[Key, Row], recorded: Recorded) -> WriteSet:
         """Decide the batch; `rows` are updated in place.

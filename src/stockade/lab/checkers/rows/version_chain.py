@@ -15,6 +15,7 @@ from stockade.lab.history.final_state import FinalRow, LedgerLine
 from stockade.lab.history.operation import OK
 
 RULE: Final = "version-chain"
+ABSENT: Final = 0  # the version of a row that is not there yet; the ledger has no entry for the insertion of an order
 
 
 def check(history: IndexedHistory) -> Iterator[Violation]:
@@ -91,7 +92,7 @@ def _named_by_operations(history: IndexedHistory) -> Iterator[Violation]:
             writer = writers.get((key, version))
             if key not in firsts or key in reported or (writer == operation.request_id if wrote else writer):
                 continue
-            if not wrote and version == firsts[key]:
+            if not wrote and (version == firsts[key] or (version == ABSENT and not history.final.initial.get(key))):
                 continue
             reported.add(key)
             verb = "wrote" if wrote else "saw"

@@ -1,4 +1,4 @@
-"""Nothing is left behind: no lock that stays, no lock key without an expiry, no counter above where it was."""
+"""Nothing is left behind: no lock that stays, no lock key without an expiry, no counter above where it may be."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -17,9 +17,10 @@ def check(history: IndexedHistory) -> Iterator[Violation]:
     for key in left.lock_keys_without_expiry:
         yield Violation(RULE, f"the lock key {key} would stay for ever: it has no expiry", key=key)
     for name, after in sorted(left.after.items()):
-        before = left.before.get(name, 0)
-        if after > before:
-            yield Violation(RULE, f"{name}: {after} when everything had returned, {before} before")
+        before, may_grow = left.before.get(name, 0), left.may_grow.get(name, 0)
+        if after > before + may_grow:
+            grown = f", and may have grown by {may_grow}" if may_grow else ""
+            yield Violation(RULE, f"{name}: {after} when everything had returned, {before} before{grown}")
     for name, highest in sorted(left.highest.items()):
         bound = left.bounds.get(name)
         if bound is not None and highest > bound:

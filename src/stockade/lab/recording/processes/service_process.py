@@ -24,6 +24,7 @@ from stockade.lab.recording.processes.messages import Cancel, Channel, Close, Ex
 MODULE: Final = "stockade.lab.recording.processes.service_main"
 OPEN_WAIT_S: Final = 60.0
 CONTROL_WAIT_S: Final = 15.0
+DISARM_WAIT_S: Final = 2.0
 END_WAIT_S: Final = 10.0
 STATE_WAIT_S: Final = 5.0
 POLL_S: Final = 0.002
@@ -213,6 +214,13 @@ class ServiceProcess:
         """Let the process send itself a signal at its next fault point; nothing if it is away."""
         if self.running:
             await self.ask(SignalAtPoint(point, number))
+
+    async def disarm(self) -> bool:
+        """Take back a signal whose fault point has not come; whether it had come after all."""
+        if self.running:
+            with suppress(LabError):  # it has ended or stopped in this moment
+                await self.ask(SignalAtPoint("", 0), DISARM_WAIT_S)
+        return not self.pid or _is_stopped(self.pid)
 
     def _signal(self, number: int) -> None:
         if pid := self.pid:

@@ -15,6 +15,7 @@ from stockade.lab.recording.processes.service_process import ServiceProcess
 
 START_AGAIN_S: Final = 45.0  # how long a process is started again and again: servers that it needs come back sooner
 START_PAUSE_S: Final = 0.3
+START_WAIT_S: Final = 3.0  # how long a fault waits for that
 
 
 class ServiceProcesses:
@@ -61,19 +62,20 @@ class ServiceProcesses:
         does; `restore` waits for it.
         """
         await self.kill(number)
-        place = self.places[number]
-        try:
-            await place.start(environment)
-        except LabError:
-            self._starting[number] = asyncio.create_task(self._start_again(place))
+        task = self._starting[number] = asyncio.create_task(self._start_again(self.places[number], environment))
+        done, _ = await asyncio.wait([task], timeout=START_WAIT_S)
+        if done:
+            self._starting.pop(number, None)
+            task.result()
 
     async def signal_at_point(self, number: int, point: str, signal: int) -> None:
         """See `fault.Processes`."""
         await self.places[number].signal_at_point(point, signal)
 
     async def was_signalled(self, number: int, wait_s: float) -> bool:
-        """See `fault.Processes`."""
-        return await self.places[number].was_stopped(wait_s)
+        """See `fault.Processes`. A signal that has not come by then does not come later: its fault may be healed."""
+        place = self.places[number]
+        return await place.was_stopped(wait_s) or await place.disarm()
 
     def pid(self, number: int) -> int:
         """See `fault.Processes`."""
@@ -89,7 +91,7 @@ class ServiceProcesses:
             _, task = self._starting.popitem()
             await task
 
-    async def _start_again(self, place: ServiceProcess) -> None:
+    async def _start_again(self, place: ServiceProcess, environment: Mapping[str, str] | None) -> None:
         """Start it until that succeeds, for a bounded time.
 
         Raises:
@@ -99,7 +101,7 @@ class ServiceProcesses:
         while True:
             await place.kill()
             try:
-                return await place.start()
+                return await place.start(environment)
             except LabError:
                 if time.monotonic() > deadline:
                     raise

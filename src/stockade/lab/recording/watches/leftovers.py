@@ -1,12 +1,12 @@
 """What a recording leaves behind: counters of the processes before and after it, lock keys, locks that are not free.
 
-Neighbours: `service_main.py` counts in each process, `final_phase.py` puts the result into the final state.
+Neighbours: `../processes/` counts in each process, `../final_phase.py` puts the result into the final state.
 """
 
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -27,6 +27,10 @@ WARM_UP: Final = 3  # commands of the setup, sent again to each process
 AT_ONCE: Final = 8  # so that some of them wait for each other
 WARM_UP_WAIT_S: Final = 10.0
 NO_EXPIRY: Final = -1  # what Redis answers to PTTL
+POOLED: Final = ("files", "threads")  # opened when first needed, by pools with a bound
+TASKS_MAY_GROW: Final = 2  # of each process: a client that reconnects has one
+THREADS_MAY_GROW: Final = 2
+FILES_MAY_GROW: Final = 8  # of each process, beside its connections to the database
 QUEUES: Final = ("queued", "waiting for a connection", "requests")  # of which the most at any time are kept
 FREE_AFTER_LEASE_S: Final = 1.0  # a lock must be free within its lease and this time
 
@@ -39,6 +43,7 @@ class LeftoverWatch:
         processes: of the service.
         setup: commands that made the rows: sent again they change nothing, and need the locks of these rows.
         bounds: by the names of `QUEUES`: what each process may have at most.
+        connections: that each process may open to the database.
     """
 
     def __init__(
@@ -47,9 +52,16 @@ class LeftoverWatch:
         processes: ServiceProcesses,
         setup: Sequence[Command],
         bounds: dict[str, int],
+        connections: int,
     ) -> None:
         self._opened, self._processes, self._setup = opened, processes, setup
         self._bounds = bounds
+        count = processes.count + opened.workers.count
+        self._may_grow = {
+            "tasks": count * TASKS_MAY_GROW,
+            "threads": count * THREADS_MAY_GROW,
+            "files": count * (connections + FILES_MAY_GROW),
+        }
         self._before: dict[str, int] = {}
         self._highest: dict[str, int] = {}
 
@@ -59,6 +71,12 @@ class LeftoverWatch:
             for command in self._setup[:WARM_UP]:
                 await asyncio.gather(*(place.execute(command, WARM_UP_WAIT_S) for _ in range(AT_ONCE)))
         self._before = await self._held()
+
+    async def warmed(self) -> None:
+        """Count again at the end of the fault-free load what pools have opened in it."""
+        held = await self._held()
+        for name in POOLED:
+            self._before[name] = max(self._before.get(name, 0), held.get(name, 0))
 
     @asynccontextmanager
     async def sampling(self) -> AsyncIterator[None]:
@@ -90,11 +108,14 @@ class LeftoverWatch:
         not_free = await self._not_free(lease_s)
         deadline = time.monotonic() + SETTLE_WAIT_S
         after = await self._held()
-        while time.monotonic() < deadline and any(after[name] > self._before.get(name, 0) for name in after):
+        while time.monotonic() < deadline and not self._is_back(after):
             await asyncio.sleep(SETTLE_POLL_S)
             after = await self._held()
         keys = await self._keys_without_expiry()
-        return Leftovers(self._before, after, keys, not_free, self._highest, self._bounds)
+        return Leftovers(self._before, after, keys, not_free, self._highest, self._bounds, self._may_grow)
+
+    def _is_back(self, held: Mapping[str, int]) -> bool:
+        return all(held[name] <= self._before.get(name, 0) + self._may_grow.get(name, 0) for name in held)
 
     async def _held(self) -> dict[str, int]:
         sums = Counter[str]()

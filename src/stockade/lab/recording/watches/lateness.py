@@ -1,0 +1,76 @@
+"""How late a busy machine made the recording: of the lab's loop, and of the processes that waited for a processor.
+
+What a caller waits for then is no fault of a strategy. Neighbours: `../engine.py` runs it, `checkers/lateness.py`
+subtracts it. Source of the waits: `/proc/PID/schedstat`, see the kernel's Documentation/scheduler/sched-stats.rst.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from stockade.core import JsonValue
+from stockade.lab.recording.fault import Processes
+
+SAMPLE_S: Final = 0.05
+LEAST_S: Final = 0.02  # of lateness that is worth a note
+MOST: Final = 20_000  # notes of one recording
+
+
+class LatenessWatch:
+    """Notes when the lab or a process did not run though it could have.
+
+    Args:
+        groups: of processes whose main threads, which run their event loops, are watched.
+    """
+
+    def __init__(self, groups: Sequence[Processes]) -> None:
+        self._groups = groups
+        self._found: list[tuple[int, int, int]] = []
+        self._waited: dict[int, int] = {}
+
+    @property
+    def found(self) -> list[JsonValue]:
+        """From when, until when, and for how long of that, all in nanoseconds: for `FinalState.extra`."""
+        return [list(each) for each in self._found]
+
+    @asynccontextmanager
+    async def watching(self) -> AsyncIterator[None]:
+        """Watch inside the block."""
+        self._longest_wait_ns()
+        task = asyncio.create_task(self._watch())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def _watch(self) -> None:
+        while len(self._found) < MOST:
+            began_ns = time.monotonic_ns()
+            await asyncio.sleep(SAMPLE_S)
+            now_ns = time.monotonic_ns()
+            late_ns = now_ns - began_ns - round(SAMPLE_S * 1e9) + self._longest_wait_ns()
+            if late_ns > LEAST_S * 1e9:
+                self._found.append((began_ns, now_ns, min(late_ns, now_ns - began_ns)))
+
+    def _longest_wait_ns(self) -> int:
+        """The longest time for which a process waited for a processor since the last call."""
+        longest = 0
+        for group in self._groups:
+            for number in range(group.count):
+                pid = group.pid(number)
+                waited = _waited_ns(pid)
+                longest = max(longest, waited - self._waited.get(pid, waited))
+                self._waited[pid] = waited
+        return longest
+
+
+def _waited_ns(pid: int) -> int:
+    """How long the main thread of a process has waited for a processor; 0 where the system does not tell."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) if pid else 0
+    except (OSError, IndexError, ValueError):
+        return 0
