@@ -1,6 +1,6 @@
 """Mutants of the strategy over a log, each played in the simulator."""
 
-import asyncio
+from itertools import count
 
 from stockade.core import Accepted
 from stockade.kafka.partition_processor import PartitionProcessor
@@ -37,8 +37,8 @@ def poison_is_tried_again(patch):
     """A message that cannot be read counts as an error of the worker: the partition waits for it."""
 
     async def again(self, poison):
-        while poison:
-            await asyncio.sleep(1.0)
+        for attempt in count() if poison else ():
+            await self._pause(attempt)
 
     patch.setattr(PartitionProcessor, "_write_dead_letters", again)
 

@@ -22,9 +22,10 @@ NONE: Final[Mapping[str, int]] = MappingProxyType({})
 READ = "read"  # name of the command of an operation that reads rows
 
 
-# What is known of an operation when it begins: number, client, process, command, keys, deltas, invoke_ns, deadline_ns.
-# A plain tuple: a named one takes three times as long to make, and this is done for every request.
-Sent: TypeAlias = tuple[int, int, str, Command | None, tuple[str, ...], Mapping[str, int], int, int]
+Rows: TypeAlias = Mapping[str, int]
+# What is known of an operation when it begins: number, client, process, command, keys, deltas, takes, invoke_ns,
+# deadline_ns. A plain tuple: a named one takes three times as long to make, and this is done for every request.
+Sent: TypeAlias = tuple[int, int, str, Command | None, tuple[str, ...], Rows, Rows, int, int]
 
 
 @contextmanager
@@ -43,7 +44,7 @@ class Recorder:
     """Records. `invoked` begins an operation, `returned` ends it.
 
     Attributes:
-        decided: operations with a decision so far.
+        decided: operations with a decision so far, without reads.
     """
 
     def __init__(self) -> None:
@@ -62,7 +63,8 @@ class Recorder:
         wait_ns: int,
         *,
         keys: tuple[str, ...] = (),
-        deltas: Mapping[str, int] = NONE,
+        deltas: Rows = NONE,
+        takes: Rows = NONE,
     ) -> Sent:
         """An operation begins now.
 
@@ -73,14 +75,15 @@ class Recorder:
             wait_ns: how long the service may take, in nanoseconds; 0: no deadline is offered.
             keys: of a read.
             deltas: see `Operation`.
+            takes: the same.
         """
         now_ns = monotonic_ns()
-        return self._next(), client, process, command, keys, deltas, now_ns, now_ns + wait_ns if wait_ns else 0
+        return self._next(), client, process, command, keys, deltas, takes, now_ns, now_ns + wait_ns if wait_ns else 0
 
     def returned(self, sent: Sent, answer: Answer) -> None:
         """It ends now."""
         self._ended.append((sent, monotonic_ns(), answer))
-        if answer.type in DECIDED:
+        if answer.type in DECIDED and sent[3] is not None:
             self.decided += 1
 
     def operations(self) -> tuple[Operation, ...]:
@@ -90,7 +93,7 @@ class Recorder:
 
 
 def _operation(sent: Sent, return_ns: int, answer: Answer) -> Operation:
-    number, client, process, command, keys, deltas, invoke_ns, deadline_ns = sent
+    number, client, process, command, keys, deltas, takes, invoke_ns, deadline_ns = sent
     return Operation(
         number=number,
         client=client,
@@ -109,4 +112,5 @@ def _operation(sent: Sent, return_ns: int, answer: Answer) -> Operation:
         deltas=dict(deltas),
         deadline_ns=deadline_ns,
         unexpected=answer.unexpected,
+        takes=dict(takes),
     )

@@ -139,20 +139,21 @@ class SimulatedConsumer:
 
     # -- called by the group -------------------------------------------------------------------------------
 
+    # All three wait in the queue of the process: one that is paused hears of them in order, when it runs again.
+
     def assign(self, partition: int) -> None:
-        self._assigned.add(partition)
-        self._position.pop(partition, None)
-        self.reassign(partition)
+        def call() -> None:
+            self._assigned.add(partition)
+            self.reassign(partition)
+
+        self._tell(call)
 
     def revoke(self, partition: int, done: Callable[[], None]) -> None:
-        def ended() -> None:
-            self._assigned.discard(partition)
-            self._position.pop(partition, None)
-            done()
-
         def call() -> None:
+            self._assigned.discard(partition)  # nothing is read meanwhile
+            self._position.pop(partition, None)
             task = self.process.loop.create_task(self._listener.revoked([partition]))
-            task.add_done_callback(lambda task: ended())
+            task.add_done_callback(lambda task: done())
 
         self._tell(call)
 

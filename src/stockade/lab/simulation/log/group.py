@@ -54,9 +54,11 @@ class Group:
             self._world.after(0.001, self.balance)
 
     def rotate(self) -> None:
-        """Give every partition to another member."""
+        """Assign every partition anew, to another member where there is one."""
         self._members = self._members[1:] + self._members[:1]
-        self.balance()
+        for partition, owner in self._owners.items():
+            if owner is not None and partition not in self._moving:
+                self._take_from(owner, partition)
 
     def balance(self) -> None:
         """Move the partitions whose owner is not the one that should have them."""

@@ -104,8 +104,8 @@ class Workers:
             await ConsumerOffsets(database, self._options.topic).rewind(0, 0)
 
         def rewound(task: "asyncio.Task[None]") -> None:
-            if not task.cancelled() and isinstance(task.exception(), Busy | CommitUnconfirmed):
-                return  # the person sees an error, and leaves it
+            if not task.cancelled() and not isinstance(task.exception(), Busy | CommitUnconfirmed):
+                task.result()  # who sees one of these does not know whether it is set, and goes on all the same
             self.group.rotate()
 
         process.loop.create_task(rewind()).add_done_callback(rewound)
