@@ -50,7 +50,7 @@ class Source(NamedTuple):
 
     @property
     def tree(self):
-        return ast.parse(self.text)
+        return _tree(self.text)
 
     @property
     def functions(self):
@@ -62,6 +62,12 @@ class Source(NamedTuple):
         return [
             (node.lineno, ast.unparse(node.func), node) for node in ast.walk(self.tree) if isinstance(node, ast.Call)
         ]
+
+
+@functools.lru_cache(maxsize=1)
+def _tree(text):
+    """All rules look at one file after the other, so that each is parsed once."""
+    return ast.parse(text)
 
 
 def long_file(source):
@@ -227,6 +233,16 @@ def sources():
     return [Source(path, (ROOT / path).read_text()) for path in tracked("*.py")]
 
 
+@functools.cache
+def _complaints():
+    """What each rule says about the files."""
+    found = {rule: [] for rule in RULES}
+    for source in sources():
+        for rule in RULES:
+            found[rule] += [f"{source.path}: {what}" for what in rule(source)]
+    return found
+
+
 def read(path):
     """The text of a file, None when it is not text."""
     try:
@@ -246,7 +262,7 @@ def pinned(name):
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 def test_rule(rule):
     """Every Python file keeps the rule."""
-    complaints = [f"{source.path}: {what}" for source in sources() for what in rule(source)]
+    complaints = _complaints()[rule]
     assert not complaints, f"{rule.__doc__}\n" + "\n".join(complaints)
 
 
@@ -305,7 +321,7 @@ def test_every_module_is_used():
         if name in ("__init__", "__main__") or any(f"/{folder}/" in path for folder in FOUND):
             continue
         used = rf"{re.escape(module)}\b|from {re.escape(parent)} import [^#]*?\b{name}\b|\b{name}\.py\b"
-        if not any(re.search(used, text) for other, text in texts.items() if other != path):
+        if not any(name in text and re.search(used, text) for other, text in texts.items() if other != path):
             dead.append(path)
     assert not dead
 

@@ -242,5 +242,6 @@ def break_and_look(conn, breakage):
     for statement in breakage.statements:
         conn.execute(statement)
     assert found_by(conn, breakage), breakage
-    assert BY_NAME[breakage.rule] in {rule for screen in SCREENS for rule in screen.look(conn)}.union(UNSCREENED)
+    rule = BY_NAME[breakage.rule]
+    assert rule in UNSCREENED or any(rule in screen.look(conn) for screen in SCREENS if rule in screen.rules)
     raise Undo

@@ -27,7 +27,7 @@ from stockade.store.outbox import Outbox
 from stockade.store.schema.tables import ledger
 from tests.shop.rows_touched import EVERY, rows_touched
 
-ORDERS = 3_000
+ORDERS = 1_500
 PASS = 2.5  # how much more a pass over twice the shop may be
 PAGE = 1.3  # and a page, or a batch, of it
 BUYER, LATER_MS = "user-5", 2**42

@@ -155,15 +155,23 @@ class OneOrder:
         assert self.shop.balance("u") == 100_000 - spent
 
 
-@contextmanager
-def filled(shop):
-    """A connection to an SQLite database with the shop in it."""
+@pytest.fixture(scope="module")
+def engine():
+    """SQLite in memory with the tables; only one, so that the audit's statements are compiled once."""
     engine = create_engine("sqlite://")
     with engine.begin() as conn:
         SCHEMA.create(conn)
+    yield engine
+    engine.dispose()
+
+
+@contextmanager
+def filled(engine, shop):
+    """A connection to a database with the shop in it, and nothing else; it is taken out at the end."""
+    with engine.connect() as conn:
         shop.fill(conn)
         yield conn
-    engine.dispose()
+        conn.rollback()
 
 
 @settings(max_examples=25, deadline=None)
@@ -172,13 +180,13 @@ def filled(shop):
     pay=st.sampled_from(["POINTS", "LATER", "PG"]),
     steps=STEPS,
 )
-def test_any_sequence_of_cancellations_leaves_a_sound_shop(units, pay, steps):
+def test_any_sequence_of_cancellations_leaves_a_sound_shop(engine, units, pay, steps):
     """Stock, points, refunds and sales are exact after every step, and no rule of the audit finds anything."""
     order = OneOrder(units, pay)
     for step in steps:
         order.step(step)
         order.check()
-    with filled(order.shop) as conn:
+    with filled(engine, order.shop) as conn:
         assert [each for rule in CONCERNED for each in rule(conn, Scope())] == audit(conn) == []
         suspects = set().union(*(screen.look(conn) for screen in SCREENS))
         assert suspects <= ({orders.order_status, orders.illegal_step} if pay == "PG" else set())
@@ -213,7 +221,7 @@ def damaged():
 
 
 @pytest.mark.parametrize(("rule", "statement"), [*damaged()], ids=lambda each: each if isinstance(each, str) else "")
-def test_damage_to_what_was_cancelled_is_found(rule, statement):
+def test_damage_to_what_was_cancelled_is_found(engine, rule, statement):
     """By its rule, and by the screen that has to send it there."""
     shop = MemoryShop()
     for sku, price in PRICES.items():
@@ -223,7 +231,7 @@ def test_damage_to_what_was_cancelled_is_found(rule, statement):
     shop.cancel_lines(order_id, ("a", 2))
     shop.pay(order_id, "u")
     shop.cancel_lines(order_id, ("a", 1))
-    with filled(shop) as conn:
+    with filled(engine, shop) as conn:
         assert audit(conn) == []
         assert conn.execute(statement).rowcount > 0
         assert rule in {each.rule for each in audit(conn)}

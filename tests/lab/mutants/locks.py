@@ -1,14 +1,17 @@
-"""Mutants of the locks alone, played in the simulator of the locks; and those that a test there plants already."""
+"""Mutants of the locks alone, played in the simulator of the locks."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
+from stockade.locks.engine.held_lock import HeldLock
+from stockade.locks.engine.manager import LockManager
 from stockade.locks.engine.renewal import Renewer
+from stockade.locks.redis.backend import RedisBackend
 from stockade.locks.testing.simulated_redis import SimRedis, Weather
 from stockade.locks.testing.simulator import SimRuntime
-from tests.lab.mutants.mutant import SEEDS, Found, Tested
+from tests.lab.mutants.mutant import SEEDS, Found
 from tests.locks.simulator.histories import Broken, History, Kind
 
 RULES: Mapping[str, str] = {  # what a broken history says: the rule
@@ -22,20 +25,27 @@ RULES: Mapping[str, str] = {  # what a broken history says: the rule
 
 @dataclass(frozen=True)
 class LockMutant:
-    """One bug of a lock; attributes as of `Mutant`, and `kind` says what is played."""
+    """One bug of a lock; attributes as of `Mutant`.
+
+    Attributes:
+        kind: what is played.
+        mutate: switches it on.
+        server: makes the lock server that has it.
+    """
 
     name: str
     summary: str
     rule: str
     kind: Kind
-    mutate: Callable[[pytest.MonkeyPatch], None]
+    mutate: Callable[[pytest.MonkeyPatch], None] = lambda patch: None
+    server: Callable[[], SimRedis] = SimRedis
 
     def find(self) -> Found | None:
         """Play it until its rule finds it; None after `SEEDS` histories."""
         with pytest.MonkeyPatch.context() as patch:
             self.mutate(patch)
             for seed in range(SEEDS):
-                text = broken(seed, self.kind)
+                text = broken(seed, self.kind, self.server())
                 if text and rule_of(text) == self.rule:
                     return Found(seed, (seed + 1) * self.kind.clients * self.kind.turns, text)
         return None
@@ -46,9 +56,9 @@ class LockMutant:
         return {seed: text for seed, text in found.items() if text}
 
 
-def broken(seed: int, kind: Kind) -> str:
+def broken(seed: int, kind: Kind, server: SimRedis | None = None) -> str:
     """What a history breaks; empty if nothing."""
-    history = History(seed, kind)
+    history = History(seed, kind, server=server)
     try:
         history.run()
     except Broken as error:
@@ -82,7 +92,31 @@ def renewal_goes_on(patch):
     patch.setattr(SimRedis, "_renew", take_anew)
 
 
-SIMULATOR = "tests/locks/simulator/test_simulator.py"
+def counted_from_the_answer(patch):
+    """A lease begins when the answer comes, not before the question."""
+    hold = LockManager._hold
+
+    def late(self, ask, granted, me):
+        return hold(self, ask, replace(granted, valid_until=self.runtime.now() + ask.spec.lease_s), me)
+
+    patch.setattr(LockManager, "_hold", late)
+
+
+def not_withdrawn(patch):
+    """A cancelled acquire is not withdrawn."""
+
+    async def nothing(self, ask):
+        return None
+
+    patch.setattr(RedisBackend, "_withdraw", nothing)
+
+
+def owner_forgotten(patch):
+    """A release no longer knows its owner."""
+    release = RedisBackend.release
+    patch.setattr(RedisBackend, "release", lambda self, ask: release(self, replace(ask, owner_id="gone.1")))
+
+
 MUTANTS = (
     LockMutant(
         "wall clock for expiry",
@@ -98,42 +132,46 @@ MUTANTS = (
         Kind(weather=Weather(lose_reply=0.05)),
         renewal_goes_on,
     ),
-)
-TESTED = (
-    Tested(
+    LockMutant(
         "delete without owner check",
         "a release frees whatever is held",
         "mutual-exclusion",
-        f"{SIMULATOR}::test_mutant_release_without_owner_check",
+        Kind(pauses=True),
+        server=lambda: SimRedis(checks_owner=False),
     ),
-    Tested(
+    LockMutant(
         "owner cleared before the release was answered",
         "a release no longer knows its owner",
         "nothing-left",
-        f"{SIMULATOR}::test_mutant_owner_forgotten_before_release",
+        Kind(),
+        owner_forgotten,
     ),
-    Tested(
+    LockMutant(
         "expiry not noticed",
         "a holder does not look at the clock",
         "mutual-exclusion",
-        f"{SIMULATOR}::test_mutant_expiry_is_not_noticed",
+        Kind(pauses=True),
+        lambda patch: patch.setattr(HeldLock, "lost", property(lambda lease: bool(lease.lost_reason))),
     ),
-    Tested(
+    LockMutant(
         "lease counted from the answer",
         "the lease begins when the answer comes, not before the question",
         "mutual-exclusion",
-        f"{SIMULATOR}::test_mutant_lease_counted_from_the_answer",
+        Kind(pauses=True, weather=Weather(latency_s=0.2, lose_notice=0.3), clients=4),
+        counted_from_the_answer,
     ),
-    Tested(
+    LockMutant(
         "cancelled without withdrawal",
         "a cancelled acquire is not withdrawn",
         "nothing-left",
-        f"{SIMULATOR}::test_mutant_cancelled_without_withdrawal",
+        Kind(cancel=True),
+        not_withdrawn,
     ),
-    Tested(
+    LockMutant(
         "owner ids that are not unique",
         "two clients are one owner to the server",
         "mutual-exclusion",
-        f"{SIMULATOR}::test_mutant_owner_ids_that_are_not_unique",
+        Kind(),
+        lambda patch: patch.setattr(SimRuntime, "new_id", lambda self: "same.1"),
     ),
 )

@@ -1,8 +1,8 @@
 """A mutant: a seeded bug that a test switches on, and the rule that must catch it.
 
 A checker that has never failed proves nothing. Each mutant is played in the simulator, seed after seed, until its rule
-finds it; without the bug the same seeds must be clean. Neighbours: `strategies.py` and `locks.py` have the mutants,
-`table.py` prints what was found.
+finds it; without the bug the same seeds must be clean. Neighbours: `strategies.py`, `log.py`, `locks.py` and `shop.py`
+have the mutants, `table.py` prints what was found.
 """
 
 from collections.abc import Callable
@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from stockade.lab.checkers import judge
 from stockade.lab.simulation.settings import Settings
 from stockade.lab.simulation.simulation import Stalled, play
+from tests.lab.simulation.judgement import violations
 
 CALLS_END, NO_DEADLOCK = "calls-end", "no-deadlock"  # rules of the simulator itself, beside those of the checkers
 SEEDS = 150  # a mutant that survives so many is not caught
@@ -59,34 +59,17 @@ class Mutant:
             self.mutate(patch)
             operations = 0
             for seed in range(SEEDS):
-                violations, count = violations_of(seed, self.settings)
+                found, count = violations_of(seed, self.settings)
                 operations += count
-                if self.rule in violations:
-                    return Found(seed, operations, violations[self.rule])
+                if self.rule in found:
+                    return Found(seed, operations, found[self.rule])
         return None
 
     def without(self, seeds: int) -> dict[int, dict[str, str]]:
         """What the same seeds, and a few more, show without the bug: nothing."""
         settings = self.control or self.settings
         found = {seed: violations_of(seed, settings)[0] for seed in range(seeds)}
-        return {seed: violations for seed, violations in found.items() if violations}
-
-
-@dataclass(frozen=True)
-class Tested:
-    """A bug that a test elsewhere plants and catches.
-
-    Attributes:
-        name: in words.
-        summary: what it does wrong, in one line.
-        rule: that catches it.
-        test: the test.
-    """
-
-    name: str
-    summary: str
-    rule: str
-    test: str
+        return {seed: broken for seed, broken in found.items() if broken}
 
 
 def violations_of(seed: int, settings: Settings) -> tuple[dict[str, str], int]:
@@ -96,7 +79,7 @@ def violations_of(seed: int, settings: Settings) -> tuple[dict[str, str], int]:
     except Stalled as stalled:
         return {CALLS_END: str(stalled)}, settings.clients * settings.operations
     found: dict[str, str] = {}
-    for violation in judge(played.history):
+    for violation in violations(played.history):
         found.setdefault(violation.rule, violation.detail)
     if played.server.deadlocks:
         found[NO_DEADLOCK] = f"{played.server.deadlocks} transactions waited for each other in a circle"

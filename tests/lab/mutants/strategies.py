@@ -7,6 +7,7 @@ from stockade.core import Busy, Guard, GuardKind
 from stockade.lab.simulation.settings import OPTIONS, STORMS
 from stockade.store.transaction import load, steps
 from stockade.store.transaction.save import Saver
+from stockade.store.transaction.steps import Steps
 from stockade.store.transaction.transact import SqlStore
 from stockade.strategies import sequencer
 from stockade.strategies.lock_based import LockBased
@@ -71,15 +72,18 @@ def unsorted_keys(patch):
 
 
 def no_request_id(patch):
-    """Request ids are not recorded, so a repeated request is a new one."""
-    inserts = Saver._inserts
-    patch.setattr(
-        Saver,
-        "_inserts",
-        lambda self, write_set: {
-            table: rows for table, rows in inserts(self, write_set).items() if table is not self._own.requests
-        },
-    )
+    """Nobody looks whether a request id is recorded, so a repeated request is a new one."""
+    inserts, loaded = Saver._inserts, Steps.load
+    recorded = set()
+
+    def once(self, write_set):
+        found = inserts(self, write_set)
+        new = [each for each in write_set.requests if each["id"] not in recorded]
+        recorded.update([each["id"] for each in new])
+        return {table: rows for table, rows in {**found, self._own.requests: new}.items() if rows}
+
+    patch.setattr(Saver, "_inserts", once)
+    patch.setattr(Steps, "load", lambda self, connection, batch, guard: (loaded(self, connection, batch, guard)[0], {}))
 
 
 def _written_later(patch, name):
@@ -112,6 +116,43 @@ def swallowed_exception(patch):
             answer_one(queued, answer, deadline, again)
 
     patch.setattr(sequencer, "_answer_one", swallow)
+
+
+def equal_events_are_one(patch):
+    """An event is found by what it says, so a second equal one counts as the first."""
+    inserts = Saver._inserts
+    known = set()
+
+    def without(self, write_set):
+        found = inserts(self, write_set)
+        events = found.get(self._own.outbox, ())
+        new = [each for each in events if (each["kind"], each["key"]) not in known]
+        known.update([(each["kind"], each["key"]) for each in new])
+        return {**found, self._own.outbox: new} if events else found
+
+    patch.setattr(Saver, "_inserts", without)
+
+
+def rows_read_before_the_lock(patch):
+    """The rows come from a session that was opened before the lock was held."""
+    under_locks, loaded = LockBased._under_locks, Steps.load
+    read = {}
+
+    async def early(self, locks, command, deadline):
+        database, dialect, resources = self.store.database, self.store.database.dialect, self.store._resources
+        read[command.request_id] = await database.read(
+            lambda c: load.load_rows(c, dialect, resources, sorted(command.keys), lock=False)
+        )
+        return await under_locks(self, locks, command, deadline)
+
+    def from_the_session(self, connection, batch, guard):
+        rows, recorded = loaded(self, connection, batch, guard)
+        for command in batch.commands:
+            rows.update(read.pop(command.request_id, {}))
+        return rows, recorded
+
+    patch.setattr(LockBased, "_under_locks", early)
+    patch.setattr(Steps, "load", from_the_session)
 
 
 BUSY = replace(STORMS["lost replies"], database=replace(STORMS["lost replies"].database, lose_request=0.3))
@@ -168,11 +209,10 @@ MUTANTS = (
     ),
     Mutant(
         "no request id",
-        "request ids are not recorded",
+        "nobody looks whether a request id is recorded",
         "exactly-once",
-        settings("optimistic", "duplicates"),
+        settings("pessimistic", "duplicates"),
         no_request_id,
-        control=settings("pessimistic", "duplicates"),
     ),
     Mutant(
         "request id in another transaction",
@@ -187,6 +227,27 @@ MUTANTS = (
         "events",
         settings("pessimistic", "everything"),
         lambda patch: _written_later(patch, "outbox"),
+    ),
+    Mutant(
+        "compensation in memory",
+        "stock is taken in a transaction of its own, and what would undo it is only in memory",
+        "version-chain",
+        settings("pessimistic", "crashes"),
+        lambda patch: _written_later(patch, "ledger"),
+    ),
+    Mutant(
+        "events found by their content",
+        "a second event that says the same counts as the first",
+        "events",
+        settings("pessimistic"),
+        equal_events_are_one,
+    ),
+    Mutant(
+        "session opened before the lock",
+        "the rows were read before the lock was held",
+        "version-chain",
+        settings(BARE, **PLACED_ONLY),
+        rows_read_before_the_lock,
     ),
     Mutant(
         "batch exception swallowed",

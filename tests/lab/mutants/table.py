@@ -1,8 +1,7 @@
 """The table of the mutants, measured: `python -m tests.lab.mutants` writes it into docs/evidence.md."""
 
 from tests.docs.site import ROOT
-from tests.lab.mutants import locks, strategies
-from tests.lab.mutants.mutant import Tested
+from tests.lab.mutants import locks, log, shop, strategies
 
 PAGE = ROOT / "docs" / "evidence.md"
 BEGIN, END = "<!-- mutants: begin -->", "<!-- mutants: end -->"
@@ -15,8 +14,7 @@ A checker that has never failed proves nothing. So bugs are planted, one at a ti
 it; without the bug the same histories are clean. `python -m tests.lab.mutants` plays them and writes this table. The
 last column says how many operations were played until the rule found the bug.
 """
-MUTANTS = (*strategies.MUTANTS, *locks.MUTANTS)
-TESTED: tuple[Tested, ...] = (*locks.TESTED,)
+MUTANTS = (*strategies.MUTANTS, *log.MUTANTS, *locks.MUTANTS, *shop.MUTANTS)
 
 
 def table() -> str:
@@ -30,9 +28,6 @@ def table() -> str:
         found = mutant.find()
         assert found is not None, f"{mutant.name} was not caught"
         lines.append(f"| {mutant.name} | {mutant.summary} | `{mutant.rule}` | {found.operations} |")
-    for each in TESTED:
-        name = each.test.rpartition("::")[2]
-        lines.append(f"| {each.name} | {each.summary} | `{each.rule}`: `{name}` | |")
     return "\n".join(lines)
 
 

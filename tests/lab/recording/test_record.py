@@ -1,18 +1,22 @@
 """Recordings end to end: service processes, load, faults, the final state, and the verdict."""
 
+import signal
 from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
 
 from stockade.cli import app
+from stockade.lab.checkers import judge
 from stockade.lab.faults import find_faults
 from stockade.lab.history.history_file import read_history
 from stockade.lab.model.contender import Contender
+from stockade.lab.recording import deliveries
 from stockade.lab.recording.engine import record
 from stockade.lab.recording.plan import RecordingPlan
 from stockade.lab.recording.summary import summarise
 from stockade.lab.workloads.registry import find_workload
+from tests.lab.recording.seeded_bugs import LEAKS, PUBLISHES_LATE
 
 SECONDS = 0.6
 
@@ -62,6 +66,31 @@ async def test_a_killed_process_answers_with_unknown_and_equal_requests_get_equa
     assert history.final.extra["undecided"] == 0
     found = summarise(made, history)
     assert {"exactly-once", "same-answer", "version-chain"}.isdisjoint(found.violations), found.first
+
+
+async def kill_after_commit(disturbed):
+    """SIGKILL to a process that has committed, and answered nobody."""
+    await disturbed.processes.signal_at_point(0, "committed", signal.SIGKILL)
+    assert await disturbed.processes.was_signalled(0, 5.0)
+
+
+@pytest.mark.parametrize(("bug", "caught"), [("", set()), (PUBLISHES_LATE, {"events"})])
+async def test_a_kill_after_the_commit_loses_an_event_only_without_the_outbox(bug, caught, monkeypatch):
+    """Every event of the outbox arrives though the process of a relay is killed; what is published later is lost."""
+    if bug:
+        monkeypatch.setattr(deliveries, "RELAY_WAIT_S", 0.1)  # there is no relay to wait for
+    (kill,) = find_faults("process-kill-at-point")
+    made = plan(faults=[replace(kill, inject=kill_after_commit, recovery_s=0.5)], seconds=0.8)
+    history = await record(replace(made, app=bug) if bug else made)
+    found = judge(history)
+    assert {each.rule for each in found} & {"events"} == caught, found
+    assert len(history.final.deliveries) > 10
+
+
+async def test_a_leak_with_each_command_is_noticed():
+    """What a pool may open is allowed, and less than what a leak opens in half a second."""
+    found = judge(await record(plan(app=LEAKS)))
+    assert {"files", "tasks"} <= {each.detail.partition(":")[0] for each in found if each.rule == "nothing-left"}, found
 
 
 @pytest.mark.usefixtures("postgres_url")

@@ -144,6 +144,8 @@ async def test_open_loop_counts_what_could_not_be_sent():
         while load.offered.not_sent < 10:
             await asyncio.sleep(0)
         stop.set()
+        while not sends.stopping:  # what is due until then is offered, and not sent
+            await asyncio.sleep(0)
         answered.set()
         await running
     assert load.offered.offered - load.offered.not_sent == len(recorder) == 2

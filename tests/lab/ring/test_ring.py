@@ -7,6 +7,7 @@ import pytest
 from stockade.lab.errors import LabError
 from stockade.lab.history.history_file import read_history
 from stockade.lab.model.contender import Contender
+from stockade.lab.recording.fault import protects_rows
 from stockade.lab.ring.cell import Cell
 from stockade.lab.ring.design import FAULTS_OF_A_CELL, design
 from stockade.lab.ring.expectation import (
@@ -18,7 +19,6 @@ from stockade.lab.ring.expectation import (
     NOT_CAUGHT,
     VIOLATED,
     kept,
-    protects_rows,
 )
 from stockade.lab.ring.player import CellRunner
 from stockade.lab.ring.report import repeat_command

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from stockade.lab.ring.expectation import BROKEN_AS_CLAIMED, HELD, VIOLATED, protects_rows
+from stockade.lab.recording.fault import protects_rows
+from stockade.lab.ring.expectation import BROKEN_AS_CLAIMED, HELD, VIOLATED
 from stockade.lab.ring.player import CellRunner
 from stockade.lab.ring.recording_player import RecordingPlayer
 from stockade.lab.ring.report import failure_lines, repeat_command

@@ -8,8 +8,8 @@ from sqlalchemy import insert, select
 from stockade.core import Guard, GuardKind
 from stockade.lab.history.operation import OK
 from stockade.lab.recording.processes.answers import of_outcome
-from stockade.lab.simulation.settings import CALM, Faults, Settings
-from stockade.lab.simulation.simulation import Simulation, play
+from stockade.lab.simulation.settings import Settings
+from stockade.lab.simulation.simulation import Simulation
 from stockade.lab.simulation.workload import Mix
 from stockade.shop.migrations import SCHEMA
 from stockade.shop.model.resources import SHOP_RESOURCES
@@ -17,7 +17,6 @@ from stockade.shop.model.tables import metadata, products
 from stockade.store.engine.database import Database
 from stockade.store.schema.tables import ledger
 from stockade.store.transaction.transact import SqlStore
-from tests.lab.simulation.test_strategies import violations
 
 GUARDS = (Guard.ROW, Guard.VERSION, Guard.TIMESTAMP, Guard.DELTA, Guard.SERIALIZABLE, Guard(GuardKind.FENCE))
 COMMANDS = 60
@@ -91,16 +90,3 @@ async def test_the_same_commands_give_the_same_answers_as_on_sqlite(tmp_path):
     assert answers == real
     assert {type_ for type_, *_ in answers} == {"ok", "refused"}
     assert written == found
-
-
-def test_cancellation_at_every_statement():
-    """The first client gives up at each statement and call in turn: nothing stays behind, and no rule is broken."""
-    cancelled = 0
-    for name in ("pessimistic", "optimistic", "sequencer", "redis-pubsub:fence"):
-        for step in range(12):
-            settings = Settings(name, faults=Faults(cancel_step=step), operations=1)
-            history = play(step, settings).history
-            assert not violations(history), (name, step)
-            cancelled += any(each.code == "CANCELLED" for each in history.operations)
-    assert cancelled > 20
-    assert not any(each.code == "CANCELLED" for each in play(1, Settings("optimistic", faults=CALM)).history.operations)

@@ -9,7 +9,7 @@ from stockade.lab.simulation.settings import Settings
 from stockade.lab.simulation.simulation import play
 from tests.docs.site import ROOT
 
-EVERYTHING = ("optimistic", "sequencer", "redis-pubsub:fence", "redlock")
+EVERYTHING = ("optimistic", "sequencer", "redis-pubsub:fence", "redlock", "kafka")
 SCRIPT = """
 import logging, sys
 from tests.lab.simulation.test_replay import schedules

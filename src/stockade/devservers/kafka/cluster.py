@@ -10,13 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from stockade.devservers.errors import ServerFailed
-from stockade.devservers.kafka.download import FILES, fetch_jars, find_java, find_maven, jars_folder
+from stockade.devservers.kafka.download import FILES, class_archive, fetch_jars, find_java, find_maven, jars_folder
 from stockade.devservers.kafka.tls import LISTENERS, Secured, broker_settings, format_options, issue
 from stockade.devservers.launch import Program
 from stockade.devservers.process import HOST, Server, ServerSpec, free_port
 from stockade.devservers.workdir import WorkDir
 
 KIND = "kafka"
+WRITTEN = "classes.jsa"  # the archive of classes in the folder of a broker that is to write one
 _FORMAT_HEAP_MB = 128
 _REPLICATED = (
     "default.replication.factor",
@@ -75,6 +76,7 @@ def create(
     *,
     long_lived: bool = False,
     secured: bool = False,
+    archive_classes: bool = False,
 ) -> KafkaCluster:
     """Format the data directories of a new cluster; nothing runs yet.
 
@@ -84,6 +86,7 @@ def create(
         heap_mb: Java heap of each broker in MB.
         settings: further broker settings; an underscore stands for a dot.
         long_lived, secured: see `Servers.kafka`.
+        archive_classes: each broker that is stopped leaves an archive of its classes, see `class_archive.py`.
 
     Raises:
         ServerUnavailable: Java, Maven, the jars or openssl are missing.
@@ -104,7 +107,9 @@ def create(
         form = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(folder / "server.properties")]
         form += format_options(access) if access else []
         workdir.run(java, [*_java(folder, jars, _FORMAT_HEAP_MB), *form])
-        return Server(_spec(java, _java(folder, jars, heap_mb, long_lived), folder, port), folder, workdir.user)
+        options = _java(folder, jars, heap_mb, long_lived)
+        options += [f"-XX:ArchiveClassesAtExit={folder / WRITTEN}"] if archive_classes else []
+        return Server(_spec(java, options, folder, port), folder, workdir.user)
 
     with ThreadPoolExecutor(brokers) as threads:
         return KafkaCluster(list(threads.map(node, range(1, brokers + 1))), access)
@@ -141,9 +146,15 @@ def _java(folder: Path, jars: Path, heap_mb: int, long_lived: bool = False) -> l
         "-Djava.awt.headless=true",
         f"-Dlog4j2.configurationFile={folder / 'log4j2.xml'}",
         f"-Dkafka.logs.dir={folder}",
+        *_shared_classes(class_archive(jars)),
         "-cp",
         f"{jars}/*",
     ]
+
+
+def _shared_classes(archive: Path) -> list[str]:
+    """Options to read an archive of classes, if there is one; one that does not fit is ignored in silence."""
+    return [f"-XX:SharedArchiveFile={archive}", "-Xlog:cds=error"] if archive.exists() else []
 
 
 def _node(number: int, port: int, controller: int, folder: Path, secured: Secured | None) -> dict[str, object]:

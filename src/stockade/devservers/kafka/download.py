@@ -42,6 +42,11 @@ def jars_folder() -> Path:
     return cache_folder() / f"kafka-{version[1]}"
 
 
+def class_archive(folder: Path) -> Path:
+    """Where Java's archive of classes is, for a folder of jars: beside it."""
+    return folder.with_name(f"{folder.name}.jsa")
+
+
 def find_maven() -> str:
     """Maven's program.
 

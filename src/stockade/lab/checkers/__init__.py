@@ -25,6 +25,9 @@ from stockade.lab.checkers.violation import Violation
 from stockade.lab.history.history import History
 
 MAX_OF_ONE_CHECKER = 20  # violations; whoever has seen these needs no more of them
+ABOUT_TIME = frozenset(
+    {nothing_left.RULE, in_time.RULE, liveness.RULE, served.RULE}
+)  # that a control is slow proves nothing
 Checker = Callable[[IndexedHistory], Iterator[Violation]]
 
 CHECKERS: Mapping[str, Checker] = MappingProxyType(

@@ -25,6 +25,7 @@ def make_fault(
     recovery_s: float = 10.0,
     fault_points: bool = False,
     must_fail: tuple[str, ...] = (),
+    least_wait_s: float = 0.0,
 ) -> Fault:
     """A fault whose needs say where it is impossible; the parameters are those of `Fault`."""
     return Fault(
@@ -37,6 +38,7 @@ def make_fault(
         recovery_s=recovery_s,
         fault_points=fault_points,
         must_fail=must_fail,
+        least_wait_s=least_wait_s,
         impossible=partial(why_not, needs),
     )
 

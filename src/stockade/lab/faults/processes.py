@@ -7,6 +7,8 @@ gets the lock, and the first holder writes late (Kleppmann, "How to do distribut
 import signal
 
 from stockade.lab.faults.pieces import (
+    BEYOND_LEASE,
+    HOLDER_WAIT_S,
     POINT_WAIT_S,
     choose,
     replace_missing,
@@ -40,13 +42,13 @@ async def pause(disturbed: Disturbed) -> None:
     """SIGSTOP, at any moment."""
     number = choose(disturbed, disturbed.processes)
     await disturbed.processes.pause(number)
-    resume_later(disturbed, number)
+    resume_later(disturbed, number, BEYOND_LEASE)
     disturbed.note(f"service process {number}")
 
 
 async def pause_at_point(disturbed: Disturbed) -> None:
     """SIGSTOP, when the store has a lock and is between reading and writing."""
-    await suspend_holder(disturbed)
+    resume_later(disturbed, await suspend_holder(disturbed))
 
 
 FAULTS = (
@@ -80,5 +82,6 @@ FAULTS = (
         covered_by=("pause",),
         fault_points=True,
         must_fail=("bare",),
+        least_wait_s=HOLDER_WAIT_S,
     ),
 )

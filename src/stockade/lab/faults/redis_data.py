@@ -5,7 +5,7 @@ its start under libfaketime (github.com/wolfcw/libfaketime, issues 130 and 327).
 that a bare lock must be seen to grant twice.
 """
 
-from stockade.lab.faults.pieces import resume_all, suspend_holder
+from stockade.lab.faults.pieces import HOLDER_WAIT_S, resume_all, resume_later, suspend_holder
 from stockade.lab.faults.possible import make_fault
 from stockade.lab.recording.fault import Disturbed
 from stockade.lab.site.needs import REDIS
@@ -13,15 +13,17 @@ from stockade.lab.site.needs import REDIS
 
 async def flush(disturbed: Disturbed) -> None:
     """FLUSHALL on all servers."""
-    await suspend_holder(disturbed)
+    holder = await suspend_holder(disturbed)
     for redis in disturbed.site.redis:
         await redis.flush()
+    resume_later(disturbed, holder)
 
 
 async def expire_all(disturbed: Disturbed) -> None:
     """PEXPIRE of one millisecond on all keys that expire, on all servers."""
-    await suspend_holder(disturbed)
+    holder = await suspend_holder(disturbed)
     expired = [await redis.expire_all() for redis in disturbed.site.redis]
+    resume_later(disturbed, holder)
     disturbed.note(f"{sum(expired)} keys expired")
 
 
@@ -35,6 +37,7 @@ FAULTS = (
         covered_by=("restart",),
         fault_points=True,
         must_fail=("bare",),
+        least_wait_s=HOLDER_WAIT_S,
         recovery_s=5.0,
     ),
     make_fault(
@@ -46,6 +49,7 @@ FAULTS = (
         covered_by=("restart",),
         fault_points=True,
         must_fail=("bare",),
+        least_wait_s=HOLDER_WAIT_S,
         recovery_s=5.0,
     ),
 )

@@ -1,14 +1,13 @@
 """Redis dies before its replica has received the last grants, and the replica takes its place at the same address.
 
 The link to the replica is cut, a holder that was granted its lock after that is suspended, Redis is killed and the
-replica promoted: it grants the lock again, with the same fencing token. With several servers all of them fail over.
-A bare lock may survive: the waiters take about as long to reach the replica as the holder has until its deadline. The
-aimed fault `failover` has no such race.
+replica promoted: it grants the lock again, with the same fencing token. With several servers all of them fail over. The
+holder is resumed when the waiters had the time to reach the replica, and before its deadline.
 """
 
 import asyncio
 
-from stockade.lab.faults.pieces import suspend_holder
+from stockade.lab.faults.pieces import HOLDER_WAIT_S, resume_later, suspend_holder
 from stockade.lab.faults.possible import make_fault
 from stockade.lab.faults.redis_server import restore_and_resume
 from stockade.lab.recording.fault import Disturbed
@@ -21,8 +20,9 @@ async def fail_over(disturbed: Disturbed) -> None:
     await asyncio.gather(*(node.start_replica() for node in nodes))
     for node in nodes:
         await node.cut_replication()
-    await suspend_holder(disturbed)
+    holder = await suspend_holder(disturbed)
     await asyncio.gather(*(node.fail_over() for node in nodes))
+    resume_later(disturbed, holder)
 
 
 FAULTS = (
@@ -34,5 +34,7 @@ FAULTS = (
         needs=frozenset({REDIS, REPLICA}),
         covered_by=("failover",),
         fault_points=True,
+        must_fail=("bare",),
+        least_wait_s=HOLDER_WAIT_S,
     ),
 )

@@ -5,7 +5,7 @@ lock must be seen to grant twice. The two other modes keep every write that the 
 what is in the process), so a bare lock may survive them.
 """
 
-from stockade.lab.faults.pieces import resume_all, suspend_holder
+from stockade.lab.faults.pieces import HOLDER_WAIT_S, resume_all, resume_later, suspend_holder
 from stockade.lab.faults.possible import make_fault
 from stockade.lab.recording.fault import Disturbed
 from stockade.lab.site.needs import REDIS, REDIS_ALWAYS, REDIS_EVERYSEC
@@ -25,9 +25,10 @@ async def restore(disturbed: Disturbed) -> None:
 
 async def forget(disturbed: Disturbed) -> None:
     """Kill and restart them while a holder is suspended, so that all grants are forgotten."""
-    await suspend_holder(disturbed)
+    holder = await suspend_holder(disturbed)
     await kill(disturbed)
     await restore(disturbed)
+    resume_later(disturbed, holder)
 
 
 async def restore_and_resume(disturbed: Disturbed) -> None:
@@ -48,6 +49,7 @@ FAULTS = (
         covered_by=("restart",),
         fault_points=True,
         must_fail=("bare",),
+        least_wait_s=HOLDER_WAIT_S,
     ),
     make_fault(
         "redis-kill-everysec",

@@ -78,15 +78,15 @@ class Leftovers:
     """Counters before and after the recording, by name: tasks, threads, pool connections, lock keys, waiters, queues.
 
     Attributes:
-        before: taken when everything was open and had been used; the higher of that and of the end of the fault-free load
-            where something is opened when it is first needed.
+        before: taken when everything was open and had been used; where something is opened when it is first needed, the
+            higher of that and of the end of the fault-free load.
         after: taken when the last operation had returned, after a bounded wait.
         lock_keys_without_expiry: lock keys in Redis that would stay for ever.
         keys_not_free: rows whose lock could not be taken within its lease and a second.
         highest: of queues and the like, by name: the most that were in them at any time.
         bounds: by the same names: what they may contain.
-        may_grow: by the names of `after`: by how much it may exceed `before`, where a pool with a bound grows when it is
-            needed; a leak with each operation exceeds that soon.
+        may_grow: by the names of `after`: by how much it may exceed `before`, where a pool with a bound grows when it
+            is needed; a leak with each operation exceeds that soon.
     """
 
     before: Mapping[str, int] = field(default_factory=dict)

@@ -9,9 +9,11 @@ import random
 import secrets
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from stockade.core import now_ms
@@ -100,10 +102,14 @@ async def _record(plan: RecordingPlan, opened: RecordingServers) -> History:
     await create_rows(target, [Workload(setup, (), (), 0, 0)])
     recorder, load = Recorder(), _load_settings(plan)
     fault_points = any(fault.fault_points for fault in plan.faults)
-    async with running("service", plan.processes, OpenService(opened.config, fault_points)) as processes:
+    async with AsyncExitStack() as stack:
+        events = stack.enter_context(TemporaryDirectory(prefix="stockade-events-")) if target.private else ""
+        file = Path(events) / "events" if events else None  # a relay takes all events of a database: not of a user's
+        opening = OpenService(opened.config, fault_points, str(file or ""))
+        processes = await stack.enter_async_context(running("service", plan.processes, opening))
         sender = Sender(processes, recorder, load, plan.workload.rows(names))
         generator = LoadGenerator(plan.workload.requests(names, plan.seed), sender, load)
-        final = FinalPhase(opened, setup, sender, recorder, processes)
+        final = FinalPhase(opened, setup, sender, recorder, processes, events=file)
         await final.begin()
         watch = LeftoverWatch(opened, processes, setup, _bounds(plan, load), 2 * plan.pool_size + 1)
         lateness = LatenessWatch((processes, workers))
@@ -163,7 +169,7 @@ def _load_settings(plan: RecordingPlan) -> LoadSettings:
         think_s=usual.think_s,
         retry_failed=usual.retry_failed,
         duplicate_share=usual.duplicate_share,
-        wait_s=plan.wait_s,
+        wait_s=plan.deadline_s,
     )
 
 

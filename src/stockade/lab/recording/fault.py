@@ -1,4 +1,4 @@
-"""What a fault of a recording is, and what it may touch.
+"""What a fault of a recording is, what it may touch, and what a contender claims under it.
 
 A fault is one file in `faults/`, and one line in its registry. It is injected and healed by the schedule of the
 recording; in between, the load goes on. Neighbours: `engine.py` makes the `Disturbed`, `processes/` and
@@ -6,10 +6,11 @@ recording; in between, the load goes on. Neighbours: `engine.py` makes the `Dist
 """
 
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from stockade.lab.model.contender import Contender
 from stockade.lab.site.site import Site
 
 
@@ -124,6 +125,8 @@ class Fault:
         fault_points: it needs the fault points of the store, at which no batch is one statement.
         must_fail: forms of negative controls that must be seen to fail under it, of a workload whose clients share
             rows; the others may. `unprotected` is in none: it must fail without any fault.
+        least_wait_s: the deadline of a command must be at least so long, in seconds: a holder that is suspended beyond
+            its lease must come back before its deadline, or it writes nothing.
         impossible: why it cannot happen with this contender on this database; empty: it can.
     """
 
@@ -136,4 +139,29 @@ class Fault:
     recovery_s: float = 10.0
     fault_points: bool = False
     must_fail: tuple[str, ...] = ()
+    least_wait_s: float = 0.0
     impossible: Callable[[str, str], str] = lambda strategy, database: ""
+
+
+def protects_rows(contender: Contender) -> bool:
+    """Whether its guard protects the rows whatever happens to its locks, in several processes too."""
+    guarantees = contender.guarantees
+    return contender.form != "bare" and not guarantees.may_oversell and guarantees.processes == "many"
+
+
+def claims(contender: Contender, faults: Sequence[Fault], processes: int) -> bool:
+    """Whether a contender claims to break no rule.
+
+    Args:
+        contender: the strategy and its form.
+        faults: all that are injected.
+        processes: that run the service.
+    """
+    guarantees = contender.guarantees
+    if guarantees.may_oversell or (processes > 1 and guarantees.processes == "one"):
+        return False
+    survived = set(guarantees.faults)
+    # a bare lock has nothing but its lease
+    return all(
+        bool(survived & set(fault.covered_by)) if fault.covered_by else contender.form != "bare" for fault in faults
+    )

@@ -9,16 +9,19 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import Final, TypeVar
 
 from sqlalchemy import Connection
 
 from stockade.core import Command, JsonValue, Key
 from stockade.lab.checkers.requests.complete import HAS_ORDERS
+from stockade.lab.checkers.system.events import RELAYED
 from stockade.lab.checkers.system.log_order import LOG_ENDS
 from stockade.lab.checkers.system.served import UNDECIDED
 from stockade.lab.history.final_state import FinalState, LedgerLine, LogRecord
 from stockade.lab.history.operation import Operation
+from stockade.lab.recording.deliveries import read_deliveries, wait_until_sent
 from stockade.lab.recording.final_reads import Found, read_found, read_rows
 from stockade.lab.recording.load import Offered
 from stockade.lab.recording.processes.service_processes import ServiceProcesses
@@ -48,6 +51,7 @@ class FinalPhase:
         sender: has the undecided requests.
         recorder: has the operations.
         processes: of the service.
+        events: file with what the relays delivered; None: there are none.
     """
 
     def __init__(
@@ -57,9 +61,12 @@ class FinalPhase:
         sender: Sender,
         recorder: Recorder,
         processes: ServiceProcesses,
+        *,
+        events: Path | None = None,
     ) -> None:
         self._opened, self._target, self._setup = opened, opened.target, setup
         self._sender, self._recorder, self._processes = sender, recorder, processes
+        self._events = events
         self._initial: dict[str, int] = {}
 
     async def begin(self) -> None:
@@ -86,6 +93,8 @@ class FinalPhase:
             await self._send_all(self._sender.after_restart)
         undecided = await self._decide()
         leftovers = await watch.end(lease_s, self._sender.used)
+        if self._events is not None:
+            await wait_until_sent(self._target.admin_database)
         operations = self._recorder.operations()
         keys = {key for command in self._setup for key in command.keys} | _keys_of(operations)
         ids = sorted({each.request_id for each in operations if each.request_id})
@@ -93,6 +102,7 @@ class FinalPhase:
         application = self._target.application
         read = partial(read_found, application=application, keys=keys, request_ids=ids, setup_ids=setup_ids)
         found = await self._read(read)
+        sequences = {each.event_id: each.sequence for each in found.outbox}
         extra: dict[str, JsonValue] = {UNDECIDED: undecided, "cpu_s": await self._cpu_s()}
         records: tuple[LogRecord, ...] = ()
         if self._opened.log is not None:
@@ -100,10 +110,13 @@ class FinalPhase:
             extra[LOG_ENDS] = await self._opened.log.ends()
         if offered.offered:
             extra["offered"] = asdict(offered)
+        if self._events is not None:
+            extra[RELAYED] = True
         extra[HAS_ORDERS] = orders in application.schema.tables
         return FinalState(
             initial={**_inserted(found, self._initial), **self._initial},
             **found._asdict(),
+            deliveries=read_deliveries(self._events, sequences, setup_ids) if self._events is not None else (),
             log=records,
             leftovers=leftovers,
             audit=await self._audit(),

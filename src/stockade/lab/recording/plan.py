@@ -29,7 +29,7 @@ class RecordingPlan:
         clients: of a closed loop, or the most requests in flight of an open one; 0: as the workload says.
         rate: requests per second of an open loop; 0: closed.
         pool_size: connections of each process.
-        wait_s: deadline of one command, in seconds.
+        wait_s: deadline of one command, in seconds; a fault may need a longer one, see `deadline_s`.
         lease_s: of a lock, in seconds.
         partitions: of the topic, under `kafka`.
         workers: processes that decide what is in it.
@@ -67,6 +67,11 @@ class RecordingPlan:
         return (2 * self.pool_size + 1) * (self.processes + workers)
 
     @property
+    def deadline_s(self) -> float:
+        """Deadline of one command, in seconds, long enough for the faults."""
+        return max([self.wait_s, *(fault.least_wait_s for fault in self.faults)])
+
+    @property
     def recovery_s(self) -> float:
         """Time within which the rate must be back after the last healing: the longest that a fault allows."""
         return max((fault.recovery_s for fault in self.faults), default=0.0)
@@ -74,13 +79,14 @@ class RecordingPlan:
     @property
     def options(self) -> Options:
         """The parameters of the strategy, without the addresses of servers."""
-        return self.contender.options(Options(wait_s=self.wait_s, lease_s=self.lease_s))
+        return self.contender.options(Options(wait_s=self.deadline_s, lease_s=self.lease_s))
 
     @property
     def settings(self) -> Mapping[str, JsonValue]:
         """For the history: what repeats the recording, beside workload, strategy, database, faults and seed."""
-        names = ("seconds", "processes", "clients", "rate", "pool_size", "wait_s", "lease_s", "app", "schedule")
+        names = ("seconds", "processes", "clients", "rate", "pool_size", "lease_s", "app", "schedule")
         found: dict[str, JsonValue] = {name: getattr(self, name) for name in names}
+        found["wait_s"] = self.deadline_s
         found["clients"] = self.clients or self.workload.load.clients
         guarantees = self.contender.guarantees
         if not guarantees.may_oversell:

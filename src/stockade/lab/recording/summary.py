@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stockade.lab.checkers import judge
+from stockade.lab.checkers import ABOUT_TIME, judge
 from stockade.lab.checkers.violation import Violation
 from stockade.lab.history.history import History
 from stockade.lab.history.operation import TYPES
+from stockade.lab.recording.fault import claims
 from stockade.lab.recording.plan import RecordingPlan
 
-ABOUT_TIME = ("liveness", "in-time", "nothing-left", "served")  # that a negative control is slow proves nothing
 AS_CLAIMED, BROKEN, NOT_AS_CLAIMED = "as claimed", "broken", "not as claimed"
 
 
@@ -64,20 +64,9 @@ def summarise(plan: RecordingPlan, history: History) -> RecordingSummary:
     )
 
 
-def claims(plan: RecordingPlan) -> bool:
-    """Whether the strategy claims to break no rule in this recording."""
-    guarantees = plan.contender.guarantees
-    too_many = plan.processes > 1 and guarantees.processes == "one"
-    protects = plan.contender.form != "bare"  # the rows, whatever happens to its locks
-    covered = all(
-        set(fault.covered_by) & set(guarantees.faults) if fault.covered_by else protects for fault in plan.faults
-    )
-    return not guarantees.may_oversell and not too_many and covered
-
-
 def _verdict(plan: RecordingPlan, found: Sequence[Violation]) -> tuple[str, bool, str]:
     guarantees = plan.contender.guarantees
-    if claims(plan):
+    if claims(plan.contender, plan.faults, plan.processes):
         return (BROKEN, False, "") if found else (AS_CLAIMED, True, "")
     if any(each.rule not in ABOUT_TIME for each in found):
         return BROKEN, True, "as it must be" if guarantees.may_oversell else "it does not claim otherwise"

@@ -11,16 +11,15 @@ from typing import Final, NamedTuple
 
 from stockade.lab.errors import LabError
 from stockade.lab.model.contender import Contender, all_contenders
-from stockade.lab.recording.fault import Fault
+from stockade.lab.recording.fault import Fault, protects_rows
 from stockade.lab.ring.cell import NO_FAULT, Cell
 from stockade.lab.ring.covering_array import Factors, covering_array
-from stockade.lab.ring.expectation import HELD, expected, protects_rows
+from stockade.lab.ring.expectation import HELD, expected
 from stockade.lab.ring.matrix import NotRun
 from stockade.lab.runs.plan import why_not
 from stockade.lab.workloads.workload import Workload
 
 FAULTS_OF_A_CELL: Final = 4
-PROCESSES: Final = 2  # service processes of a cell: what a claim about several processes needs at least
 TOUCHED: Final[Mapping[str, frozenset[str]]] = {  # by what two faults would undo each other at: names of needs
     "database": frozenset({"database-server", "fsync", "small-disk"}),
     "redis": frozenset({"redis", "redis-always", "redis-everysec", "redis-replica"}),

@@ -9,7 +9,7 @@ Neighbours: `design.py` makes cells for the controls, `matrix.py` shows the verd
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from stockade.lab.checkers.requests import exactly_once, in_time, order_states, same_answer
+from stockade.lab.checkers.requests import exactly_once, order_states, same_answer
 from stockade.lab.checkers.rows import (
     no_oversell,
     points_conserved,
@@ -18,14 +18,14 @@ from stockade.lab.checkers.rows import (
     stock_conserved,
     version_chain,
 )
-from stockade.lab.checkers.system import liveness, nothing_left, served
 from stockade.lab.model.contender import Contender
-from stockade.lab.recording.fault import Fault
+from stockade.lab.recording.fault import Fault, claims, protects_rows
 from stockade.lab.ring.cell import CellResult
 
 HELD: Final = "no violation"
 MUST_BREAK: Final = "must break"
 MAY_BREAK: Final = "nothing"
+PROCESSES: Final = 2  # service processes of a cell: what a claim about several processes needs at least
 EXPECTATIONS: Final = (HELD, MUST_BREAK, MAY_BREAK)
 
 AS_CLAIMED: Final = "as claimed"
@@ -48,14 +48,7 @@ DATA_RULES: Final = frozenset(
         serializable,
     )
 )
-TIME_RULES: Final = frozenset(each.RULE for each in (in_time, liveness, nothing_left, served))
 WORST_FIRST: Final = (VIOLATED, FAILED, NOT_CAUGHT, BROKEN_AS_CLAIMED, AS_CLAIMED, NOT_RUN)
-
-
-def protects_rows(contender: Contender) -> bool:
-    """Whether its guard protects the rows whatever happens to its locks."""
-    guarantees = contender.guarantees
-    return contender.form != "bare" and not guarantees.may_oversell and guarantees.processes == "many"
 
 
 def expected(contender: Contender, faults: Sequence[Fault], *, control: bool) -> str:
@@ -68,14 +61,7 @@ def expected(contender: Contender, faults: Sequence[Fault], *, control: bool) ->
     """
     if not protects_rows(contender) and control:
         return MUST_BREAK
-    if contender.guarantees.may_oversell or contender.guarantees.processes == "one":
-        return MAY_BREAK
-    survived = set(contender.guarantees.faults)
-    covered = [
-        bool(survived.intersection(fault.covered_by)) if fault.covered_by else protects_rows(contender)
-        for fault in faults
-    ]
-    return HELD if all(covered) else MAY_BREAK
+    return HELD if claims(contender, faults, PROCESSES) else MAY_BREAK
 
 
 def verdict(expectation: str, rules: Collection[str]) -> str:

@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
+from stockade.lab.checkers import ABOUT_TIME
 from stockade.lab.checkers.violation import Violation
 from stockade.lab.history.history import History
 from stockade.lab.history.history_file import write_history
 from stockade.lab.ring.cell import Cell, CellResult, Found
-from stockade.lab.ring.expectation import FAILED, NOT_CAUGHT, TIME_RULES, VIOLATED, verdict
+from stockade.lab.ring.expectation import FAILED, NOT_CAUGHT, VIOLATED, verdict
 
 TRIES: Final = 2  # of a recording that failed: a server that did not start in time says nothing about a claim
 TRIES_OF_A_CONTROL: Final = 4
@@ -128,7 +129,7 @@ def _first_of_each_rule(violations: Sequence[Violation]) -> tuple[Found, ...]:
 
 
 def _is_about_time(result: CellResult) -> bool:
-    return all(each.rule in TIME_RULES for each in result.violations)
+    return all(each.rule in ABOUT_TIME for each in result.violations)
 
 
 def _shown(result: CellResult) -> str:

@@ -9,7 +9,8 @@ from stockade.lab.model.contender import Contender
 from stockade.lab.recording.engine import record
 from stockade.lab.recording.plan import RecordingPlan
 from stockade.lab.ring.cell import Cell
-from stockade.lab.ring.design import PROCESSES, Parts
+from stockade.lab.ring.design import Parts
+from stockade.lab.ring.expectation import PROCESSES
 from stockade.lab.ring.player import Recorded
 from stockade.lab.site.site_servers import SiteServers
 

@@ -13,10 +13,10 @@ from itertools import count
 from typing import Final, NamedTuple
 
 from stockade.lab.errors import LabError
-from stockade.lab.recording.fault import Fault
+from stockade.lab.recording.fault import Fault, protects_rows
 from stockade.lab.ring.cell import NO_FAULT, Cell, CellResult
 from stockade.lab.ring.design import Parts, fit_together
-from stockade.lab.ring.expectation import FAILED, HELD, VIOLATED, expected, protects_rows
+from stockade.lab.ring.expectation import FAILED, HELD, VIOLATED, expected
 from stockade.lab.ring.player import CellRunner
 
 MOST_FAULTS: Final = 6  # kinds of faults in one round

@@ -11,12 +11,11 @@ from typing import Any
 from stockade.lab.history.operation import UNKNOWN, Operation
 from stockade.lab.recording.processes.answers import Answer, of_error, of_outcome
 from stockade.lab.simulation.service import Service
-from stockade.lab.simulation.settings import Faults
+from stockade.lab.simulation.settings import Settings
 from stockade.lab.simulation.workload import Mix, Request
 from stockade.lab.simulation.world import World
 from stockade.shop.commands import PlaceOrder
 
-TRIES = 12  # of one request without a certain answer
 PAUSE_S = 0.05  # before the second try; each further one waits that much longer
 CANCELLED_S = 0.02  # a client that gives up does so within this time
 THINK_S = 0.004  # the longest pause between two requests
@@ -29,16 +28,17 @@ class Clients:
         world: where they are.
         services: the processes that take requests now; the caller replaces those that crash.
         mix: makes the requests.
-        faults: cancellations and duplicates.
+        settings: cancellations, duplicates, and how often a request without a certain answer is sent.
 
     Attributes:
         operations: that have ended.
         open: requests that have not ended.
-        cancel_at: a task, and at which of its next statements and calls its client gives up.
+        cancel_at: a task, and at which of the next statements and calls of all processes its client gives up.
     """
 
-    def __init__(self, world: World, services: Sequence[Service], mix: Mix, faults: Faults) -> None:
-        self._world, self._services, self._mix, self._faults = world, services, mix, faults
+    def __init__(self, world: World, services: Sequence[Service], mix: Mix, settings: Settings) -> None:
+        self._world, self._services, self._mix = world, services, mix
+        self._faults, self._tries = settings.faults, settings.tries
         self.operations: list[Operation] = []
         self.open = 0
         self.cancel_at: tuple[int, asyncio.Task[Any]] | None = None
@@ -50,11 +50,9 @@ class Clients:
         self._later(self._world.rng.random() * THINK_S, lambda: self._next(client, count))
 
     def at_step(self) -> None:
-        """The task that runs now is about to send something: its client may give up here."""
-        if self.cancel_at is None:
-            return
-        left, task = self.cancel_at
-        if asyncio.current_task() is task:
+        """A process is about to send something: a client may give up here."""
+        if self.cancel_at is not None:
+            left, task = self.cancel_at
             self.cancel_at = (left - 1, task) if left else None
             if not left:
                 self._world.after(0.0, lambda: _cancel(task))
@@ -90,7 +88,7 @@ class Clients:
                 return
             ended = True
             self._record(number, client, service, request, (invoked, answer))
-            if answer.type == UNKNOWN and number_of_try < TRIES:
+            if answer.type == UNKNOWN and number_of_try < self._tries:
                 pause_s = PAUSE_S * number_of_try
                 self._later(pause_s, lambda: self._send(client, request, number_of_try + 1, then))
             else:

@@ -27,6 +27,12 @@ _URL = make_url("simulated://")
 _DIALECT = SimulatedDialect()
 
 
+def open_store(server: DatabaseServer, process: Process) -> SqlStore:
+    """The store of production in a simulated process."""
+    database = Database(_URL, SimulatedBackend(server, process, _DIALECT), pool_size=4)
+    return SqlStore(database, SHOP_RESOURCES)
+
+
 class Service:
     """One process with its store and its strategy.
 
@@ -53,8 +59,7 @@ class Service:
 
     async def start(self) -> None:
         """Open the store and start the strategy, in the loop of the process."""
-        database = Database(_URL, SimulatedBackend(self._server, self.process, _DIALECT), pool_size=4)
-        self.store = SqlStore(database, SHOP_RESOURCES)
+        self.store = open_store(self._server, self.process)
         strategy = self._kind(self.store, self._options)
         if isinstance(strategy, LockBased):
             # `start` would connect to a URL, and begin to watch the server for its log

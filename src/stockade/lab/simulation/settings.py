@@ -3,13 +3,17 @@
 from dataclasses import dataclass, field
 
 from stockade.core import Backoff
+from stockade.kafka.options import KafkaOptions
 from stockade.lab.model.contender import Contender
 from stockade.lab.simulation.database.server import DatabaseFaults
+from stockade.lab.simulation.log.broker import LogFaults
 from stockade.locks.testing.simulated_redis import Weather
+from stockade.shop.model.command_codec import COMMAND_CODEC
 from stockade.strategies.options import Options
 
 LEASE_S = 1.0
-OPTIONS = Options(wait_s=4.0, lease_s=LEASE_S, backoff=Backoff(retries=50))
+TOPIC = KafkaOptions(COMMAND_CODEC, partitions=2)
+OPTIONS = Options(wait_s=4.0, lease_s=LEASE_S, backoff=Backoff(retries=50), kafka=TOPIC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +27,17 @@ class Faults:
         crash: likewise: the process ends there; another one takes its place.
         most_crashes: in one run.
         cancel: of an operation: its client gives up at some moment.
-        cancel_step: give up at this statement or call of each operation of the first client; -1: at none.
+        cancel_step: the first client gives up at this statement or call, of any process, after it has sent its request;
+            -1: at none.
         duplicate: of an operation: another client sends the same request at about the same time.
         database: the ways to the database.
         redis: the ways to the lock servers.
         failover: a replica takes the place of a lock server, without its newest writes.
         forget: a lock server starts again without its data.
+        log: the ways to the broker.
+        rebalance: a worker joins, and another one ends.
+        rewind: a person sets a partition of the log back to its first message.
+        poison: each partition has a message that nobody can read.
     """
 
     pause: float = 0.0
@@ -42,6 +51,10 @@ class Faults:
     redis: Weather = field(default_factory=lambda: Weather(latency_s=0.001))
     failover: bool = False
     forget: bool = False
+    log: LogFaults = field(default_factory=LogFaults)
+    rebalance: bool = False
+    rewind: bool = False
+    poison: bool = False
 
 
 CALM = Faults()
@@ -54,6 +67,7 @@ STORMS: dict[str, Faults] = {
     "lost replies": Faults(
         database=DatabaseFaults(lose_request=0.02, lose_reply=0.04),
         redis=Weather(0.02, 0.04, 0.1, latency_s=0.001),
+        log=LogFaults(0.02, 0.02, 0.04),
         duplicate=0.1,
     ),
     "failover": Faults(failover=True, pause=0.01),
@@ -66,8 +80,16 @@ STORMS: dict[str, Faults] = {
         database=DatabaseFaults(0.01, 0.02),
         redis=Weather(0.01, 0.02, 0.1, latency_s=0.001),
         failover=True,
+        log=LogFaults(0.01, 0.01, 0.02),
+        rebalance=True,
+        rewind=True,
+        poison=True,
     ),
+    "rebalance": Faults(rebalance=True, pause=0.01),
+    "replay": Faults(rewind=True, duplicate=0.2),
+    "poison": Faults(poison=True),
 }
+OF_THE_LOG = ("rebalance", "replay", "poison")  # faults that only the strategy over a log has
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +108,7 @@ class Settings:
         later_steps: share of payments and cancellations. These need rows that only the order names, which a bare lock
             does not cover.
         options: of the strategy, without what its form says.
+        tries: of one request without a certain answer.
     """
 
     contender: str
@@ -98,6 +121,7 @@ class Settings:
     balance: int = 40
     later_steps: float = 0.1
     options: Options = OPTIONS
+    tries: int = 12
 
     @classmethod
     def named(cls, contender: str, storm: str = "calm", processes: int = 2) -> "Settings":

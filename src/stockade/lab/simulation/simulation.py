@@ -4,7 +4,8 @@ Neighbours: `settings.py` says what is played, `clients.py` plays it, the checke
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from typing import Any
 
 from stockade.lab.history.final_state import Leftovers
@@ -14,8 +15,9 @@ from stockade.lab.simulation.clients import Clients
 from stockade.lab.simulation.database.server import DatabaseServer
 from stockade.lab.simulation.database.tables import Schema
 from stockade.lab.simulation.final_reads import final_state
+from stockade.lab.simulation.log.workers import WORKERS, Workers
 from stockade.lab.simulation.service import Service
-from stockade.lab.simulation.settings import LEASE_S, Settings
+from stockade.lab.simulation.settings import LEASE_S, TOPIC, Settings
 from stockade.lab.simulation.workload import Mix
 from stockade.lab.simulation.world import START_S, Process, World, surroundings
 from stockade.locks.testing.simulated_redis import SimNetwork, SimRedis
@@ -65,8 +67,10 @@ class Simulation:
         self.server = DatabaseServer(self.world, SCHEMAS, settings.faults.database)
         self.networks = [SimNetwork(SimRedis(), settings.faults.redis) for _ in range(self.contender.redis_servers)]
         self.mix = Mix(seed, stock=settings.stock, balance=settings.balance, later_steps=settings.later_steps)
+        kafka = self.contender.needs_kafka
+        self.workers = Workers(self.world, self.server, TOPIC, settings.faults.log) if kafka else None
         self.services: list[Service] = []
-        self.clients = Clients(self.world, self.services, self.mix, settings.faults)
+        self.clients = Clients(self.world, self.services, self.mix, settings)
         self.fault_log: list[FaultEvent] = []
         self._pauses = self._crashes = 0
 
@@ -76,13 +80,15 @@ class Simulation:
         Raises:
             Stalled: it did not end.
         """
-        with surroundings(self.world):
+        with surroundings(self.world), self.workers.library() if self.workers is not None else nullcontext():
             try:
                 self._set_up()
                 self._run(lambda: not self.clients.open, "a client", LIMIT_S)
                 self._run(lambda: all(map(self._is_running, self.services)), "the replacement", STOP_S)
                 healed = self.world.now
                 self.world.at_step = lambda process: None
+                if self.workers is not None:
+                    self._run(self.workers.is_drained, "the log", LIMIT_S)
                 self._stop()
                 return self._played(healed)
             finally:
@@ -96,6 +102,9 @@ class Simulation:
             into.versions[(record["id"],)] = [(0, into.complete(record))]
         for number in range(self.settings.processes):
             self.services.append(self._start_service(f"p{number + 1}"))
+        if self.workers is not None:
+            for number in range(WORKERS):
+                self.workers.start(f"w{number + 1}")
         self._run(lambda: all(map(self._is_running, self.services)), "the start", STOP_S)
         self.world.at_step = self._at_step
         for client in range(self.settings.clients):
@@ -128,6 +137,19 @@ class Simulation:
             if faults.forget:
                 self.world.after(rng.random() * EARLY_S, lambda n=network: self._forget(n))  # type: ignore[misc]
 
+        if self.workers is not None:
+            self._plan_faults_of_the_log(self.workers)
+
+    def _plan_faults_of_the_log(self, workers: Workers) -> None:
+        faults, rng = self.settings.faults, self.world.rng
+        if faults.poison:
+            workers.poison()
+        if faults.rebalance:
+            self.world.after(rng.random() * EARLY_S, lambda: workers.start("w3"))
+            self.world.after(rng.random() * EARLY_S * 2, workers.stop_one)
+        if faults.rewind:
+            self.world.after(rng.random() * EARLY_S * 2, workers.rewind)
+
     def _at_step(self, process: Process) -> None:
         """Pause or crash a process that is about to send something."""
         faults, rng = self.settings.faults, self.world.rng
@@ -150,6 +172,8 @@ class Simulation:
         for number, service in enumerate(self.services):
             if service.process is process:
                 self.services[number] = self._start_service(f"{process.name}'")
+        if self.workers is not None:
+            self.workers.replace(process)
 
     def _fail_over(self, network: SimNetwork) -> None:
         replica = network.server.snapshot()
@@ -182,6 +206,8 @@ class Simulation:
         for each in self.services:
             each.run(each.stop(), stopped)
         self._run(lambda: not left, "the stop of a service", STOP_S)
+        if self.workers is not None:
+            self._run(self.workers.stop(), "the stop of a worker", STOP_S)
         self.world.run_until(lambda: False, LEASE_S * 2)
 
     def _played(self, healed: float) -> Played:
@@ -194,6 +220,7 @@ class Simulation:
             after={"tasks": tasks, "row locks": self.server.places_held},
             keys_not_free=tuple(self._held_keys()),
         )
+        final = final_state(self.server, initial, leftovers)
         history = History(
             workload="mix",
             strategy=self.contender.name,
@@ -210,7 +237,7 @@ class Simulation:
             ),
             operations=tuple(sorted(self.clients.operations)),
             fault_log=tuple(self.fault_log),
-            final=final_state(self.server, initial, leftovers),
+            final=replace(final, log=self.workers.records()) if self.workers is not None else final,
         )
         return Played(history, self.server, self.world.steps)
 

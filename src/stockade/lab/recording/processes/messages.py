@@ -25,10 +25,12 @@ class OpenService:
     Attributes:
         config: what to open.
         fault_points: whether the store stops at its fault points, so that it never writes a batch as one statement.
+        events: the file to which it relays events; empty: it relays none.
     """
 
     config: SenderConfig
     fault_points: bool = False
+    events: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,9 @@ class Cancel(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class SignalAtPoint:
     """Send this process a signal when its store next reaches a fault point. Reply: None.
+
+    SIGSTOP waits, for a bounded number of fault points, for a command that wants the row which most commands have
+    wanted: a holder whose row nobody else wants shows nothing.
 
     Attributes:
         point: `begin`, `loaded` or `saved`, see `SqlStore`.

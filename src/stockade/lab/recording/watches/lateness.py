@@ -1,8 +1,7 @@
 """How late a busy machine made the recording: of the lab's loop, and of the processes that waited for a processor.
 
-What a caller waits for that is no fault of a strategy. Neighbours: `../engine.py` runs it, `checkers/requests/in_time.py`
-and `checkers/system/liveness.py` subtract it. Source of the waits: `/proc/PID/schedstat`, see the kernel's
-Documentation/scheduler/sched-stats.rst.
+What a caller waits for then is no fault of a strategy. Neighbours: `../engine.py` runs it, `checkers/lateness.py`
+subtracts it. Source of the waits: `/proc/PID/schedstat`, see the kernel's Documentation/scheduler/sched-stats.rst.
 """
 
 import asyncio

@@ -6,12 +6,14 @@ Neighbours: `server.py`, `statements.py`.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any, TypeVar, cast
 
 from sqlalchemy import Connection
 from sqlalchemy.util import await_only, greenlet_spawn
 
+from stockade.lab.simulation.database.offsets import offset_statement
 from stockade.lab.simulation.database.server import (
     FIRST_STATEMENT,
     LOST,
@@ -20,7 +22,6 @@ from stockade.lab.simulation.database.server import (
     Session,
     Statement,
 )
-from stockade.lab.simulation.database.statements import offset_statement
 from stockade.lab.simulation.world import Process
 from stockade.store.engine.backends import TransactionRun, run_autocommit, run_in_transaction, run_read
 from stockade.store.engine.dialect import Dialect
@@ -119,16 +120,22 @@ class SimulatedConnection:
         """The transaction has ended."""
         self._process.at_crash.remove(self._end_soon)
 
-    def execute(self, statement: Any, values: Mapping[str, Any]) -> "Matched":
+    def execute(self, statement: Any, values: Mapping[str, Any] | None = None) -> "Matched":
         """A statement on the offsets of a log; every other one goes through the dialect."""
-        return Matched(self.ask(offset_statement(self.session, statement, values)))
+        return Matched(self.ask(offset_statement(self.session, statement, values or {})))
 
 
 class Matched:
-    """How many rows a statement matched."""
+    """The records that a statement matched."""
 
-    def __init__(self, rowcount: int) -> None:
-        self.rowcount = rowcount
+    def __init__(self, records: Sequence[Mapping[str, Any]]) -> None:
+        self._records = records
+        self.rowcount = len(records)
+
+    def one(self) -> Any:
+        """The only record, by names."""
+        (record,) = self._records
+        return SimpleNamespace(**record)
 
 
 def _settle(future: "asyncio.Future[Any]", result: Any, error: BaseException | None) -> None:

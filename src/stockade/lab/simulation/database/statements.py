@@ -4,20 +4,17 @@ They take locks in the order in which PostgreSQL's do, and compare on the newest
 Neighbours: `dialect.py` sends them, `server.py` carries them out.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Any
 
 from sqlalchemy import Table
 
 from stockade.core import GuardKind
 from stockade.lab.simulation.database.server import DUPLICATE, TIMEOUT, ServerError, Session, Statement
 from stockade.lab.simulation.database.tables import Record, SimulatedTable
-from stockade.store.consumer_offsets import _statements as offset_statements
 from stockade.store.engine.expressions import steady_fields
 from stockade.store.engine.statement import ExpectedRows, Values, Writes
 from stockade.store.schema.resource import Resource
-from stockade.store.schema.tables import DEFAULT
 
 
 def _table(session: Session, name: str) -> SimulatedTable:
@@ -61,7 +58,8 @@ def known_requests(session: Session, requests: Table, ids: Iterable[str]) -> Sta
     return [(record["id"], record["fingerprint"], record["outcome"]) for record in found]
 
 
-def _insert(session: Session, table: SimulatedTable, values: Values, *, skip_taken: bool = False) -> Statement:
+def insert(session: Session, table: SimulatedTable, values: Values, *, skip_taken: bool = False) -> Statement:
+    """Insert one row, whose keys are locked first."""
     record = table.complete(values)
     key = table.key_of(record)
     yield from session.lock((table.name, key))
@@ -82,7 +80,7 @@ def insert_missing(session: Session, into: Table, rows: Sequence[Values]) -> Sta
     """Insert rows, and skip those that exist."""
     table = _table(session, into.name)
     for values in rows:
-        yield from _insert(session, table, values, skip_taken=True)
+        yield from insert(session, table, values, skip_taken=True)
 
 
 def write_all(session: Session, writes: Writes) -> Statement:
@@ -90,7 +88,7 @@ def write_all(session: Session, writes: Writes) -> Statement:
     for into, rows in writes.inserts.items():
         table = _table(session, into.name)
         for values in rows:
-            yield from _insert(session, table, values)
+            yield from insert(session, table, values)
     for into, rows in writes.deletes.items():
         table = _table(session, into.name)
         for values in rows:
@@ -185,25 +183,3 @@ def write_if_unchanged(session: Session, expected: Sequence[ExpectedRows], write
             yield from _update(session, _table(session, where.name), values)
     yield from write_all(session, writes)
     return True
-
-
-def offset_statement(session: Session, statement: Any, values: Mapping[str, Any]) -> Statement:
-    """Move the offset of a partition, or only compare it; how many rows matched.
-
-    Raises:
-        NotImplementedError: it is another statement.
-    """
-    known = offset_statements(DEFAULT)
-    table = _table(session, DEFAULT.consumer_offsets.name)
-    key = (values["topic_"], values["part_"])
-    if not any(statement is each for each in known):
-        raise NotImplementedError(f"the simulated database does not know this statement: {statement}")
-    yield from session.lock((table.name, key))
-    record = session.newest(table, key)
-    if statement is known.wait or record is None:
-        return int(record is not None)
-    if record["epoch"] != values["epoch_"] or record["position"] not in (values["old_"], values["new_"]):
-        return 0
-    if statement is known.move:
-        session.write(table, key, {**record, "position": values["new_"]})
-    return 1

@@ -1,0 +1,35 @@
+"""A client gives up at each statement and call while its request runs, under every strategy."""
+
+import pytest
+
+from stockade.lab.simulation.settings import Faults, Settings
+from stockade.lab.simulation.simulation import play
+from tests.lab.simulation.judgement import violations
+from tests.lab.simulation.test_strategies import GUARDED
+
+MOST_STEPS = 150  # no request lasts for so many
+SEED = 3
+
+
+def gives_up(contender, step):
+    """The history of a run whose first client gives up at this step after it has sent its request."""
+    processes = 1 if contender.guarantees.processes == "one" else 2
+    settings = Settings(contender.name, faults=Faults(cancel_step=step), processes=processes, operations=1)
+    return play(SEED, settings).history
+
+
+def is_cancelled(history):
+    """Whether the first client gave up."""
+    return any(each.code == "CANCELLED" and each.client == 0 for each in history.operations)
+
+
+@pytest.mark.parametrize("contender", GUARDED, ids=lambda contender: contender.name)
+def test_cancellation_at_every_step(contender):
+    """From the first step to the last one: nothing stays behind, and no rule is broken."""
+    assert not is_cancelled(gives_up(contender, -1))
+    for step in range(MOST_STEPS):
+        history = gives_up(contender, step)
+        assert not violations(history), step
+        if not is_cancelled(history):
+            break
+    assert 0 < step < MOST_STEPS - 1
