@@ -31,8 +31,7 @@ def share(command, parts):
 async def unreliable(self, command):
     """Lies about failures, forgets a task that failed, and ends in the middle."""
     counts["commands"] += 1
-    if counts["commands"] > MANY and not Path(os.environ[ENDED]).exists():
-        Path(os.environ[ENDED]).touch()
+    if counts["commands"] > MANY and first_of_all():
         print("the end", flush=True)
         os._exit(3)
     outcome = await execute(self, command)
@@ -41,6 +40,15 @@ async def unreliable(self, command):
     if share(command, 4) == 1:
         asyncio.create_task(fail())  # noqa: RUF006 - that is what is wrong here
     return outcome
+
+
+def first_of_all():
+    """Whether no process has ended before; from then on one has."""
+    try:
+        Path(os.environ[ENDED]).touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
 
 
 async def fail():
