@@ -20,7 +20,6 @@ from stockade.core import now_ms
 from stockade.lab.checkers.lateness import LATE
 from stockade.lab.checkers.system.liveness import WINDOW_S, WINDOWS
 from stockade.lab.errors import LabError
-from stockade.lab.faults.load import OVERLOAD
 from stockade.lab.history.history import History, Phases
 from stockade.lab.history.operation import FaultEvent
 from stockade.lab.model.workload import RepeatNames, Workload
@@ -28,10 +27,10 @@ from stockade.lab.recording import schedule
 from stockade.lab.recording.fault import LoadControl, Processes
 from stockade.lab.recording.final_phase import FinalPhase
 from stockade.lab.recording.load import MAX_CLIENTS, LoadGenerator
-from stockade.lab.recording.load_control import LoadSettings
+from stockade.lab.recording.load_control import OVERLOAD, LoadSettings
 from stockade.lab.recording.plan import RecordingPlan
 from stockade.lab.recording.processes.messages import OpenService
-from stockade.lab.recording.processes.service_processes import running
+from stockade.lab.recording.processes.service_processes import ServiceProcesses, running
 from stockade.lab.recording.recorder import Recorder, rare_collection
 from stockade.lab.recording.sending import Sender
 from stockade.lab.recording.servers import RecordingServers, open_servers
@@ -114,16 +113,7 @@ async def _record(plan: RecordingPlan, opened: RecordingServers) -> History:
         watch = LeftoverWatch(opened, processes, setup, _bounds(plan, load), 2 * plan.pool_size + 1)
         lateness = LatenessWatch((processes, workers))
         await watch.begin()
-        disturbed = Touchable(
-            opened.site,
-            processes,
-            workers,
-            load,
-            random.Random(f"faults-{plan.seed}"),
-            target.name,
-            plan.contender.name,
-            plan.lease_s,
-        )
+        disturbed = _touchable(plan, opened, processes, load)
         with rare_collection():
             async with watch.sampling(), lateness.watching():
                 phases = await _run_load(plan, generator, recorder, disturbed, watch)
@@ -145,6 +135,21 @@ async def _record(plan: RecordingPlan, opened: RecordingServers) -> History:
         operations=recorder.operations(),
         fault_log=tuple(disturbed.log),
         final=replace(state, extra={**state.extra, **noted, LATE: lateness.found}),
+    )
+
+
+def _touchable(
+    plan: RecordingPlan, opened: RecordingServers, processes: ServiceProcesses, load: LoadSettings
+) -> Touchable:
+    return Touchable(
+        opened.site,
+        processes,
+        opened.workers,
+        load,
+        random.Random(f"faults-{plan.seed}"),
+        opened.target.name,
+        plan.contender.name,
+        plan.lease_s,
     )
 
 

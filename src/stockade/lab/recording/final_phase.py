@@ -1,6 +1,6 @@
 """The end of a recording: equal requests after a restart, every unknown one until it is decided, then the final state.
 
-Neighbours: `engine.py` calls it, `final_reads.py` reads the database, `leftovers.py` what was left behind.
+Neighbours: `engine.py` calls it, `final_reads.py` reads the database, `watches` say what was left behind.
 """
 
 import asyncio

@@ -5,6 +5,7 @@ what happens; `python -m benchmarks.recording` measures what it costs.
 """
 
 import gc
+import itertools
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from time import monotonic_ns
@@ -47,7 +48,7 @@ class Recorder:
     """
 
     def __init__(self) -> None:
-        self._next = 0
+        self._next = itertools.count().__next__
         self._ended: list[tuple[Sent, int, Answer]] = []
         self.decided = 0
 
@@ -76,10 +77,8 @@ class Recorder:
             deltas: see `Operation`.
             takes: the same.
         """
-        number = self._next
-        self._next = number + 1
         now_ns = monotonic_ns()
-        return number, client, process, command, keys, deltas, takes, now_ns, now_ns + wait_ns if wait_ns else 0
+        return self._next(), client, process, command, keys, deltas, takes, now_ns, now_ns + wait_ns if wait_ns else 0
 
     def returned(self, sent: Sent, answer: Answer) -> None:
         """It ends now."""
