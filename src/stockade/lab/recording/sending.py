@@ -96,7 +96,7 @@ class Sender:
             heapq.heappush(self._later, (self._sent + after, next(self._order), request))
 
     async def decide(
-        self, client: int, request: Request, rng: random.Random, *, home: int | None = None, tries: int = TRIES
+        self, client: int, request: Request, rng: random.Random, *, home: int | None = None, tries: int = 0
     ) -> bool:
         """Send a request until it is decided; whether it is.
 
@@ -105,11 +105,11 @@ class Sender:
             request: what is sent.
             rng: the client's choices.
             home: the number of the process that gets the first try; None: by the client.
-            tries: at most.
+            tries: at most; 0: `TRIES`.
         """
         request_id = request.command.request_id
         unknown, pause_s = False, FIRST_PAUSE_S
-        for number in range(tries):
+        for number in range(tries or TRIES):
             type_ = await self._try(client, request, rng, (client if home is None else home) + number)
             if type_ not in (UNKNOWN, FAILED):
                 self.undecided.pop(request_id, None)

@@ -30,6 +30,7 @@ END_WAIT_S: Final = 10.0
 STATE_WAIT_S: Final = 5.0
 POLL_S: Final = 0.002
 OUTPUT_CHARACTERS: Final = 2_000  # of what a process that failed has printed
+NOTE_CHARACTERS: Final = 600  # of what is kept of an error, or of the output of a process that ended
 OUTPUT_BYTES: Final = 1_000_000  # that are looked through for traces of errors
 ERRORS: Final = ("Traceback (most recent call last)", "was never retrieved", "was never awaited", "Fatal Python error")
 
@@ -198,11 +199,12 @@ class ServiceProcess:
         printed = self._output.read().decode(errors="replace").strip()
         if self._ended_ns:
             code = self._process.poll() if self._process is not None else None
-            self.ends.append((self._ended_ns, code, printed[-OUTPUT_CHARACTERS:]))
+            self.ends.append((self._ended_ns, code, printed[-NOTE_CHARACTERS:]))
             self._ended_ns = 0
         places = [at for at in map(printed.find, ERRORS) if at >= 0]
         if places:
-            self.errors.append(printed[min(places) :][:OUTPUT_CHARACTERS])
+            begin = printed.rfind("\n", 0, min(places)) + 1
+            self.errors.append(printed[begin:][:NOTE_CHARACTERS])
         self._output.truncate(0)
 
     def _printed(self) -> str:

@@ -77,7 +77,10 @@ class LeftoverWatch:
 
     async def warmed(self) -> None:
         """Count again at the end of the fault-free load what pools have opened in it."""
-        held = await self._held()
+        try:
+            held = await self._held()
+        except LabError:  # a process has ended by itself: the history notes it
+            return
         for name in POOLED:
             self._before[name] = max(self._before.get(name, 0), held.get(name, 0))
 
