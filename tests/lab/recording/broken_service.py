@@ -32,7 +32,8 @@ async def unreliable(self, command):
     """Lies about failures, forgets a task that failed, and ends in the middle."""
     counts["commands"] += 1
     if counts["commands"] > MANY and first_of_all():
-        print("the end", flush=True)
+        sys.stdout.write("the end")
+        sys.stdout.flush()
         os._exit(3)
     outcome = await execute(self, command)
     if share(command, 4) == 0 and not outcome.replayed:
