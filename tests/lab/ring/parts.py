@@ -53,7 +53,7 @@ class StandIn:
     """A player that finds a violation where `broken` says so, and raises where `raises` says so."""
 
     def __init__(
-        self, broken=lambda cell: False, raises=lambda cell: None, inject=True, rule="no-oversell", leftovers=None
+        self, broken=lambda cell: False, raises=lambda cell: None, *, inject=True, rule="no-oversell", leftovers=None
     ):
         self.broken, self.raises, self.inject, self.rule = broken, raises, inject, rule
         self.leftovers = leftovers
