@@ -93,7 +93,7 @@ class Model:
         begin, end = self.around()
         chance = self.random.random()
         if chance < 0.1:
-            self.add(id_, deltas, begin, end, UNKNOWN, code="NO_ANSWER")
+            self.add(id_, deltas, begin, end, UNKNOWN, code="OUTCOME_UNKNOWN")
             if chance < 0.03:
                 return  # nobody asks again
             begin, end = end + 1, end + STEP_NS

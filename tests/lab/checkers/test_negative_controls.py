@@ -34,15 +34,16 @@ FIRST, SECOND, THIRD = OPERATIONS
 OTHER = "stock:2"
 
 
-def steady(*, after_heal, **settings):
-    """Twenty decisions each second before the faults, and some after the heal."""
-    returns = [*range(0, 1000, 50), *range(3000, 4000, 1000 // after_heal)]
-    look = FIRST._replace(command="read", request_id="", versions={})
-    reads = [look._replace(invoke_ns=at * MS, return_ns=at * MS) for at in returns]
-    phases = Phases(0, 1000 * MS, 3000 * MS, 4000 * MS, 4000 * MS)
+def steady(returns=range(3000, 5000, 50), *, before=range(0, 1000, 50), final_ms=5000, command="", **settings):
+    """Twenty decisions each second before the faults, and some after the heal: further answers to A, or reads."""
+    again = FIRST._replace(number=99, replayed=True)
+    if command:
+        again = FIRST._replace(command=command, request_id="", number=99)
+    more = [again._replace(invoke_ns=(at + 20) * MS, return_ns=(at + 20) * MS) for at in (*before, *returns)]
+    phases = Phases(0 if before else 30 * MS, 1000 * MS, 3000 * MS, final_ms * MS, final_ms * MS)
     log = (fault(1500, "database-kill", "inject"), fault(3000, "database-kill", "heal"))
     settings = {"recovery_s": 1.0, **settings}
-    return small([*OPERATIONS, *reads], phases=phases, fault_log=log, settings=settings)
+    return small([*OPERATIONS, *more], phases=phases, fault_log=log, settings=settings)
 
 
 def queue(longest_ms, *, key=KEY, machine_ms=0):
@@ -54,7 +55,37 @@ def queue(longest_ms, *, key=KEY, machine_ms=0):
     refusals[-1] = refusals[-1]._replace(keys=(key,), return_ns=longest_ms * MS)
     late = {"late": [[2 * MS, longest_ms * MS, machine_ms * MS]]} if machine_ms else {}
     found = calls(*refusals)
-    return replace(found, settings={"fifo": True}, final=replace(found.final, extra=late))
+    requests = tuple(recorded(each.request_id, accepted=False) for each in refusals)
+    return replace(found, settings={"fifo": True}, final=replace(found.final, extra=late, requests=requests))
+
+
+def tried(*answers, share=0.9, **changes):
+    """Thirty tries without a decision, all of A, before those of the right history."""
+    tries = [FIRST._replace(number=100 + n, versions={}, **answers[n % len(answers)]) for n in range(30)]
+    return small([*tries, *OPERATIONS], settings={"served_share": share}, **changes)
+
+
+BUSY = {"type": FAILED, "code": "BUSY", "invoke_ns": 0, "return_ns": MS}
+SILENT = {"type": UNKNOWN, "code": "NO_ANSWER", "invoke_ns": 0, "return_ns": MS}
+
+
+def in_log(*records, ends=(), **changes):
+    """The right history under a command log."""
+    return small(strategy="kafka", log=records, extra={"log_ends": [list(end) for end in ends]}, **changes)
+
+
+def order_step(command, version, states, code="STATE_CONFLICT"):
+    """A cancellation or a payment that is refused on a version of an order."""
+    key = f"order:{A}"
+    step = refused("request-d", 7, 8, command=command, keys=(key,), deltas={}, versions={key: version}, code=code)
+    requests = (*FINAL.requests, recorded("request-d", accepted=False)._replace(code=code))
+    orders = (OrderLine(A, states[-1], states, int(states[-1] == "PAID")), FINAL.orders[1])
+    return small(
+        [*OPERATIONS, step], requests=requests, orders=orders, rows=(*FINAL.rows, FinalRow(key, 0, 0, version))
+    )
+
+
+TAKES = {"takes": {KEY: 1}}
 
 
 def crossed():
@@ -117,8 +148,30 @@ WRONG = {
             ledger=(line(A, 2, 1), line(A, 3, 0), line(B, 4, -1)),
         ),
     ),
+    "failed for certain, and recorded before the next try": (
+        "exactly-once",
+        small(
+            [
+                FIRST._replace(type=FAILED, code="BUSY", versions={}),
+                FIRST._replace(number=7, replayed=True),
+                *OPERATIONS[1:],
+            ]
+        ),
+    ),
+    "decided, and nothing is there": (
+        "exactly-once",
+        small(initial={}, rows=(), ledger=(), requests=(), orders=(), outbox=(), deliveries=()),
+    ),
     "recorded twice": ("exactly-once", small(requests=(*FINAL.requests, recorded(A)))),
     "a change of nobody": ("exactly-once", small(ledger=(*FINAL.ledger, line("nobody", 4, -1)))),
+    "a row is not there any more": ("complete", small(rows=())),
+    "a row that was written is not there": ("complete", small(initial={}, rows=(), ledger=())),
+    "an order that was accepted is not there": ("complete", small(orders=FINAL.orders[1:])),
+    "nothing is recorded": ("complete", small(requests=())),
+    "equal content, refused as other content": (
+        "same-answer",
+        small([*OPERATIONS, FIRST._replace(number=7, type=FAILED, code="IDEMPOTENCY_KEY_REUSED")]),
+    ),
     "another answer at the second try": (
         "same-answer",
         small([*OPERATIONS, FIRST._replace(number=7, answer="other", replayed=True)]),
@@ -157,6 +210,12 @@ WRONG = {
         "version-chain",
         small([*OPERATIONS, SECOND._replace(command="read", request_id="", versions={KEY: 4}, number=9)]),
     ),
+    "a version of a row that has no ledger": (
+        "version-chain",
+        small(
+            [FIRST, SECOND, THIRD._replace(versions={KEY: 3, OTHER: 2})], rows=(*FINAL.rows, FinalRow(OTHER, 0, 0, 1))
+        ),
+    ),
     "a row that nobody made begins at 2": ("version-chain", small(initial={})),
     "written after a later one had returned": (
         "real-time",
@@ -194,6 +253,20 @@ WRONG = {
         "right-refusal",
         small([FIRST, SECOND, refused(C, 3, 4, versions={KEY: 2})]),
     ),
+    "a reservation refused although there was enough": (
+        "right-refusal",
+        small([FIRST, SECOND, refused(C, 3, 4, versions={KEY: 2}, deltas={}, **TAKES)]),
+    ),
+    "refused for a reason that cannot be": (
+        "right-refusal",
+        small([FIRST, SECOND, refused(C, 3, 4, versions={KEY: 2}, code="NOT_ON_SALE", **TAKES)]),
+    ),
+    "refused without looking": ("right-refusal", small([FIRST, SECOND, refused(C, 5, 6, versions={}, **TAKES)])),
+    "a paid order that cannot be cancelled": ("right-refusal", order_step("cancel_order", 1, ("PAID",))),
+    "a reserved order that cannot be paid": (
+        "right-refusal",
+        order_step("pay_order", 1, ("RESERVED", "PAID"), "ORDER_NOT_FOUND"),
+    ),
     "paid twice": ("order-states", small(orders=(OrderLine(A, "PAID", ("PAID",), 2),))),
     "paid without a payment": ("order-states", small(orders=(OrderLine(A, "PAID", ("PAID",), 0),))),
     "paid after it was cancelled": (
@@ -222,6 +295,13 @@ WRONG = {
         calls(call("write", 1, 1, 2, "a"), call("write", 1, 3, 4, "b"), call("read", 2, 5, 6, result="a")),
     ),
     "decided against the order of the log": ("log-order", small(log=(LogRecord(0, 2, A), LogRecord(0, 1, B)))),
+    "a change that no record asked for": ("log-order", in_log(LogRecord(0, 0, A))),
+    "a log that was not read to its end": (
+        "log-order",
+        in_log(LogRecord(0, 0, A), LogRecord(0, 1, B), ends=[(0, 0, 3)]),
+    ),
+    "a log of which nothing was read": ("log-order", in_log()),
+    "no event at all": ("events", small(outbox=(), deliveries=())),
     "an order without an event": ("events", small(outbox=FINAL.outbox[1:], deliveries=FINAL.deliveries[2:])),
     "an event that never arrived": ("events", small(deliveries=FINAL.deliveries[:2])),
     "an event without its order": ("events", small(deliveries=(*FINAL.deliveries, Delivery("c:0", KEY, 2)))),
@@ -243,6 +323,13 @@ WRONG = {
         small(leftovers=Leftovers({"files": 9}, {"files": 109}, may_grow={"files": 20})),
     ),
     "a queue above its bound": ("nothing-left", small(leftovers=Leftovers(highest={"queue": 9}, bounds={"queue": 8}))),
+    "a queue that nobody counted": ("nothing-left", small(leftovers=Leftovers(bounds={"queue": 8}))),
+    "an unknown outcome long after its deadline": (
+        "in-time",
+        small(
+            [FIRST, SECOND, THIRD, operation("request-d", 7, 511, UNKNOWN, deadline_ns=10 * MS, code="OUTCOME_UNKNOWN")]
+        ),
+    ),
     "an answer long after its deadline": (
         "in-time",
         small([FIRST, SECOND, THIRD._replace(deadline_ns=10 * MS, return_ns=511 * MS)]),
@@ -261,10 +348,31 @@ WRONG = {
             fault_log=(fault(9, "database-stop", "inject"), fault(500, "database-stop", "heal")),
         ),
     ),
+    "one decision, and nothing but busy": ("served", tried(BUSY)),
+    "busy again after the healing": (
+        "served",
+        tried(
+            {**BUSY, "invoke_ns": 4000 * MS, "return_ns": 4001 * MS},
+            fault_log=(fault(2000, "overload", "inject"), fault(2500, "overload", "heal")),
+        ),
+    ),
+    "no answer, and no fault": ("served", tried(SILENT, share=0)),
+    "undecided in the end": ("served", small(extra={"undecided": 1})),
+    "never decided": ("served", small([*OPERATIONS, operation("request-d", 7, 8, UNKNOWN)], extra={"undecided": 0})),
     "nothing was done": ("liveness", calls()),
-    "the rate does not come back": ("liveness", steady(after_heal=10)),
+    "nothing but reads was done": ("liveness", calls(FIRST._replace(command="read", request_id="", versions={}))),
+    "the rate does not come back": ("liveness", steady(range(3000, 5000, 100))),
+    "the rate comes back for a moment": ("liveness", steady(range(3000, 3700, 50))),
+    "only reads come back": ("liveness", steady(command="read")),
+    "nothing was decided before the faults": ("liveness", steady(before=())),
+    "the load ended with the fault": ("liveness", steady(final_ms=3500)),
     "one client starves": ("liveness", queue(400)),
     "an error that nobody documents": ("unexpected", small([*OPERATIONS, FIRST._replace(unexpected="KeyError: 1")])),
+    "a process ended by itself": ("unexpected", small(extra={"ends": [["service 1", MS, -11, "Segmentation fault"]]})),
+    "a task ended with an error": (
+        "unexpected",
+        small(extra={"errors": [["service 1", "Task exception was never retrieved"]]}),
+    ),
     "the audit found something": ("unexpected", small(audit=(("stock-ledger", "1 is 2"),))),
 }
 
@@ -304,7 +412,38 @@ RIGHT = {
     ),
     "an unknown lock that was not": calls(call("acquire", 1, 1, 2, type_=UNKNOWN), call("acquire", 2, 3, 4)),
     "two that meet at one moment": calls(call("write", 1, 1, 2, "a"), call("read", 2, 2, 3, result="")),
-    "the rate comes back": steady(after_heal=20),
+    "the rate comes back": steady(),
+    "busy while there was too much": tried(
+        BUSY, fault_log=(fault(0, "overload", "inject"), fault(2, "overload", "heal"))
+    ),
+    "busy now and then": tried(BUSY, share=0.05),
+    "no answer while the link was cut": tried(
+        SILENT, fault_log=(fault(0, "blackhole", "inject"), fault(2, "blackhole", "heal"))
+    ),
+    "failed, decided, and answered again": small(
+        [
+            FIRST._replace(number=0, type=FAILED, code="BUSY", versions={}),
+            *OPERATIONS,
+            FIRST._replace(number=7, replayed=True),
+        ]
+    ),
+    "unknown, and recorded before the next try": small(
+        [FIRST._replace(number=0, type=UNKNOWN, versions={}), FIRST._replace(replayed=True), *OPERATIONS[1:]]
+    ),
+    "recorded before the log was read again": in_log(
+        LogRecord(0, 0, A),
+        LogRecord(0, 1, B),
+        ends=[(0, 0, 2)],
+        operations=[
+            FIRST._replace(number=0, type=FAILED, code="BUSY", versions={}),
+            FIRST._replace(replayed=True),
+            *OPERATIONS[1:],
+        ],
+    ),
+    "a reservation refused because the rest is held": small(
+        [FIRST, SECOND, refused(C, 5, 6, versions={KEY: 3}, deltas={}, **TAKES)]
+    ),
+    "a cancelled order that cannot be cancelled": order_step("cancel_order", 2, ("PAID", "CANCELLED")),
     "a long wait among long waits": queue(200),
     "a long wait at a row of its own": queue(400, key=OTHER),
     "a long wait on a busy machine": queue(400, machine_ms=300),

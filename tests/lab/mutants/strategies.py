@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from stockade.core import Busy, Guard, GuardKind
 from stockade.lab.simulation.settings import OPTIONS, STORMS
-from stockade.store.transaction import load, steps
+from stockade.store.transaction import load, optimistic, steps
 from stockade.store.transaction.save import Saver
 from stockade.store.transaction.steps import Steps
 from stockade.store.transaction.transact import SqlStore
@@ -155,6 +155,11 @@ def rows_read_before_the_lock(patch):
     patch.setattr(Steps, "load", from_the_session)
 
 
+def refusals_not_confirmed(patch):
+    """A refusal rests on rows of several kinds that were read one after the other, and only once."""
+    patch.setattr(optimistic, "_rows_of_refusals", lambda batch, write_set, guard: ())
+
+
 BUSY = replace(STORMS["lost replies"], database=replace(STORMS["lost replies"].database, lose_request=0.3))
 
 MUTANTS = (
@@ -234,6 +239,13 @@ MUTANTS = (
         "version-chain",
         settings("pessimistic", "crashes"),
         lambda patch: _written_later(patch, "ledger"),
+    ),
+    Mutant(
+        "refusal on rows of two moments",
+        "the rows of a refusal are read one after the other, and not again",
+        "serializable",
+        settings("optimistic", operations=4),
+        refusals_not_confirmed,
     ),
     Mutant(
         "events found by their content",

@@ -58,14 +58,15 @@ def test_unprotected_is_seen_to_break_a_rule():
 async def test_a_killed_process_answers_with_unknown_and_equal_requests_get_equal_answers():
     """SIGKILL in the middle, and a tenth of the requests twice: each is decided in the end, and carried out once."""
     (kill,) = find_faults("process-kill")
-    made = plan("repeats", faults=[replace(kill, recovery_s=0.5)], seconds=1.0, clients=24)
+    made = plan("repeats", faults=[replace(kill, recovery_s=0.5)], seconds=0.7)
     history = await record(made)
     assert [each.action for each in history.fault_log] == ["inject", "heal"]
     assert "PROCESS_ENDED" in {each.code for each in history.operations}
     assert any(each.replayed and each.invoke_ns > history.phases.final_ns for each in history.operations)
     assert history.final.extra["undecided"] == 0
     found = summarise(made, history)
-    assert {"exactly-once", "same-answer", "version-chain"}.isdisjoint(found.violations), found.first
+    assert {"exactly-once", "same-answer", "version-chain", "events"}.isdisjoint(found.violations), found.first
+    assert len(history.final.deliveries) >= len(history.final.outbox) > 10
 
 
 async def kill_after_commit(disturbed):
@@ -74,22 +75,19 @@ async def kill_after_commit(disturbed):
     assert await disturbed.processes.was_signalled(0, 5.0)
 
 
-@pytest.mark.parametrize(("bug", "caught"), [("", set()), (PUBLISHES_LATE, {"events"})])
-async def test_a_kill_after_the_commit_loses_an_event_only_without_the_outbox(bug, caught, monkeypatch):
-    """Every event of the outbox arrives though the process of a relay is killed; what is published later is lost."""
-    if bug:
-        monkeypatch.setattr(deliveries, "RELAY_WAIT_S", 0.1)  # there is no relay to wait for
+async def test_an_event_that_is_published_after_the_commit_is_lost_with_its_process(monkeypatch):
+    """The negative control of the outbox, which loses none when a process is killed (see above)."""
+    monkeypatch.setattr(deliveries, "RELAY_WAIT_S", 0.1)  # there is no relay to wait for
     (kill,) = find_faults("process-kill-at-point")
-    made = plan(faults=[replace(kill, inject=kill_after_commit, recovery_s=0.5)], seconds=0.8)
-    history = await record(replace(made, app=bug) if bug else made)
-    found = judge(history)
-    assert {each.rule for each in found} & {"events"} == caught, found
+    faults = [replace(kill, inject=kill_after_commit, recovery_s=0.5)]
+    history = await record(plan(app=PUBLISHES_LATE, faults=faults, seconds=0.8, processes=1))
     assert len(history.final.deliveries) > 10
+    assert "events" in {each.rule for each in judge(history)}
 
 
 async def test_a_leak_with_each_command_is_noticed():
     """What a pool may open is allowed, and less than what a leak opens in half a second."""
-    found = judge(await record(plan(app=LEAKS)))
+    found = judge(await record(plan(app=LEAKS, processes=1)))
     assert {"files", "tasks"} <= {each.detail.partition(":")[0] for each in found if each.rule == "nothing-left"}, found
 
 
@@ -97,7 +95,8 @@ async def test_a_leak_with_each_command_is_noticed():
 async def test_postgres_with_cancelled_requests():
     """Clients give up: what they gave up may have happened, and nothing happens twice."""
     (cancellation,) = find_faults("cancellation")
-    made = plan("reservations", database="postgres", faults=[replace(cancellation, recovery_s=0.5)], seconds=1.0)
+    faults = [replace(cancellation, recovery_s=0.5)]
+    made = plan("reservations", database="postgres", faults=faults, seconds=1.0, processes=1)
     history = await record(made)
     assert "CANCELLED" in {each.code for each in history.operations}
     found = summarise(made, history)
@@ -106,7 +105,7 @@ async def test_postgres_with_cancelled_requests():
 
 async def test_kafka_records_have_their_place(kafka_bootstrap):
     """Under a command log the history has the place of each decided command; a command in no place was not decided."""
-    made = plan("hot-and-zipf", "kafka", kafka=kafka_bootstrap, workers=1)
+    made = plan("hot-and-zipf", "kafka", kafka=kafka_bootstrap, workers=1, processes=1)
     history = await record(made)
     logged = {each.request_id for each in history.final.log}
     assert logged >= {each.request_id for each in history.final.requests} > set()

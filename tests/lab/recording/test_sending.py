@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -62,14 +63,35 @@ async def test_unknown_is_sent_again_to_another_process():
 
 
 async def test_tries_are_bounded_and_what_is_unknown_is_kept():
-    """A request that nobody decides is kept for the end; one that certainly did not happen is not."""
+    """A request that nobody decides is kept for the end, also one that certainly did not happen."""
     sends, recorder = sender(Place("a", [Answer(UNKNOWN)] + [Answer(FAILED, "LOCK_TIMEOUT")] * 20))
     assert not await sends.decide(0, request(), random.Random(1))
     assert len(recorder) == TRIES
     assert list(sends.undecided) == [request().command.request_id]
     assert not await sends.decide(0, request(1), random.Random(1))
-    assert len(sends.undecided) == 1
-    assert await sends.decide(0, request(), random.Random(1), tries=20)
+    assert len(sends.undecided) == 2
+    for number in range(2):
+        assert await sends.decide(0, request(number), random.Random(1), tries=20)
+    assert not sends.undecided
+    assert sends.used == {"points:user": request(1).command}
+
+
+async def test_a_failed_request_is_not_kept_where_clients_do_not_retry():
+    """A workload whose clients do not retry what failed has it decided by nobody."""
+    sends, recorder = sender(Place("a", [Answer(FAILED, "BUSY")]), retry_failed=False)
+    assert not await sends.decide(0, request(), random.Random(1))
+    assert (len(recorder), sends.undecided) == (1, {})
+
+
+async def test_an_id_is_used_again_once_its_request_is_decided():
+    """The other content is sent once, later, and that it was refused is a decision."""
+    reused = Answer(FAILED, "IDEMPOTENCY_KEY_REUSED")
+    sends, recorder = sender(Place("a", [Answer(OK)] * 50 + [reused]), read_share=0.0)
+    other = request()._replace(reuse=replace(request().command, fingerprint="other"))
+    for number in range(60):
+        await sends.send(0, other if not number else request(number), random.Random(1))
+    tries = [each for each in recorder.operations() if each.request_id == request().command.request_id]
+    assert [(each.fingerprint == "other", each.code) for each in tries] == [(False, ""), (True, reused.code)]
     assert not sends.undecided
 
 

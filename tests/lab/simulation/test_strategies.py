@@ -8,7 +8,7 @@ from stockade.lab.simulation.settings import OF_THE_LOG, STORMS, Settings
 from stockade.lab.simulation.simulation import play
 from tests.lab.simulation.judgement import violations
 
-SEEDS = 10  # of each strategy under each of the faults
+SEEDS = 8  # of each strategy under each of the faults
 GUARDED = [each for each in all_contenders(with_forms=True) if each.form != "bare" and not each.guarantees.may_oversell]
 PLAYED = [(each, storm) for each in GUARDED for storm in STORMS if each.needs_kafka or storm not in OF_THE_LOG]
 

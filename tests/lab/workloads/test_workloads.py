@@ -42,8 +42,18 @@ def test_requests_are_of_this_recording_only(name):
 @pytest.mark.parametrize("name", ALL)
 def test_announced_differences_are_of_rows_that_the_command_names(name):
     """A difference belongs to a row that its command names: the checkers look for it in that row's ledger."""
-    for command, deltas in first(name, 3):
-        assert set(deltas) <= {str(key) for key in command.keys}
+    for request in first(name, 3):
+        assert {*request.deltas, *request.takes} <= {str(key) for key in request.command.keys}
+
+
+def test_some_ids_are_used_again_for_another_order():
+    """The second content of an id differs, by its hash and by itself, and names rows of the same kinds."""
+    reused = [request for request in first("repeats", 3) if request.reuse is not None]
+    assert 2 < len(reused) < COUNT // 10
+    for request in reused:
+        assert request.reuse.request_id == request.command.request_id
+        assert request.reuse.fingerprint != request.command.fingerprint
+        assert request.reuse.lines != request.command.lines
 
 
 @pytest.mark.parametrize("name", set(ALL) - {"charges-and-spends"})

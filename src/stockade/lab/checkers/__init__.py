@@ -9,7 +9,7 @@ from itertools import islice
 from types import MappingProxyType
 
 from stockade.lab.checkers.indexed_history import IndexedHistory
-from stockade.lab.checkers.requests import exactly_once, in_time, order_states, same_answer, unexpected
+from stockade.lab.checkers.requests import complete, exactly_once, in_time, order_states, same_answer, unexpected
 from stockade.lab.checkers.rows import (
     linearizable,
     no_oversell,
@@ -20,17 +20,20 @@ from stockade.lab.checkers.rows import (
     stock_conserved,
     version_chain,
 )
-from stockade.lab.checkers.system import events, liveness, log_order, mutual_exclusion, nothing_left
+from stockade.lab.checkers.system import events, liveness, log_order, mutual_exclusion, nothing_left, served
 from stockade.lab.checkers.violation import Violation
 from stockade.lab.history.history import History
 
 MAX_OF_ONE_CHECKER = 20  # violations; whoever has seen these needs no more of them
-ABOUT_TIME = frozenset({nothing_left.RULE, in_time.RULE, liveness.RULE})  # that a control is slow proves nothing
+ABOUT_TIME = frozenset(
+    {nothing_left.RULE, in_time.RULE, liveness.RULE, served.RULE}
+)  # that a control is slow proves nothing
 Checker = Callable[[IndexedHistory], Iterator[Violation]]
 
 CHECKERS: Mapping[str, Checker] = MappingProxyType(
     {
         exactly_once.RULE: exactly_once.check,
+        complete.RULE: complete.check,
         same_answer.RULE: same_answer.check,
         version_chain.RULE: version_chain.check,
         real_time.RULE: real_time.check,
@@ -45,6 +48,7 @@ CHECKERS: Mapping[str, Checker] = MappingProxyType(
         log_order.RULE: log_order.check,
         events.RULE: events.check,
         nothing_left.RULE: nothing_left.check,
+        served.RULE: served.check,
         in_time.RULE: in_time.check,
         liveness.RULE: liveness.check,
         unexpected.RULE: unexpected.check,

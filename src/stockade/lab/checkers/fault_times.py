@@ -30,6 +30,13 @@ def fault_times(history: History) -> list[FaultTime]:
     return sorted(found, key=lambda each: each.begin_ns)
 
 
+def disturbed_times(history: History) -> list[FaultTime]:
+    """The same, each with the time that its healing may take (`recovery_s` of the settings) at its end."""
+    stated = history.settings.get("recovery_s")
+    after_ns = int(stated * 1e9) if isinstance(stated, int | float) else 0
+    return [each._replace(end_ns=each.end_ns + after_ns) for each in fault_times(history)]
+
+
 def active_faults(times: Iterable[FaultTime], begin_ns: int, end_ns: int) -> list[FaultTime]:
     """Those of `times` that were active at some moment from `begin_ns` to `end_ns`."""
     return [each for each in times if each.begin_ns <= end_ns and each.end_ns >= begin_ns]

@@ -13,6 +13,7 @@ from stockade.lab.history.history import History
 from stockade.lab.history.operation import OK, REFUSED, Operation
 
 READ: Final = "read"
+KAFKA: Final = "kafka"  # the strategy with a command log
 NEVER: Final = 2**63 - 1  # later than every time of the monotonic clock
 
 
@@ -53,9 +54,9 @@ class IndexedHistory:
         return {each.request_id: each for each in self.final.requests}
 
     @cached_property
-    def has_requests(self) -> bool:
-        """Whether the recording can say what was recorded: recordings of locks alone cannot."""
-        return bool(self.final.requests or self.final.ledger or self.final.initial)
+    def has_log(self) -> bool:
+        """Whether the commands went through a command log."""
+        return self.history.strategy.partition(":")[0] == KAFKA
 
     @cached_property
     def ledger(self) -> Mapping[str, Sequence[LedgerLine]]:

@@ -6,9 +6,9 @@ No negative control has to fail here that does not fail without: `unprotected` s
 from stockade.lab.faults.pieces import replace_missing
 from stockade.lab.faults.possible import make_fault
 from stockade.lab.recording.fault import Disturbed
+from stockade.lab.recording.load_control import OVERLOAD
 from stockade.lab.site.needs import SMALL_POOL
 
-OVERLOAD = 10.0
 DUPLICATES = 0.1
 LEAST_CANCELLED, MOST_CANCELLED = 0.05, 0.4
 

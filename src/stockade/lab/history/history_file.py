@@ -261,10 +261,10 @@ class _Shared:
             return tuple.__new__(type(value), [text(each, each) if type(each) is str else each for each in value])
         parts: list[Any] = [text(each, each) if type(each) is str else each for each in value]
         parts[KEYS] = self._keys.setdefault(value.keys, value.keys)
-        for at in (VERSIONS, DELTAS):
+        for at in (VERSIONS, DELTAS, TAKES):
             parts[at] = parts[at] or NOTHING
         return tuple.__new__(Operation, parts)
 
 
-KEYS, VERSIONS, DELTAS = (Operation._fields.index(name) for name in ("keys", "versions", "deltas"))
+KEYS, VERSIONS, DELTAS, TAKES = (Operation._fields.index(name) for name in ("keys", "versions", "deltas", "takes"))
 NOTHING: Final[dict[str, int]] = {}

@@ -35,6 +35,7 @@ class Operation(NamedTuple):
         deltas: by row, what the decision changed of its first counter; only where the workload can say it beforehand.
         deadline_ns: until when an answer was offered; 0: none.
         unexpected: the exception, if no strategy documents it.
+        takes: by row, what must be free there; only where too little of one of them is the only reason to refuse it.
     """
 
     number: int
@@ -54,6 +55,7 @@ class Operation(NamedTuple):
     deltas: Mapping[str, int] = {}
     deadline_ns: int = 0
     unexpected: str = ""
+    takes: Mapping[str, int] = {}
 
 
 class FaultEvent(NamedTuple):

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final, NamedTuple
 
+from stockade.core import JsonValue
 from stockade.kafka.admin import Admin, read_topic
 from stockade.kafka.options import KafkaOptions
 from stockade.lab.errors import LabError
@@ -40,6 +41,12 @@ class CommandLog(NamedTuple):
             pairs = zip(records, commands, strict=True)
             found += [LogRecord(each.partition, each.offset, command.request_id) for each, command in pairs]
         return tuple(found)
+
+    async def ends(self) -> list[JsonValue]:
+        """Of each partition: its number, the offset of its oldest record, and the one of the next."""
+        with Admin(self.options.brokers) as admin:
+            ranges = await asyncio.to_thread(admin.offset_ranges, self.options.topic)
+        return [[number, each.first, each.end] for number, each in sorted(ranges.items())]
 
 
 @asynccontextmanager

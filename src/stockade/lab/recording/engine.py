@@ -11,12 +11,14 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from stockade.core import now_ms
 from stockade.lab.checkers.lateness import LATE
+from stockade.lab.checkers.system.liveness import WINDOW_S, WINDOWS
 from stockade.lab.errors import LabError
 from stockade.lab.history.history import History, Phases
 from stockade.lab.history.operation import FaultEvent
@@ -25,10 +27,10 @@ from stockade.lab.recording import schedule
 from stockade.lab.recording.fault import LoadControl, Processes
 from stockade.lab.recording.final_phase import FinalPhase
 from stockade.lab.recording.load import MAX_CLIENTS, LoadGenerator
-from stockade.lab.recording.load_control import LoadSettings
+from stockade.lab.recording.load_control import OVERLOAD, LoadSettings
 from stockade.lab.recording.plan import RecordingPlan
 from stockade.lab.recording.processes.messages import OpenService
-from stockade.lab.recording.processes.service_processes import running
+from stockade.lab.recording.processes.service_processes import ServiceProcesses, running
 from stockade.lab.recording.recorder import Recorder, rare_collection
 from stockade.lab.recording.sending import Sender
 from stockade.lab.recording.servers import RecordingServers, open_servers
@@ -39,10 +41,10 @@ from stockade.lab.runs.repeats import create_rows
 from stockade.lab.site.site_servers import SiteServers
 from stockade.lab.targets.target_database import TargetDatabase
 
-RATE_WINDOW_S: Final = 1.0  # over which the rate after the healing is measured
+OVERLOADS: Final = ("overload", "small-pool")  # faults that multiply the clients
 RATE_STEP_S: Final = 0.1
 RATE_SHARE: Final = 0.85  # of the rate before the faults: a little more than a checker wants to see
-LEAST_HEALED_S: Final = 1.2
+LEAST_HEALED_S: Final = WINDOWS * WINDOW_S + RATE_STEP_S
 
 
 @dataclass(slots=True)
@@ -111,16 +113,7 @@ async def _record(plan: RecordingPlan, opened: RecordingServers) -> History:
         watch = LeftoverWatch(opened, processes, setup, _bounds(plan, load), 2 * plan.pool_size + 1)
         lateness = LatenessWatch((processes, workers))
         await watch.begin()
-        disturbed = Touchable(
-            opened.site,
-            processes,
-            workers,
-            load,
-            random.Random(f"faults-{plan.seed}"),
-            target.name,
-            plan.contender.name,
-            plan.lease_s,
-        )
+        disturbed = _touchable(plan, opened, processes, load)
         with rare_collection():
             async with watch.sampling(), lateness.watching():
                 phases = await _run_load(plan, generator, recorder, disturbed, watch)
@@ -129,6 +122,7 @@ async def _record(plan: RecordingPlan, opened: RecordingServers) -> History:
         await processes.restore()
         await workers.restore()
         state = await final.end(generator.offered, watch, plan.lease_s)
+    noted = {name: [*found, *workers.noted()[name]] for name, found in processes.noted().items()}
     return History(
         workload=plan.workload.name,
         strategy=plan.contender.name,
@@ -140,7 +134,22 @@ async def _record(plan: RecordingPlan, opened: RecordingServers) -> History:
         phases=replace(phases, end_ns=time.monotonic_ns()),
         operations=recorder.operations(),
         fault_log=tuple(disturbed.log),
-        final=replace(state, extra={**state.extra, LATE: lateness.found}),
+        final=replace(state, extra={**state.extra, **noted, LATE: lateness.found}),
+    )
+
+
+def _touchable(
+    plan: RecordingPlan, opened: RecordingServers, processes: ServiceProcesses, load: LoadSettings
+) -> Touchable:
+    return Touchable(
+        opened.site,
+        processes,
+        opened.workers,
+        load,
+        random.Random(f"faults-{plan.seed}"),
+        opened.target.name,
+        plan.contender.name,
+        plan.lease_s,
     )
 
 
@@ -151,8 +160,9 @@ def _run_name(plan: RecordingPlan, target: TargetDatabase) -> str:
 
 def _bounds(plan: RecordingPlan, load: LoadSettings) -> dict[str, int]:
     """What a process may have in its queues: those of the strategy have a bound of their own."""
-    at_once = 2 * MAX_CLIENTS if plan.faults else 3 * load.clients  # a client sends a request twice, and reads
-    return {"queued": plan.options.queue_size, "requests": at_once}
+    most = OVERLOAD if any(each.name in OVERLOADS for each in plan.faults) else 1
+    at_once = 3 * min(MAX_CLIENTS, round(most * load.clients))  # a client sends a request twice, and reads
+    return {"queued": plan.options.queue_size, "requests": at_once, "waiting for a connection": at_once}
 
 
 def _load_settings(plan: RecordingPlan) -> LoadSettings:
@@ -207,15 +217,17 @@ async def _wait_for_rate(plan: RecordingPlan, recorder: Recorder, healed_ns: int
         healed_ns: when the last fault was healed, on the monotonic clock.
         base: decisions per second before the faults.
     """
-    end_s = healed_ns / 1e9 + plan.recovery_s + RATE_WINDOW_S
+    end_s = healed_ns / 1e9 + plan.recovery_s + WINDOWS * WINDOW_S
     counts = [(time.monotonic(), recorder.decided)]
     while (now_s := time.monotonic()) < end_s:
         await asyncio.sleep(RATE_STEP_S)
-        counts.append((time.monotonic(), recorder.decided))
-        window = [each for each in counts if each[0] >= now_s - RATE_WINDOW_S]
-        took_s = counts[-1][0] - window[0][0]
-        back = (counts[-1][1] - window[0][1]) / took_s >= RATE_SHARE * base
-        if back and took_s >= RATE_WINDOW_S and now_s - healed_ns / 1e9 > LEAST_HEALED_S:
+        now_s = time.monotonic()
+        counts.append((now_s, recorder.decided))
+        at = [max((each for each in counts if each[0] <= now_s - n * WINDOW_S), default=None) for n in range(3)]
+        if None in at or now_s - healed_ns / 1e9 <= LEAST_HEALED_S:
+            continue
+        rates = [(late[1] - early[1]) / (late[0] - early[0]) for late, early in pairwise(at) if late and early]
+        if min(rates) >= RATE_SHARE * base:
             return
 
 

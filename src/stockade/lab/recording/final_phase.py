@@ -1,6 +1,6 @@
 """The end of a recording: equal requests after a restart, every unknown one until it is decided, then the final state.
 
-Neighbours: `engine.py` calls it, `final_reads.py` reads the database, `leftovers.py` what was left behind.
+Neighbours: `engine.py` calls it, `final_reads.py` reads the database, `watches` say what was left behind.
 """
 
 import asyncio
@@ -15,8 +15,11 @@ from typing import Final, TypeVar
 from sqlalchemy import Connection
 
 from stockade.core import Command, JsonValue, Key
+from stockade.lab.checkers.requests.complete import HAS_ORDERS
 from stockade.lab.checkers.system.events import RELAYED
-from stockade.lab.history.final_state import FinalState, LedgerLine
+from stockade.lab.checkers.system.log_order import LOG_ENDS
+from stockade.lab.checkers.system.served import UNDECIDED
+from stockade.lab.history.final_state import FinalState, LedgerLine, LogRecord
 from stockade.lab.history.operation import Operation
 from stockade.lab.recording.deliveries import read_deliveries, wait_until_sent
 from stockade.lab.recording.final_reads import Found, read_found, read_rows
@@ -28,6 +31,7 @@ from stockade.lab.recording.servers import RecordingServers
 from stockade.lab.recording.watches.leftovers import LeftoverWatch
 from stockade.lab.runs.run_audit import AUDIT_WAIT_S, LIMIT
 from stockade.lab.workloads.workload import Request
+from stockade.shop.model.tables import orders
 
 T = TypeVar("T")
 
@@ -88,7 +92,7 @@ class FinalPhase:
                 await self._processes.replace(number)
             await self._send_all(self._sender.after_restart)
         undecided = await self._decide()
-        leftovers = await watch.end(lease_s)
+        leftovers = await watch.end(lease_s, self._sender.used)
         if self._events is not None:
             await wait_until_sent(self._target.admin_database)
         operations = self._recorder.operations()
@@ -99,16 +103,21 @@ class FinalPhase:
         read = partial(read_found, application=application, keys=keys, request_ids=ids, setup_ids=setup_ids)
         found = await self._read(read)
         sequences = {each.event_id: each.sequence for each in found.outbox}
-        extra: dict[str, JsonValue] = {"undecided": undecided, "cpu_s": await self._cpu_s()}
+        extra: dict[str, JsonValue] = {UNDECIDED: undecided, "cpu_s": await self._cpu_s()}
+        records: tuple[LogRecord, ...] = ()
+        if self._opened.log is not None:
+            records = await self._opened.log.records()
+            extra[LOG_ENDS] = await self._opened.log.ends()
         if offered.offered:
             extra["offered"] = asdict(offered)
         if self._events is not None:
             extra[RELAYED] = True
+        extra[HAS_ORDERS] = orders in application.schema.tables
         return FinalState(
             initial={**_inserted(found, self._initial), **self._initial},
             **found._asdict(),
             deliveries=read_deliveries(self._events, sequences, setup_ids) if self._events is not None else (),
-            log=await self._opened.log.records() if self._opened.log is not None else (),
+            log=records,
             leftovers=leftovers,
             audit=await self._audit(),
             extra=extra,

@@ -3,6 +3,8 @@
 import random
 from dataclasses import dataclass, field
 
+OVERLOAD = 10.0  # times the usual load, under the faults of overload
+
 
 @dataclass(slots=True)
 class LoadSettings:

@@ -11,6 +11,7 @@ from stockade.shop.application import PATH
 from stockade.strategies.options import Options
 
 LEASE_S = 1.0
+SERVED_SHARE = 0.5  # of the tries that nothing disturbs: what a strategy that protects its rows must decide at least
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,11 @@ class RecordingPlan:
         found: dict[str, JsonValue] = {name: getattr(self, name) for name in names}
         found["wait_s"] = self.deadline_s
         found["clients"] = self.clients or self.workload.load.clients
-        found["fifo"] = self.workload.load.one_row and self.contender.guarantees.order == "fifo"
+        guarantees = self.contender.guarantees
+        if not guarantees.may_oversell:
+            found["served_share"] = SERVED_SHARE
+        found["retry_failed"] = self.workload.load.retry_failed
+        found["fifo"] = self.workload.load.one_row and guarantees.order == "fifo"
         if self.faults:
             found["recovery_s"] = self.recovery_s
         if self.schedule == "drawn":

@@ -5,6 +5,7 @@ what happens; `python -m benchmarks.recording` measures what it costs.
 """
 
 import gc
+import itertools
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from time import monotonic_ns
@@ -21,9 +22,10 @@ NONE: Final[Mapping[str, int]] = MappingProxyType({})
 READ = "read"  # name of the command of an operation that reads rows
 
 
-# What is known of an operation when it begins: number, client, process, command, keys, deltas, invoke_ns, deadline_ns.
-# A plain tuple: a named one takes three times as long to make, and this is done for every request.
-Sent: TypeAlias = tuple[int, int, str, Command | None, tuple[str, ...], Mapping[str, int], int, int]
+Rows: TypeAlias = Mapping[str, int]
+# What is known of an operation when it begins: number, client, process, command, keys, deltas, takes, invoke_ns,
+# deadline_ns. A plain tuple: a named one takes three times as long to make, and this is done for every request.
+Sent: TypeAlias = tuple[int, int, str, Command | None, tuple[str, ...], Rows, Rows, int, int]
 
 
 @contextmanager
@@ -42,11 +44,11 @@ class Recorder:
     """Records. `invoked` begins an operation, `returned` ends it.
 
     Attributes:
-        decided: operations with a decision so far.
+        decided: operations with a decision so far, without reads.
     """
 
     def __init__(self) -> None:
-        self._next = 0
+        self._next = itertools.count().__next__
         self._ended: list[tuple[Sent, int, Answer]] = []
         self.decided = 0
 
@@ -61,7 +63,8 @@ class Recorder:
         wait_ns: int,
         *,
         keys: tuple[str, ...] = (),
-        deltas: Mapping[str, int] = NONE,
+        deltas: Rows = NONE,
+        takes: Rows = NONE,
     ) -> Sent:
         """An operation begins now.
 
@@ -72,16 +75,15 @@ class Recorder:
             wait_ns: how long the service may take, in nanoseconds; 0: no deadline is offered.
             keys: of a read.
             deltas: see `Operation`.
+            takes: the same.
         """
-        number = self._next
-        self._next = number + 1
         now_ns = monotonic_ns()
-        return number, client, process, command, keys, deltas, now_ns, now_ns + wait_ns if wait_ns else 0
+        return self._next(), client, process, command, keys, deltas, takes, now_ns, now_ns + wait_ns if wait_ns else 0
 
     def returned(self, sent: Sent, answer: Answer) -> None:
         """It ends now."""
         self._ended.append((sent, monotonic_ns(), answer))
-        if answer.type in DECIDED:
+        if answer.type in DECIDED and sent[3] is not None:
             self.decided += 1
 
     def operations(self) -> tuple[Operation, ...]:
@@ -91,7 +93,7 @@ class Recorder:
 
 
 def _operation(sent: Sent, return_ns: int, answer: Answer) -> Operation:
-    number, client, process, command, keys, deltas, invoke_ns, deadline_ns = sent
+    number, client, process, command, keys, deltas, takes, invoke_ns, deadline_ns = sent
     return Operation(
         number=number,
         client=client,
@@ -110,4 +112,5 @@ def _operation(sent: Sent, return_ns: int, answer: Answer) -> Operation:
         deltas=dict(deltas),
         deadline_ns=deadline_ns,
         unexpected=answer.unexpected,
+        takes=dict(takes),
     )

@@ -11,8 +11,8 @@ import random
 from collections.abc import Sequence
 from typing import Final
 
-from stockade.core import Key
-from stockade.lab.history.operation import FAILED, UNKNOWN
+from stockade.core import Command, IdempotencyKeyReused, Key
+from stockade.lab.history.operation import FAILED, REFUSED, UNKNOWN
 from stockade.lab.recording.load_control import LoadSettings
 from stockade.lab.recording.processes.service_process import ServiceProcess
 from stockade.lab.recording.processes.service_processes import ServiceProcesses
@@ -28,6 +28,7 @@ SECOND_CLIENT: Final = 1_000_000  # added to the number of a client for the seco
 LATER: Final = (50, 500)  # requests between the two
 MAX_KEPT: Final = 2_000  # requests that are sent again later, and after the restart
 ROWS_READ: Final = 3  # most rows of one read
+MAX_USED: Final = 300  # rows whose last command is kept
 
 
 class Sender:
@@ -40,7 +41,8 @@ class Sender:
         rows: that clients read now and then.
 
     Attributes:
-        undecided: requests whose outcome is not known, by id.
+        undecided: requests without a decision, by id.
+        used: by row, as `stock:42`: a command that needed it and was decided, of the rows that were used last.
         after_restart: decided ones to send again when the processes were restarted.
         stopping: no further tries now.
     """
@@ -55,6 +57,7 @@ class Sender:
         self._order = itertools.count()
         self._sent = 0
         self.undecided: dict[str, Request] = {}
+        self.used: dict[str, Command] = {}
         self.after_restart: list[Request] = []
         self.stopping = False
 
@@ -73,7 +76,9 @@ class Sender:
         if self._later and self._later[0][0] <= self._sent:
             await self.decide(client, heapq.heappop(self._later)[2], rng)
         if not settings.duplicate_share or rng.random() >= settings.duplicate_share:
-            await self.decide(client, request, rng)
+            decided = await self.decide(client, request, rng)
+            if decided and request.reuse is not None:
+                self._send_later(Request(request.reuse))
             return
         when = rng.choice(("at once", "later", "after the restart"))
         if when == "at once":
@@ -81,13 +86,17 @@ class Sender:
             await asyncio.gather(self.decide(client, request, rng), second)
             return
         await self.decide(client, request, rng)
-        if when == "later" and len(self._later) < MAX_KEPT:
-            heapq.heappush(self._later, (self._sent + rng.randint(*LATER), next(self._order), request))
+        if when == "later":
+            self._send_later(request, rng.randint(*LATER))
         elif when == "after the restart" and len(self.after_restart) < MAX_KEPT:
             self.after_restart.append(request)
 
+    def _send_later(self, request: Request, after: int = LATER[0]) -> None:
+        if len(self._later) < MAX_KEPT:
+            heapq.heappush(self._later, (self._sent + after, next(self._order), request))
+
     async def decide(
-        self, client: int, request: Request, rng: random.Random, *, home: int | None = None, tries: int = TRIES
+        self, client: int, request: Request, rng: random.Random, *, home: int | None = None, tries: int = 0
     ) -> bool:
         """Send a request until it is decided; whether it is.
 
@@ -96,35 +105,45 @@ class Sender:
             request: what is sent.
             rng: the client's choices.
             home: the number of the process that gets the first try; None: by the client.
-            tries: at most.
+            tries: at most; 0: `TRIES`.
         """
         request_id = request.command.request_id
         unknown, pause_s = False, FIRST_PAUSE_S
-        for number in range(tries):
+        for number in range(tries or TRIES):
             type_ = await self._try(client, request, rng, (client if home is None else home) + number)
             if type_ not in (UNKNOWN, FAILED):
                 self.undecided.pop(request_id, None)
+                self._note_used(request.command)
                 return True
             unknown = unknown or type_ == UNKNOWN
             if self.stopping or not (unknown or self._settings.retry_failed):
                 break
             await asyncio.sleep(pause_s * rng.uniform(0.5, 1))
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
-        if unknown:
+        if unknown or self._settings.retry_failed:
             self.undecided[request_id] = request
         return False
+
+    def _note_used(self, command: Command) -> None:
+        for key in map(str, command.keys):
+            self.used.pop(key, None)
+            self.used[key] = command
+            if len(self.used) > MAX_USED:
+                del self.used[next(iter(self.used))]
 
     async def _try(self, client: int, request: Request, rng: random.Random, number: int) -> str:
         process, settings = self._process(number), self._settings
         gives_up = settings.cancel_share and rng.random() < settings.cancel_share
-        sent = self._recorder.invoked(client, process.name, request.command, self._wait_ns, deltas=request.deltas)
+        sent = self._recorder.invoked(
+            client, process.name, request.command, self._wait_ns, deltas=request.deltas, takes=request.takes
+        )
         answer = await process.execute(
             request.command,
             settings.wait_s + ANSWER_GRACE_S,
             give_up_s=rng.uniform(0.0005, GIVE_UP_S) if gives_up else 0.0,
         )
         self._recorder.returned(sent, answer)
-        return answer.type
+        return REFUSED if answer.code == IdempotencyKeyReused.code else answer.type
 
     async def _read(self, client: int, rng: random.Random) -> None:
         group = rng.choice(self._rows)

@@ -52,11 +52,11 @@ def place(
 ) -> Request:
     """An order; one that is paid at once takes stock and points, one that is paid later only reserves."""
     command = PlaceOrder(*names.request("order", number), user, tuple(lines), pay, reserve_ms)
+    takes = {f"stock:{line.sku_id}": line.quantity for line in lines}
     if pay != constants.POINTS:
-        return Request(command, {f"stock:{line.sku_id}": 0 for line in lines})
-    deltas = {f"stock:{line.sku_id}": -line.quantity for line in lines}
-    deltas[f"points:{user}"] = -PRICE * sum(line.quantity for line in lines)
-    return Request(command, deltas)
+        return Request(command, dict.fromkeys(takes, 0), takes)
+    takes[f"points:{user}"] = PRICE * sum(line.quantity for line in lines)
+    return Request(command, {key: -units for key, units in takes.items()}, takes)
 
 
 def deliver(names: RepeatNames, number: int, sku: Key, units: int) -> Request:

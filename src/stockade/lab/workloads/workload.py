@@ -18,10 +18,16 @@ class Request(NamedTuple):
     Attributes:
         command: what is sent.
         deltas: by row, as `stock:42`, what it adds to the first counter; only where that is known beforehand.
+        takes: by row, what must be free there, also for a reservation; only where too little of one of these rows is
+            the only reason to refuse it.
+        reuse: another command with the same request id and other content, which is sent once this one is decided, and
+            must be refused.
     """
 
     command: Command
     deltas: Mapping[str, int] = {}
+    takes: Mapping[str, int] = {}
+    reuse: Command | None = None
 
 
 @dataclass(frozen=True, slots=True)

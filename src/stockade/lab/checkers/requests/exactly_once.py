@@ -1,7 +1,8 @@
 """Exactly once: what was accepted is recorded once and moved its rows, what was refused moved nothing.
 
 An unknown or failed operation is judged by what is recorded: it may have happened at most once, and a failed one not
-at all.
+at all. A decision that was recorded before some try must be of another one: if each of the others failed for certain,
+one of them has lied. A command log is read again after a crash, so there it may be of the same try.
 """
 
 from collections.abc import Iterator
@@ -17,10 +18,10 @@ RULE: Final = "exactly-once"
 
 def check(history: IndexedHistory) -> Iterator[Violation]:
     """Compare every answer with the recorded requests, the ledger and the versions it names."""
-    if not history.has_requests:
-        return
     yield from _recorded_twice(history)
     yield from _moved_twice(history)
+    if not history.has_log:
+        yield from _failed_and_happened(history)
     moved = {line.request_id for line in history.final.ledger}
     for id_, operations in history.tries.items():
         for operation in operations:
@@ -64,6 +65,21 @@ def _wrong(history: IndexedHistory, operation: Operation, moved: bool) -> str:
     if operation.type == FAILED and moved and all(each.type == FAILED for each in history.tries[operation.request_id]):
         return f"failed ({operation.code}), which says that nothing happened, but moved a row"
     return ""
+
+
+def _failed_and_happened(history: IndexedHistory) -> Iterator[Violation]:
+    for id_, operations in history.tries.items():
+        if len(operations) < 2:
+            continue
+        own = [each for each in operations if each.code != IdempotencyKeyReused.code]
+        decided = [each for each in own if each.type in (OK, REFUSED)]
+        certain = all(each.type == FAILED for each in own if each not in decided)
+        if certain and decided and all(each.replayed for each in decided) and len(own) > len(decided):
+            failed = next(each for each in own if each.type == FAILED)
+            text = (
+                f"request {id_} failed ({failed.code}), which says that nothing happened, but its decision was recorded"
+            )
+            yield Violation(RULE, text, request_id=id_, operation=failed.number, at_ns=failed.return_ns)
 
 
 def _recorded_twice(history: IndexedHistory) -> Iterator[Violation]:

@@ -1,13 +1,14 @@
 """In time: no caller waits longer than `GRACE_S` past the deadline that it was offered.
 
-A stopped process tells nobody anything, so operations are left out that a fault overlaps which stops processes, and
-those that only the recording gave up. What the machine was late after the deadline is subtracted.
+A stopped process tells nobody anything, so operations are left out that a fault overlaps which stops processes. So are
+those without a certain outcome that any fault overlaps, or the time that its healing may take: the recording gave them
+up. What the machine was late after the deadline is subtracted.
 """
 
 from collections.abc import Iterator
 from typing import Final
 
-from stockade.lab.checkers.fault_times import active_faults, fault_times
+from stockade.lab.checkers.fault_times import active_faults, disturbed_times, fault_times
 from stockade.lab.checkers.indexed_history import IndexedHistory
 from stockade.lab.checkers.lateness import late_ns
 from stockade.lab.checkers.violation import Violation
@@ -20,11 +21,13 @@ STOPPING: Final = "pause"  # in the names of faults that stop processes of the s
 
 def check(history: IndexedHistory) -> Iterator[Violation]:
     """Report operations that returned too late."""
+    disturbed = disturbed_times(history.history)
     stopping = [each for each in fault_times(history.history) if STOPPING in each.fault]
     for operation in history.history.operations:
         if not operation.deadline_ns or operation.return_ns <= operation.deadline_ns + GRACE_S * 1e9:
             continue
-        if operation.type == UNKNOWN or active_faults(stopping, operation.invoke_ns, operation.return_ns):
+        times = disturbed if operation.type == UNKNOWN else stopping
+        if active_faults(times, operation.invoke_ns, operation.return_ns):
             continue
         late_s = (operation.return_ns - operation.deadline_ns) / 1e9
         machine_s = late_ns(history.final, operation.deadline_ns, operation.return_ns) / 1e9

@@ -21,20 +21,29 @@ def check(history: IndexedHistory) -> Iterator[Violation]:
         decision = (request.fingerprint, request.accepted, request.answer) if request else None
         source = "what is recorded"
         for operation in operations:
-            if operation.type not in (OK, REFUSED) or operation.code == IdempotencyKeyReused.code:
+            if operation.code == IdempotencyKeyReused.code:
+                if request and request.fingerprint == operation.fingerprint:
+                    yield _violation(
+                        operation, source, "was refused as other content than what is recorded, and is equal"
+                    )
+                    break
+                continue
+            if operation.type not in (OK, REFUSED):
                 continue
             got = (operation.fingerprint, operation.type == OK, operation.answer)
             if decision is not None and got != decision:
-                yield _violation(operation, got[0] != decision[0], source)
+                yield _violation(operation, source, _difference(operation, source) if got[0] != decision[0] else "")
                 break
             if decision is None:
                 decision, source = got, f"operation {operation.number}"
 
 
-def _violation(operation: Operation, other_content: bool, source: str) -> Violation:
-    text = f"got another answer ({operation.type} {operation.code or operation.answer}) than {source}"
-    if other_content:
-        text = f"has other content than {source}, and was decided all the same ({operation.type})"
+def _difference(operation: Operation, source: str) -> str:
+    return f"has other content than {source}, and was decided all the same ({operation.type})"
+
+
+def _violation(operation: Operation, source: str, text: str) -> Violation:
+    text = text or f"got another answer ({operation.type} {operation.code or operation.answer}) than {source}"
     return Violation(
         RULE,
         f"request {operation.request_id} {text}",

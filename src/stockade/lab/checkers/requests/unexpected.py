@@ -1,4 +1,7 @@
-"""Nothing unexpected: each error is one that the strategies document, and the application's own audit found nothing."""
+"""Nothing unexpected: each error is one that the strategies document, no process ended by itself or printed an error.
+
+And the application's own audit found nothing.
+"""
 
 from collections.abc import Iterator
 from typing import Final
@@ -7,12 +10,15 @@ from stockade.lab.checkers.indexed_history import IndexedHistory
 from stockade.lab.checkers.violation import Violation
 
 RULE: Final = "unexpected"
+ENDS: Final = "ends"  # in `FinalState.extra`: place, moment, exit code and output of processes that no fault had ended
+ERRORS: Final = "errors"  # the same: place, and a trace of an error in its output
 
 
 def check(history: IndexedHistory) -> Iterator[Violation]:
     """Report what the audit found, and the first of each kind of error."""
     for rule, detail in history.final.audit:
         yield Violation(RULE, f"the audit: {rule}: {detail}")
+    yield from _processes(history)
     seen = set()
     for operation in history.history.operations:
         kind = operation.unexpected.partition(":")[0]
@@ -26,3 +32,17 @@ def check(history: IndexedHistory) -> Iterator[Violation]:
                 operation=operation.number,
                 at_ns=operation.return_ns,
             )
+
+
+def _processes(history: IndexedHistory) -> Iterator[Violation]:
+    """Ends of processes, and errors that they printed: of background tasks, nobody else is told."""
+    ends, errors = (history.final.extra.get(name) for name in (ENDS, ERRORS))
+    for end in ends if isinstance(ends, list) else ():
+        match end:
+            case [str(place), int(at_ns), code, str(text)]:
+                last = f", its last output: {text}" if text else ""
+                yield Violation(RULE, f"{place} ended by itself (exit code {code}){last}", at_ns=at_ns)
+    for error in errors if isinstance(errors, list) else ():
+        match error:
+            case [str(place), str(text)]:
+                yield Violation(RULE, f"{place} printed: {text}")

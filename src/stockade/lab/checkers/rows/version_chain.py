@@ -84,7 +84,8 @@ def _named_by_operations(history: IndexedHistory) -> Iterator[Violation]:
     Reports the first wrong one of each row.
     """
     writers = {(line.key, line.version): line.request_id for line in history.final.ledger}
-    firsts = {key: lines[0].version - 1 for key, lines in history.ledger.items()}
+    firsts = {row.key: row.version for row in history.final.rows}  # of a row without a ledger: nobody wrote it
+    firsts |= {key: lines[0].version - 1 for key, lines in history.ledger.items()}
     reported = set()
     for operation in history.history.operations:
         wrote = operation.type == OK and operation.command != READ

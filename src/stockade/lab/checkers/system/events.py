@@ -21,10 +21,9 @@ def check(history: IndexedHistory) -> Iterator[Violation]:
     if len(outbox) != len(final.outbox):
         yield Violation(RULE, f"{len(final.outbox)} events in the outbox have {len(outbox)} ids")
     told_of = {each.request_id for each in final.outbox}
-    if final.outbox:
-        for order in final.orders:
-            if order.order_id not in told_of:
-                yield Violation(RULE, f"order {order.order_id} has no event", request_id=order.order_id)
+    for order in final.orders:
+        if order.order_id not in told_of:
+            yield Violation(RULE, f"order {order.order_id} has no event", request_id=order.order_id)
     for event in final.outbox:
         if history.recorded and event.request_id not in history.recorded and event.request_id in history.tries:
             yield _violation(event, "is about a request that is not recorded")

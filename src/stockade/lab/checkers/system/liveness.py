@@ -1,16 +1,19 @@
 """Liveness: something was done; after the last heal the rate is back in the stated time; nobody starves in a queue.
 
-The rate is that of decisions. It is back in the first second in which at least `SHARE` of the rate before the faults
-is decided. `settings` of the history state the time (`recovery_s`) and whether the strategy serves in turn (`fifo`);
-what they do not state is not judged. A wait is compared with the median of its row, without what the machine was late.
+The rate is that of decisions about commands; reads do not count. It is back when `WINDOWS` windows in a row each have
+at least `SHARE` of the rate before the faults, and something was accepted in them. That a refusal is right is judged by
+`right_refusal`. `settings` of the history state the time (`recovery_s`) and whether the strategy serves in turn
+(`fifo`); what they do not state is not judged. A wait is compared with the median of its row, without what the machine
+was late.
 """
 
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Final
 
-from stockade.lab.checkers.fault_times import active_faults, fault_times
+from stockade.lab.checkers.fault_times import active_faults, disturbed_times
 from stockade.lab.checkers.indexed_history import READ, IndexedHistory
 from stockade.lab.checkers.lateness import late_ns
 from stockade.lab.checkers.violation import Violation
@@ -18,7 +21,8 @@ from stockade.lab.history.operation import OK, REFUSED, Operation
 
 RULE: Final = "liveness"
 SHARE: Final = 0.8
-WINDOW_S: Final = 1.0
+WINDOW_S: Final = 0.6
+WINDOWS: Final = 2  # in a row: one good moment is no recovery
 STEP_S: Final = 0.1
 LEAST_WAITS: Final = 20  # at one row: a median of fewer says little
 STARVED_TIMES: Final = 10  # the longest wait of a queue that serves in turn, as a multiple of the median
@@ -27,45 +31,57 @@ STARVED_FLOOR_S: Final = 0.25  # a machine that pauses for this long starves nob
 
 def check(history: IndexedHistory) -> Iterator[Violation]:
     """Report that nothing was done, that the rate did not come back, and the longest wait of a client."""
-    decided = [each for each in history.history.operations if each.type in (OK, REFUSED)]
+    decided = [each for each in history.history.operations if each.type in (OK, REFUSED) and each.command != READ]
     if not decided:
         yield Violation(RULE, "nothing was decided: this history proves nothing")
         return
-    yield from _recovery(history, sorted(each.return_ns for each in decided))
+    accepted = sorted(each.return_ns for each in decided if each.type == OK)
+    yield from _recovery(history, sorted(each.return_ns for each in decided), accepted)
     if history.history.settings.get("fifo"):
         yield from _starvation(history, decided)
 
 
-def _recovery(history: IndexedHistory, returns: list[int]) -> Iterator[Violation]:
+def _recovery(history: IndexedHistory, returns: list[int], accepted: list[int]) -> Iterator[Violation]:
     phases, stated = history.history.phases, history.history.settings.get("recovery_s")
     warm_s = (phases.faults_ns - phases.warm_ns) / 1e9
-    if not isinstance(stated, int | float) or not history.history.fault_log or warm_s <= 0:
+    if not isinstance(stated, int | float) or not history.history.fault_log:
         return
-    base = (bisect_left(returns, phases.faults_ns) - bisect_left(returns, phases.warm_ns)) / warm_s
+    base = _count(returns, phases.warm_ns, phases.faults_ns) / warm_s if warm_s > 0 else 0.0
+    if not base:
+        text = "nothing was decided before the faults: there is no rate that could come back"
+        yield Violation(RULE, text, at_ns=phases.faults_ns)
+        return
     left_s = (phases.final_ns - phases.healed_ns) / 1e9
-    if left_s < min(stated, WINDOW_S):
+    if left_s < WINDOWS * WINDOW_S:
         text = f"the load went on for {left_s:.1f} s after the last heal: too short to see the rate come back"
         yield Violation(RULE, text, at_ns=phases.healed_ns)
         return
-    best = 0.0
+    best, any_before = 0.0, bool(_count(accepted, phases.warm_ns, phases.faults_ns))
     for step in range(int(stated / STEP_S) + 1):
         begin_ns = phases.healed_ns + int(step * STEP_S * 1e9)
-        end_ns = min(begin_ns + int(WINDOW_S * 1e9), phases.final_ns)
-        if (end_ns - begin_ns) < WINDOW_S / 2 * 1e9:
+        edges = [begin_ns + int(n * WINDOW_S * 1e9) for n in range(WINDOWS + 1)]
+        if edges[-1] > phases.final_ns:
             break
-        count = bisect_left(returns, end_ns) - bisect_left(returns, begin_ns)
-        best = max(best, count / ((end_ns - begin_ns) / 1e9))
+        rate = min(_count(returns, begin, end) for begin, end in pairwise(edges)) / WINDOW_S
+        if any_before and not _count(accepted, edges[0], edges[-1]):
+            continue
+        best = max(best, rate)
         if best >= SHARE * base:
             return
-    text = f"{best:.0f} decisions/s at most within {stated:g} s after the last heal, {base:.0f}/s before the faults"
+    text = (
+        f"{best:.0f} decisions/s at most, {WINDOWS} times {WINDOW_S:g} s in a row, within {stated:g} s after the last "
+        f"heal, {base:.0f}/s before the faults"
+    )
     yield Violation(RULE, text, at_ns=phases.healed_ns)
+
+
+def _count(times: list[int], begin_ns: int, end_ns: int) -> int:
+    return bisect_left(times, end_ns) - bisect_left(times, begin_ns)
 
 
 def _starvation(history: IndexedHistory, decided: list[Operation]) -> Iterator[Violation]:
     """Of commands that no fault overlaps, nor the time that its healing may take."""
-    stated = history.history.settings.get("recovery_s")
-    after_ns = int(stated * 1e9) if isinstance(stated, int | float) else 0
-    times = [each._replace(end_ns=each.end_ns + after_ns) for each in fault_times(history.history)]
+    times = disturbed_times(history.history)
     at_row: dict[str, list[Operation]] = defaultdict(list)
     for each in decided:
         if each.command != READ and each.keys and not active_faults(times, each.invoke_ns, each.return_ns):

@@ -1,16 +1,18 @@
 """Order of the log: the commands of a partition change each row in the order in which they stand in it.
 
 A record that is delivered again, or a request that stands in the log twice, changes nothing: its first place counts,
-and `exactly_once` finds a second change.
+and `exactly_once` finds a second change. Under the strategy `kafka` the log must have every request that changed a row,
+and must have been read from the first to the last offset of each partition.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Final
 
 from stockade.lab.checkers.indexed_history import IndexedHistory
 from stockade.lab.checkers.violation import Violation
 
 RULE: Final = "log-order"
+LOG_ENDS: Final = "log_ends"  # in `FinalState.extra`: number, first and next offset of each partition, by the broker
 
 
 def check(history: IndexedHistory) -> Iterator[Violation]:
@@ -19,6 +21,8 @@ def check(history: IndexedHistory) -> Iterator[Violation]:
     for record in history.final.log:
         place = (record.partition, record.offset)
         places[record.request_id] = min(places.get(record.request_id, place), place)
+    if history.has_log:
+        yield from _incomplete(history, places.keys())
     for key, lines in history.ledger.items():
         last: dict[int, tuple[int, int]] = {}  # by partition: offset and version
         for line in lines:
@@ -34,3 +38,22 @@ def check(history: IndexedHistory) -> Iterator[Violation]:
                 yield Violation(RULE, text, key=key, version=line.version, request_id=line.request_id)
                 break
             last[partition] = (offset, line.version)
+
+
+def _incomplete(history: IndexedHistory, logged: Collection[str]) -> Iterator[Violation]:
+    """A partition that was not read to its end, and the first request of each row that is not in the log."""
+    read: dict[int, int] = {}
+    for record in history.final.log:
+        read[record.partition] = read.get(record.partition, 0) + 1
+    ends = history.final.extra.get(LOG_ENDS)
+    for end in ends if isinstance(ends, list) else ():
+        match end:
+            case [int(partition), int(first), int(next_)] if read.get(partition, 0) != next_ - first:
+                text = f"{read.get(partition, 0)} records of partition {partition} were read, it has {next_ - first}"
+                yield Violation(RULE, text)
+    for key, lines in history.ledger.items():
+        for line in lines:
+            if line.request_id not in logged:
+                text = f"{key}: version {line.version} is of request {line.request_id}, which is not in the log"
+                yield Violation(RULE, text, key=key, version=line.version, request_id=line.request_id)
+                break

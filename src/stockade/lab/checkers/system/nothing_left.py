@@ -25,3 +25,5 @@ def check(history: IndexedHistory) -> Iterator[Violation]:
         bound = left.bounds.get(name)
         if bound is not None and highest > bound:
             yield Violation(RULE, f"{name}: {highest} at its highest, and its bound is {bound}")
+    for name in sorted(left.bounds.keys() - left.highest.keys()):
+        yield Violation(RULE, f"{name}: was never counted, so its bound of {left.bounds[name]} proves nothing")

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final
@@ -29,6 +30,9 @@ END_WAIT_S: Final = 10.0
 STATE_WAIT_S: Final = 5.0
 POLL_S: Final = 0.002
 OUTPUT_CHARACTERS: Final = 2_000  # of what a process that failed has printed
+NOTE_CHARACTERS: Final = 600  # of what is kept of an error, or of the output of a process that ended
+OUTPUT_BYTES: Final = 1_000_000  # that are looked through for traces of errors
+ERRORS: Final = ("Traceback (most recent call last)", "was never retrieved", "was never awaited", "Fatal Python error")
 
 
 class ServiceProcess:
@@ -41,10 +45,15 @@ class ServiceProcess:
     Attributes:
         name: as given.
         starts: how often it was started.
+        ends: when it ended without being told to (monotonic clock, ns), its exit code, and its last output.
+        errors: traces of errors that it printed, one for each start.
     """
 
     def __init__(self, name: str, opening: Any) -> None:
         self.name, self.starts = name, 0
+        self.ends: list[tuple[int, int | None, str]] = []
+        self.errors: list[str] = []
+        self._may_end, self._ended_ns = False, 0
         self._opening = opening
         self._environment: dict[str, str] = {}
         self._process: subprocess.Popen[bytes] | None = None
@@ -78,8 +87,10 @@ class ServiceProcess:
             self._environment = dict(environment)
         ours, theirs = socket.socketpair()
         path = os.pathsep.join(each for each in sys.path if each)
+        self.note_errors()
         if self._output is not None:
             self._output.close()
+        self._may_end = False
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the next start, or with the place
         with theirs:
             self._process = subprocess.Popen(  # noqa: ASYNC220 - a matter of a millisecond
@@ -172,11 +183,29 @@ class ServiceProcess:
             future.set_result(value)
 
     def _closed(self) -> None:
+        if self._opened and not self._may_end:
+            self._ended_ns = time.monotonic_ns()
         self._channel, self._opened = None, False
         for future in self._open.values():
             if not future.done():
                 future.set_result(Answer(UNKNOWN, PROCESS_ENDED))
         self._ended.set()
+
+    def note_errors(self) -> None:
+        """Keep what its output so far shows of errors, and how it ended if nobody had told it to."""
+        if self._output is None or self._output.closed:
+            return
+        self._output.seek(max(0, self._output.seek(0, os.SEEK_END) - OUTPUT_BYTES))
+        printed = self._output.read().decode(errors="replace").strip()
+        if self._ended_ns:
+            code = self._process.poll() if self._process is not None else None
+            self.ends.append((self._ended_ns, code, printed[-NOTE_CHARACTERS:]))
+            self._ended_ns = 0
+        places = [at for at in map(printed.find, ERRORS) if at >= 0]
+        if places:
+            begin = printed.rfind("\n", 0, min(places)) + 1
+            self.errors.append(printed[begin:][:NOTE_CHARACTERS])
+        self._output.truncate(0)
 
     def _printed(self) -> str:
         if self._process is not None:
@@ -188,6 +217,7 @@ class ServiceProcess:
 
     async def kill(self) -> None:
         """SIGKILL; returns when it has ended and its open requests have their answers."""
+        self._may_end = True
         self._signal(signal.SIGKILL)
         await self._wait_until_ended()
 
@@ -213,6 +243,7 @@ class ServiceProcess:
     async def signal_at_point(self, point: str, number: int) -> None:
         """Let the process send itself a signal at its next fault point; nothing if it is away."""
         if self.running:
+            self._may_end = number == signal.SIGKILL
             await self.ask(SignalAtPoint(point, number))
 
     async def disarm(self) -> bool:
@@ -220,6 +251,7 @@ class ServiceProcess:
         if self.running:
             with suppress(LabError):  # it has ended or stopped in this moment
                 await self.ask(SignalAtPoint("", 0), DISARM_WAIT_S)
+                self._may_end = False
         return not self.pid or _is_stopped(self.pid)
 
     def _signal(self, number: int) -> None:
@@ -245,6 +277,7 @@ class ServiceProcess:
             with suppress(LabError):  # a killed one has nothing to close
                 await self.ask(Close())
         await self.kill()  # what it had open is closed; an interpreter that ends in order takes a second
+        self.note_errors()
         if self._output is not None:
             self._output.close()
 

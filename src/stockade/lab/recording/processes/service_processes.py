@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
+from stockade.core import JsonValue
+from stockade.lab.checkers.requests.unexpected import ENDS, ERRORS
 from stockade.lab.errors import LabError
 from stockade.lab.recording.processes.messages import Count, Counters
 from stockade.lab.recording.processes.service_process import ServiceProcess
@@ -121,6 +123,15 @@ class ServiceProcesses:
         """
         found: list[Counters] = await asyncio.gather(*(each.ask(Count()) for each in self.places))
         return found
+
+    def noted(self) -> dict[str, list[JsonValue]]:
+        """What no fault explains, for `FinalState.extra`: ends of processes, and errors in their output."""
+        for each in self.places:
+            each.note_errors()
+        return {
+            ENDS: [[each.name, at_ns, code, text] for each in self.places for at_ns, code, text in each.ends],
+            ERRORS: [[each.name, text] for each in self.places for text in each.errors],
+        }
 
     async def close(self) -> None:
         """End all of them."""

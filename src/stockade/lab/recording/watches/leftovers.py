@@ -10,11 +10,13 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
-from stockade.core import Command
+from stockade.core import Command, IdempotencyKeyReused
 from stockade.lab.errors import LabError
 from stockade.lab.history.final_state import Leftovers
 from stockade.lab.history.operation import OK, REFUSED
+from stockade.lab.recording.processes.answers import Answer
 from stockade.lab.recording.processes.messages import Count, Counters
+from stockade.lab.recording.processes.service_process import ServiceProcess
 from stockade.lab.recording.processes.service_processes import ServiceProcesses
 from stockade.lab.recording.servers import RecordingServers
 from stockade.lab.site.redis_server import MAX_KEYS, SCAN_COUNT
@@ -24,6 +26,7 @@ SETTLE_POLL_S: Final = 0.05
 SAMPLE_EVERY_S: Final = 0.5
 SAMPLE_WAIT_S: Final = 1.0
 WARM_UP: Final = 3  # commands of the setup, sent again to each process
+MOST_USED: Final = 40  # commands that are sent again for rows that the setup has not made
 AT_ONCE: Final = 8  # so that some of them wait for each other
 WARM_UP_WAIT_S: Final = 10.0
 NO_EXPIRY: Final = -1  # what Redis answers to PTTL
@@ -74,7 +77,10 @@ class LeftoverWatch:
 
     async def warmed(self) -> None:
         """Count again at the end of the fault-free load what pools have opened in it."""
-        held = await self._held()
+        try:
+            held = await self._held()
+        except LabError:  # a process has ended by itself: the history notes it
+            return
         for name in POOLED:
             self._before[name] = max(self._before.get(name, 0), held.get(name, 0))
 
@@ -90,22 +96,26 @@ class LeftoverWatch:
 
     async def _sample(self) -> None:
         while True:
+            await self._note_queues()
             await asyncio.sleep(SAMPLE_EVERY_S)
-            for place in self._processes.places:
-                try:
-                    counted: Counters = await place.ask(Count(), SAMPLE_WAIT_S)
-                except LabError:  # a fault has stopped or killed it
-                    continue
-                for name in QUEUES:
-                    self._highest[name] = max(self._highest.get(name, 0), counted.held.get(name, 0))
 
-    async def end(self, lease_s: float) -> Leftovers:
+    async def _note_queues(self) -> None:
+        for place in self._processes.places:
+            try:
+                counted: Counters = await place.ask(Count(), SAMPLE_WAIT_S)
+            except LabError:  # a fault has stopped or killed it
+                continue
+            for name in QUEUES:
+                self._highest[name] = max(self._highest.get(name, 0), counted.held.get(name, 0))
+
+    async def end(self, lease_s: float, used: Mapping[str, Command]) -> Leftovers:
         """Count, when the counters are back to where they were or had the time for it.
 
         Args:
             lease_s: of a lock, in seconds.
+            used: by row: a command that was decided and needed it.
         """
-        not_free = await self._not_free(lease_s)
+        not_free = await self._not_free(lease_s, used)
         deadline = time.monotonic() + SETTLE_WAIT_S
         after = await self._held()
         while time.monotonic() < deadline and not self._is_back(after):
@@ -124,16 +134,27 @@ class LeftoverWatch:
                 sums.update(each.held)
         return dict(sums)
 
-    async def _not_free(self, lease_s: float) -> tuple[str, ...]:
-        """Rows of the setup that cannot be used: its commands again, which need all of their locks."""
-        process = self._processes.places[0]
+    async def _not_free(self, lease_s: float, used: Mapping[str, Command]) -> tuple[str, ...]:
+        """Rows that cannot be used in some process: commands of setup and load again, which need their locks.
+
+        They were decided before, so they change nothing.
+        """
+        made = {str(key) for command in self._setup for key in command.keys}
+        others = [command for key, command in used.items() if key not in made]
+        commands = {each.request_id: each for each in (*self._setup, *others[-MOST_USED:])}.values()
+        left = [(place, command) for place in self._processes.places for command in commands]
+        turns = asyncio.Semaphore(AT_ONCE)
+
+        async def is_decided(place: ServiceProcess, command: Command) -> bool:
+            async with turns:
+                return _is_decided(await place.execute(command, WARM_UP_WAIT_S))
+
         deadline = time.monotonic() + lease_s + FREE_AFTER_LEASE_S
-        left = list(self._setup)
         while True:
-            answers = await asyncio.gather(*(process.execute(command, WARM_UP_WAIT_S) for command in left))
-            left = [each for each, answer in zip(left, answers, strict=True) if answer.type not in (OK, REFUSED)]
+            decided = await asyncio.gather(*(is_decided(place, command) for place, command in left))
+            left = [each for each, done in zip(left, decided, strict=True) if not done]
             if not left or time.monotonic() > deadline:
-                return tuple(str(key) for command in left for key in command.keys)
+                return tuple(sorted({str(key) for _, command in left for key in command.keys}))
 
     async def _keys_without_expiry(self) -> tuple[str, ...]:
         """Of the private Redis servers, which have nothing but locks."""
@@ -146,3 +167,7 @@ class LeftoverWatch:
                 if cursor == b"0":
                     break
         return tuple(sorted(found))
+
+
+def _is_decided(answer: Answer) -> bool:
+    return answer.type in (OK, REFUSED) or answer.code == IdempotencyKeyReused.code
