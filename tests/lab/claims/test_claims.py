@@ -111,6 +111,11 @@ def test_the_command_line_prints_claim_measure_and_verdict_and_writes_the_docume
     assert "left out" in result.output
     document = documented(target)
     assert [each["name"] for each in document["claims"]] == ["fairness", "worst-case"]
+    assert [each["as_expected"] for each in document["claims"]] == [True, None]
+    assert "1 of 2 claims measured, 1 left out: worst-case" in result.output
+    nothing = CliRunner().invoke(app, ["lab", "claims", "worst-case", "--database", "sqlite"])
+    assert nothing.exit_code == 2
+    assert nothing.output.endswith("0 of 1 claim measured, 1 left out: worst-case\nerror: nothing was measured\n")
     wrong = CliRunner().invoke(app, ["lab", "claims", "nothing"])
     assert wrong.exit_code == 2
     assert "unknown claim 'nothing'" in wrong.output
@@ -131,7 +136,7 @@ def test_the_bench_on_the_command_line(tmp_path):
     target = tmp_path / "deadlock.json"
     result = CliRunner().invoke(app, ["lab", "deadlock", "--database", "sqlite", "--json", str(target)])
     assert result.exit_code == 0, result.output
-    assert "every cure held" in result.output
+    assert "every cure held; 1 thing left out" in result.output
     document = documented(target)
     with pytest.raises(jsonschema_rs.ValidationError):
         documented(_changed(tmp_path, document, "deadlock"))

@@ -2,16 +2,18 @@
 
 import asyncio
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
-from stockade.lab.deadlock import pool
+from stockade.lab.deadlock import experiments, pool
 from stockade.lab.deadlock.all_or_nothing import AllOrNothing
 from stockade.lab.deadlock.arms import ARMS, NEVER_S
 from stockade.lab.deadlock.crossing import Statement, cross
 from stockade.lab.deadlock.duel import Rules, play
 from stockade.lab.deadlock.load import Load, judge, take_turns
 from stockade.lab.deadlock.one_writer import two_writers
+from stockade.lab.deadlock.session import MissingPrivilege
 from stockade.lab.errors import LabError
 
 WAIT_S = 1  # the least that MariaDB counts
@@ -118,6 +120,24 @@ async def test_a_second_connection_from_the_same_pool_is_a_deadlock(postgres_dat
     assert (control.figures["finished"], cure.figures["finished"]) == (0, pool.CALLERS)
     assert control.held
     assert cure.held
+
+
+@pytest.mark.parametrize("error", [LabError("2 sessions should wait"), MissingPrivilege("only a superuser")])
+async def test_only_a_missing_privilege_leaves_an_experiment_out(monkeypatch, error):
+    """A control whose waits did not come is an error, and never counts as left out."""
+
+    async def fails(*_):
+        raise error
+
+    monkeypatch.setattr(experiments, "play", fails)
+    result, target = experiments.Results("postgres"), SimpleNamespace(name="postgres", url="")
+    playing = experiments._time_outs(target, None, None, experiments.Setting(), result)
+    if isinstance(error, MissingPrivilege):
+        await playing
+        assert result.left_out == ["time-out without a detector: only a superuser"]
+    else:
+        with pytest.raises(LabError, match="should wait"):
+            await playing
 
 
 def test_sqlite_refuses_the_second_writer(tmp_path):

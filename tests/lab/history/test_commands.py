@@ -25,6 +25,13 @@ def run(tmp_path):
     return run
 
 
+def test_a_file_that_is_not_there_and_one_that_cannot_be_written_are_one_line(run, right, tmp_path):
+    """Exit code 2 and the name of the file; nothing is judged first."""
+    assert run("judge", tmp_path / "none") == (2, f"error: {tmp_path / 'none'}: No such file or directory\n")
+    said = (2, "error: --json /proc/x: cannot be written (No such file or directory)\n")
+    assert run("judge", right, "--json", "/proc/x") == said
+
+
 @pytest.fixture
 def right(tmp_path):
     """A file without a violation."""

@@ -119,8 +119,10 @@ async def test_kafka_records_have_their_place(kafka_bootstrap):
         (("--fault", "nothing"), "unknown fault"),
         (("--fault", "database-kill"), "SQLite is a file"),
         (("--strategies", ""), "names none"),
-        (("--seconds", "0"), "more than 0"),
+        (("--seconds", "0"), "must be a number from 0.5"),
         (("--history", "/nowhere/x"), "there is no folder /nowhere"),
+        (("--history", "/proc/x"), "--history /proc/x: cannot be written"),
+        (("--history", "/proc/x/", "--strategies", "pessimistic,optimistic"), "which cannot be made"),
         (("--strategies", "advisory"), "not on sqlite"),
     ],
 )

@@ -33,6 +33,16 @@ def test_the_seed_decides_the_schedule(make):
         assert 60 * WARM_SHARE <= entry.at_s <= entry.heal_at_s <= 60 * (WARM_SHARE + FAULT_SHARE)
 
 
+@pytest.mark.parametrize("seconds", [2.0, 60.0])
+@pytest.mark.parametrize("seed", range(20))
+def test_each_drawn_fault_happens_at_least_once(seconds, seed):
+    """Six faults fit into the middle of a short recording and of a long one: none counts as never injected."""
+    faults = [fault(name, []) for name in "abcdef"]
+    plan = drawn(faults, seconds, seed)
+    assert {each.fault.name for each in plan} == set("abcdef")
+    assert len({each.fault.name for each in plan[:6]}) == 6
+
+
 def test_a_fault_never_overlaps_itself():
     """In a drawn schedule a fault is healed before it is injected again: otherwise the healing would end both."""
     plan = drawn([fault("a", []), fault("b", [])], 600.0, 1)

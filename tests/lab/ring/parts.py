@@ -1,6 +1,7 @@
 """Stand-ins for tests of the ring: faults that do nothing, and a player that records nothing."""
 
 from stockade.lab.checkers.violation import Violation
+from stockade.lab.history.final_state import FinalState, Leftovers
 from stockade.lab.history.history import History
 from stockade.lab.history.operation import OK, FaultEvent, Operation
 from stockade.lab.model.contender import Contender
@@ -51,8 +52,11 @@ def parts(databases=("postgres", "mariadb", "sqlite"), contenders=None):
 class StandIn:
     """A player that finds a violation where `broken` says so, and raises where `raises` says so."""
 
-    def __init__(self, broken=lambda cell: False, raises=lambda cell: None, inject=True, rule="no-oversell"):
+    def __init__(
+        self, broken=lambda cell: False, raises=lambda cell: None, *, inject=True, rule="no-oversell", leftovers=None
+    ):
         self.broken, self.raises, self.inject, self.rule = broken, raises, inject, rule
+        self.leftovers = leftovers
         self.played = []
 
     async def __call__(self, cell, seed):
@@ -70,5 +74,6 @@ class StandIn:
             seed,
             fault_log=tuple(log),
             operations=(operation,),
+            final=FinalState(leftovers=self.leftovers or Leftovers()),
         )
         return Recorded(history, [Violation(self.rule, "21 of 20")] if self.broken(cell) else [])

@@ -7,7 +7,7 @@ import pytest
 from stockade.lab.errors import LabError
 from stockade.lab.ring.cell import Cell, CellResult, Found
 from stockade.lab.ring.expectation import HELD, VIOLATED
-from stockade.lab.ring.state_file import StateFile
+from stockade.lab.ring.state_file import StateFile, code
 
 CELL = Cell("postgres", "redis-pubsub:bare", ("pause", "latency"), "order-stream")
 RESULT = CellResult(CELL, 7, HELD, VIOLATED, (Found("oversold", "21 of 20"),), {"ok": 3}, 1.5, "a.jsonl", "")
@@ -55,13 +55,26 @@ def test_a_line_that_a_kill_cut_off_is_played_again(tmp_path):
     assert StateFile(path, SETTINGS).finished == {CELL.id: RESULT}
 
 
+def test_the_results_of_other_code_are_refused(tmp_path, monkeypatch):
+    """A changed source file is another ring; the same files are the same one."""
+    path, package = tmp_path / "state", tmp_path / "stockade"
+    package.mkdir()
+    (package / "a.py").write_text("A = 1")
+    monkeypatch.setattr("stockade.__file__", str(package / "__init__.py"))
+    StateFile(path, SETTINGS | code())
+    StateFile(path, SETTINGS | code())
+    (package / "a.py").write_text("A = 2")
+    with pytest.raises(LabError, match=r"another ring \(code"):
+        StateFile(path, SETTINGS | code())
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (json.dumps({"schema": "stockade.lab.ring-state/1", "seed": 2, "seconds": 10.0}) + "\n", "another ring"),
+        (json.dumps({"schema": "stockade.lab.ring-state/2", "seed": 2, "seconds": 10.0}) + "\n", "another ring"),
         ("[]\n{", "another ring"),
         ("hello\n", "not the state"),
-        (json.dumps({"schema": "stockade.lab.ring-state/1", **SETTINGS}) + '\n{"cell": 1}\n', "no result"),
+        (json.dumps({"schema": "stockade.lab.ring-state/2", **SETTINGS}) + '\n{"cell": 1}\n', "no result"),
     ],
 )
 def test_the_state_of_another_ring_is_refused(tmp_path, text, said):

@@ -1,7 +1,9 @@
 """`stockade lab ring` and `stockade lab soak`: options, lines and documents, with a stand-in for the recordings."""
 
+import asyncio
 import json
 import re
+import shlex
 
 import jsonschema_rs
 import pytest
@@ -9,7 +11,9 @@ from typer.testing import CliRunner
 
 from stockade.cli import app
 from stockade.lab.errors import LabError
+from stockade.lab.ring import usual_parts
 from stockade.lab.ring.recording_player import RecordingPlayer
+from stockade.lab.ring.soak import MAX_FAILED
 from tests.docs.blocks import blocks
 from tests.lab.ring.parts import StandIn
 
@@ -27,7 +31,8 @@ def command(tmp_path, monkeypatch):
             return await player(cell, seed)
 
         monkeypatch.setattr(RecordingPlayer, "__call__", play)
-        result = CliRunner().invoke(app, ["lab", *words, "--json", "out.json"])
+        json_to = [] if words[0] == "record" else ["--json", "out.json"]
+        result = CliRunner().invoke(app, ["lab", *words, *json_to])
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception
         file = tmp_path / "out.json"
@@ -51,7 +56,7 @@ def test_a_ring_that_is_right(command):
     assert document["settings"] == {"seed": 1, "seconds": 6.0}
     assert len(re.findall(r"^\[\d+/\d+\] sqlite\.", output, re.MULTILINE)) == len(document["cells"])
     assert re.search(r"^no-fault +caught +ok", output, re.MULTILINE)
-    assert "0 against a claim, 0 not recorded" in output
+    assert "0 against a claim, 0 late, 0 not recorded" in output
 
 
 def test_a_ring_with_a_violation(command):
@@ -71,8 +76,8 @@ def test_a_ring_whose_control_is_not_caught(command):
     """Exit code 1, and its name."""
     code, document, output = command(StandIn(), "ring", *SMALL)
     assert code == 1
-    assert document["controls_not_caught"] == ["unprotected"]
-    assert "control not caught: unprotected" in output
+    assert document["controls_not_caught"] == ["unprotected on sqlite"]
+    assert "control not caught: unprotected on sqlite" in output
 
 
 def test_a_ring_goes_on(command):
@@ -98,8 +103,8 @@ def test_a_ring_goes_on(command):
         (("ring", "--faults", "fire"), "unknown fault 'fire'"),
         (("ring", "--workloads", "none"), "unknown workload 'none'"),
         (("ring", "--databases", "oracle"), "unknown database 'oracle'"),
-        (("ring", "--seconds", "0"), "--seconds must be more than 0"),
-        (("soak", "--minutes", "-1"), "--minutes"),
+        (("ring", "--strategies", "advisory", "--databases", "sqlite"), "has no cell: advisory: runs on postgres"),
+        (("ring", "--state", "/proc/state"), "/proc/state: "),
         (("soak", "--strategies", "unprotected"), "nothing to soak"),
     ],
 )
@@ -119,7 +124,7 @@ def test_a_soak_prints_its_seed_and_a_line_for_each_round(command):
     jsonschema_rs.validate(json.loads(SCHEMA), document)
     assert output.startswith("seed 5\nround 1: sqlite.")
     assert len(document["cells"]) == 3
-    assert "again: stockade lab soak --round 3 --seed 5 --seconds 60" in output
+    assert "again: stockade lab soak --round 3 --seed 5 --seconds 60 --databases sqlite" in output
     again = right()
     code, _, _ = command(again, "soak", "--databases", "sqlite", "--round", "3", "--seed", "5")
     assert (code, again.played) == (0, [document["cells"][2]["cell"]])
@@ -127,13 +132,89 @@ def test_a_soak_prints_its_seed_and_a_line_for_each_round(command):
 
 def test_a_soak_without_a_seed_has_another_each_time(command):
     """Its first line says which."""
-    words = ("soak", "--databases", "sqlite", "--minutes", "0")
+    words = ("soak", "--databases", "sqlite", "--round", "1")
     seeds = {command(StandIn(), *words)[2].splitlines()[0] for _ in range(2)}
     assert len(seeds) == 2
 
 
 def test_a_soak_whose_recordings_fail_ends(command):
-    """Exit code 2, with the last reason."""
-    code, _, output = command(StandIn(raises=lambda cell: LabError("no disk")), "soak", "--databases", "sqlite")
-    assert code == 2
+    """Exit code 1, with the last reason; the matrix and the document have the rounds."""
+    code, document, output = command(StandIn(raises=lambda cell: LabError("no disk")), "soak", "--databases", "sqlite")
+    assert code == 1
     assert "could not be recorded; the last: LabError: no disk" in output
+    assert "claimed against observed" in output
+    assert [each["verdict"] for each in document["cells"]] == ["not recorded"] * MAX_FAILED
+    assert not document["complete"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("ring", "--seconds", "0"),
+        ("ring", "--seconds", "1e99"),
+        ("ring", "--seconds", "nan"),
+        ("soak", "--seconds", "inf"),
+        ("soak", "--minutes", "0"),
+        ("soak", "--minutes", "nan"),
+        ("soak", "--minutes", "-1"),
+        ("soak", "--round", "-1"),
+        ("ring", "--seed", "-1"),
+        ("record", "--rate", "1e99"),
+        ("record", "--seconds", "much"),
+        ("record", "--seed", str(2**63)),
+    ],
+)
+def test_a_number_out_of_its_bounds_is_refused(command, words):
+    """Exit code 2; the line names the option and the bounds, and nothing runs for ever."""
+    code, document, output = command(StandIn(), *words)
+    assert (code, document) == (2, None)
+    assert words[1] in output.splitlines()[-1]
+    assert re.search(r"must be a (whole )?number from \S+ to \S+, not", output)
+
+
+def test_a_ring_that_is_interrupted_says_how_to_go_on(command):
+    """SIGTERM ends it: one line with the command, the document of what there is, and the cells are not played again."""
+    player = right()
+    interrupting = StandIn(
+        player.broken, lambda cell: asyncio.CancelledError() if len(interrupting.played) == 2 else None
+    )
+    code, document, output = command(interrupting, "ring", *SMALL, "--state", "my state")
+    assert code == 143
+    jsonschema_rs.validate(json.loads(SCHEMA), document)
+    assert (len(document["cells"]), document["complete"], document["kept"]) == (1, False, False)
+    (again,) = re.findall(r"1 of \d cells kept in my state; go on with: stockade lab (ring .*)", output)
+    code, document, _ = command(player, *shlex.split(again))
+    assert (code, document["complete"]) == (0, True)
+    assert interrupting.played[0] not in player.played
+
+
+def test_a_soak_that_is_interrupted_has_its_document(command):
+    """The rounds so far are written, and the line names the one that was cut off."""
+    player = StandIn(raises=lambda cell: asyncio.CancelledError() if len(player.played) == 2 else None)
+    code, document, output = command(player, "soak", "--databases", "sqlite", "--seed", "5")
+    assert (code, len(document["cells"]), document["complete"]) == (143, 1, False)
+    assert "interrupted: 1 round kept in out.json" in output
+    assert "stockade lab soak --round 2 --seed 5 --databases sqlite" in output
+
+
+def test_the_list_says_what_is_left_out(command, monkeypatch):
+    """On standard error, beside the ids; `--complete` refuses to begin, and a cell that needs it says why it cannot."""
+    monkeypatch.setattr(usual_parts, "missing_tools", lambda needs: "no strace: install it" if "fsync" in needs else "")
+    _, _, output = command(StandIn(), "ring", *SMALL, "--list")
+    assert "left out: fault disk-failing: no strace: install it" in output
+    code, _, output = command(StandIn(), "ring", *SMALL, "--complete")
+    assert code == 2
+    assert "--complete: this machine leaves out " in output
+    code, _, output = command(StandIn(), "ring", "--cell", "postgres.optimistic.disk-failing.baskets")
+    assert (code, "no strace: install it" in output) == (2, True)
+
+
+def test_what_nobody_foresaw_is_one_line(command, monkeypatch):
+    """An error of a driver is exit code 2: 1 would be an answer."""
+
+    def fails(*_):
+        raise RuntimeError("the server\nfailed")
+
+    monkeypatch.setattr(usual_parts, "usual_parts", fails)
+    code, _, output = command(StandIn(), "ring", *SMALL)
+    assert (code, output) == (2, "error: RuntimeError: the server failed\n")

@@ -14,6 +14,7 @@ from stockade.lab.ring.expectation import (
     BROKEN_AS_CLAIMED,
     FAILED,
     HELD,
+    LATE,
     MAY_BREAK,
     MUST_BREAK,
     NOT_CAUGHT,
@@ -92,14 +93,18 @@ BAD = result("pessimistic", ("latency",), HELD, VIOLATED)
     ("results", "kept"),
     [
         ([GOOD, CAUGHT], True),
-        ([GOOD, CAUGHT, MISSED], True),  # one cell of a control is enough
+        ([GOOD, CAUGHT, MISSED], False),  # it was caught on another database
+        ([GOOD, CAUGHT, MISSED, result("unprotected", (), MUST_BREAK, BROKEN_AS_CLAIMED, "mariadb")], True),
+        ([GOOD, MISSED, result("unprotected", (), MAY_BREAK, BROKEN_AS_CLAIMED, "mariadb")], False),
+        ([GOOD, CAUGHT, result("optimistic", (), HELD, LATE)], False),
+        ([], False),
         ([GOOD, MISSED], False),
         ([GOOD, CAUGHT, BAD], False),
         ([GOOD, CAUGHT, result("optimistic", (), HELD, FAILED)], False),
     ],
 )
 def test_a_ring_fails_for_a_violation_a_missed_control_and_a_cell_without_a_recording(results, kept):
-    """And for nothing else."""
+    """Also for one that is late, and without any cell; one cell of a control on each of its databases is enough."""
     assert expectation.kept(results) is kept
 
 

@@ -1,10 +1,12 @@
 """The ring without servers: its cells, its verdicts, what it keeps, and how it goes on after an interruption."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from stockade.lab.errors import LabError
+from stockade.lab.history.final_state import Leftovers
 from stockade.lab.history.history_file import read_history
 from stockade.lab.model.contender import Contender
 from stockade.lab.recording.fault import protects_rows
@@ -15,6 +17,7 @@ from stockade.lab.ring.expectation import (
     BROKEN_AS_CLAIMED,
     FAILED,
     HELD,
+    LATE,
     MUST_BREAK,
     NOT_CAUGHT,
     VIOLATED,
@@ -117,6 +120,13 @@ async def test_a_fault_that_was_not_injected_proves_nothing(played):
     assert not kept(results)
 
 
+async def test_a_violation_counts_although_a_fault_was_not_injected(played):
+    """Who breaks a rule under fewer faults breaks the claim; a control under no fault has nothing to miss."""
+    results, _ = await played(StandIn(lambda cell: True, inject=False))
+    assert [each.verdict for each in results] == [BROKEN_AS_CLAIMED, VIOLATED]
+    assert results[1].reason == "never injected: crash, latency"
+
+
 async def test_a_recording_that_fails_is_tried_again_and_the_ring_goes_on(played):
     """One error costs a second try; two are the cell's reason, and the next cell is played."""
     errors = [LabError("the database did not start"), None, LabError("one"), LabError("two")]
@@ -124,8 +134,8 @@ async def test_a_recording_that_fails_is_tried_again_and_the_ring_goes_on(played
     results, _ = await played(player, CONTROL, GUARDED, LAST)
     assert player.played == [CONTROL.id] * 2 + [GUARDED.id] * 2 + [LAST.id]
     assert [(each.verdict, each.reason) for each in results] == [
-        (BROKEN_AS_CLAIMED, ""),
-        (FAILED, "LabError: two"),
+        (BROKEN_AS_CLAIMED, "not recorded at first: LabError: the database did not start"),
+        (FAILED, "LabError: one; then LabError: two"),
         (BROKEN_AS_CLAIMED, ""),
     ]
 
@@ -144,10 +154,60 @@ async def test_who_is_late_once_is_played_again_and_who_is_late_twice_fails(play
     (result,), _ = await played(player, GUARDED)
     assert (result.verdict, result.seed) == (AS_CLAIMED, GUARDED.seed(1))
     assert result.reason == f"before: seed {GUARDED.seed(1)}: in-time: 21 of 20"
-    for rule, tries in (("in-time", 2), ("no-oversell", 1), ("unexpected", 1)):
+    for rule, verdict, tries in (
+        ("in-time", LATE, 2),
+        ("nothing-left", LATE, 2),
+        ("no-oversell", VIOLATED, 1),
+        ("unexpected", VIOLATED, 1),
+    ):
         player = StandIn(lambda cell: True, rule=rule)
         (result,), _ = await played(player, GUARDED)
-        assert (result.verdict, len(player.played)) == (VIOLATED, tries)
+        assert (result.verdict, len(player.played)) == (verdict, tries)
+        assert result.history
+        assert not kept([result])
+
+
+async def test_another_rule_about_time_each_time_is_no_finding(played):
+    """Only the same rule twice is late; what both tries found is shown."""
+    player = StandIn(lambda cell: True)
+
+    async def play(cell, seed):
+        player.rule = ("in-time", "liveness")[len(player.played) % 2]
+        return await player(cell, seed)
+
+    (result,), _ = await played(play, GUARDED)
+    assert (result.verdict, len(player.played)) == (AS_CLAIMED, 2)
+    assert [each.rule for each in result.violations] == ["liveness"]
+    assert "in-time" in result.reason
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        Leftovers(keys_not_free=("a",)),
+        Leftovers(lock_keys_without_expiry=("a",)),
+        Leftovers(highest={"queue": 9}, bounds={"queue": 8}),
+    ],
+)
+async def test_a_lock_that_stays_and_a_queue_above_its_bound_count_at_once(played, left):
+    """A busy machine explains neither; the counters of the same rule it does."""
+    player = StandIn(lambda cell: True, rule="nothing-left", leftovers=left)
+    (result,), _ = await played(player, GUARDED)
+    assert (result.verdict, len(player.played)) == (VIOLATED, 1)
+
+
+async def test_an_error_on_the_way_to_the_end_of_the_ring_is_no_failed_recording(played):
+    """A ring that is ended by a signal plays nothing more, whatever the end of the servers raises."""
+
+    async def play(cell, seed):
+        asyncio.current_task().cancel()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise LabError("the server had gone")
+
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.create_task(played(play, GUARDED))
 
 
 async def test_an_interrupted_ring_goes_on(played, tmp_path):

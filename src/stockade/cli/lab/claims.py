@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stockade.cli.exit_codes import FAILED, OK
-from stockade.cli.lab.common import check_target, one_line_errors, run_loop, write
+from stockade.cli.lab.common import check_target, one_line_errors, plural, run_loop, write
 from stockade.cli.lab.deadlock import Database, Json
 from stockade.cli.output.table import screen_width
 
@@ -33,7 +33,7 @@ def claims(names: Names = "", *, database: Database = "postgres", json_to: Json 
     holds, false, or holds only when (docs/lab.md).
 
     Exit code 0: every measurement's control failed as it must. 1: one did not.
-    2: it could not run.
+    2: it could not run, or every claim was left out.
     """
     from stockade.lab.claims import find
 
@@ -46,6 +46,7 @@ async def _run(wanted: "Sequence[Claim]", database: str, json_to: str) -> bool:
     from stockade.devservers import Servers, existing_url
     from stockade.lab.claims.answers import CONNECTIONS, answer_all
     from stockade.lab.claims.claim import Tools
+    from stockade.lab.errors import LabError
     from stockade.lab.reporting.environment import describe
     from stockade.lab.targets.target_database import open_target_database
 
@@ -66,7 +67,19 @@ async def _run(wanted: "Sequence[Claim]", database: str, json_to: str) -> bool:
             "claims": found,
         }
         await asyncio.to_thread(write, json_to, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
-    return all(answer.kept for answer in answers)
+    typer.echo(closing_line(answers), err=json_to == "-")
+    if all(answer.measured is None for answer in answers):
+        raise LabError("nothing was measured")
+    return all(answer.kept is not False for answer in answers)
+
+
+def closing_line(answers: "Sequence[Answer]") -> str:
+    """How many claims were measured, and which were not."""
+    missing = [answer.claim.name for answer in answers if answer.measured is None]
+    broken = sum(answer.kept is False for answer in answers)
+    left_out = f", {len(missing)} left out: {', '.join(missing)}" if missing else ""
+    doubt = f", {broken} not to be trusted" if broken else ""
+    return f"{len(answers) - len(missing)} of {plural(len(answers), 'claim')} measured{doubt}{left_out}"
 
 
 def shown(answer: "Answer", width: int) -> str:

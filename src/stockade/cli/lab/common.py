@@ -1,12 +1,11 @@
 """What the words of `stockade lab` share: errors in one line, the event loop, the file of a document."""
 
 import asyncio
-import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import typer
 
@@ -16,21 +15,41 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
 T = TypeVar("T")
+LONGEST_SEED: Final = 2**63 - 1  # that a history can keep
+LEAST_SECONDS: Final = 0.5  # of load: four phases are measured in it
+MOST_SECONDS: Final = 3600.0
 
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """End the command with one line for errors that a user can do something about, and with none on SIGTERM."""
+    """End the command with one line for every error, and with none on SIGTERM."""
+    try:
+        yield
+    except (typer.Exit, typer.Abort, typer.BadParameter):
+        raise
+    except asyncio.CancelledError:
+        raise typer.Exit(TERMINATED) from None
+    except Exception as error:  # noqa: BLE001 - a driver, a server: whatever it is, there is no answer, and 1 would be one
+        typer.echo(f"error: {said_by(error)}", err=True)
+        raise typer.Exit(UNUSABLE) from None
+
+
+def said_by(error: BaseException) -> str:
+    """An error in one line; one that nobody foresaw with its type."""
     from stockade.core import StockadeError
     from stockade.lab.errors import LabError
 
-    try:
-        yield
-    except (LabError, StockadeError, ValueError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(UNUSABLE) from None
-    except asyncio.CancelledError:
-        raise typer.Exit(TERMINATED) from None
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    text = " ".join(str(error).split())
+    return text if isinstance(error, LabError | StockadeError | ValueError) else f"{type(error).__name__}: {text}"
+
+
+def plural(number: int, what: str) -> str:
+    """A number of things, e.g. `1 cell` and `2 cells`."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def run_loop(work: "Coroutine[Any, Any, T]") -> T:
@@ -68,8 +87,25 @@ def check_target(target: str, option: str = "--json") -> None:
         raise LabError(f"{option} {target}: is a folder, must be a file")
     if not file.parent.is_dir():
         raise LabError(f"{option} {target}: there is no folder {file.parent}")
-    if not os.access(file if file.exists() else file.parent, os.W_OK):
-        raise LabError(f"{option} {target}: this user may not write there")
+    try:
+        _try_to_write(file)
+    except OSError as error:
+        raise LabError(f"{option} {target}: cannot be written ({error.strerror})") from None
+
+
+def _try_to_write(file: Path) -> None:
+    """Open the file as the document will be; what is there stays, and what is not there is not made.
+
+    Raises:
+        OSError: it cannot be written. Only trying tells: rights do not say it of a file in /proc.
+    """
+    if not file.exists():
+        with file.open("xb"):
+            pass
+        file.unlink()
+    elif file.is_file():  # a pipe would wait for its reader
+        with file.open("ab"):
+            pass
 
 
 def write(target: str, text: str) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stockade.cli.exit_codes import FAILED, OK
-from stockade.cli.lab.common import check_target, one_line_errors, run_loop, write
+from stockade.cli.lab.common import check_target, one_line_errors, plural, run_loop, write
 from stockade.cli.output.table import render, screen_width
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def deadlock(*, database: Database = "postgres", json_to: Json = "") -> None:
     taken away (docs/lab.md).
 
     Exit code 0: every control failed as it must and every cure held. 1: one
-    did not. 2: it could not run.
+    did not. 2: it could not run, or nothing could be played.
     """
     with one_line_errors():
         check_target(json_to)
@@ -60,6 +60,7 @@ def deadlock(*, database: Database = "postgres", json_to: Json = "") -> None:
 
 async def _run(database: str, json_to: str) -> bool:
     from stockade.lab.deadlock.experiments import CONNECTIONS, Setting, play_all
+    from stockade.lab.errors import LabError
     from stockade.lab.reporting.environment import describe
     from stockade.lab.targets.redis_servers import open_redis
     from stockade.lab.targets.target_database import open_target_database
@@ -79,6 +80,8 @@ async def _run(database: str, json_to: str) -> bool:
             "deadlock": result.as_json(),
         }
         await asyncio.to_thread(write, json_to, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    if not result.findings:
+        raise LabError("nothing was played")
     return result.kept
 
 
@@ -95,12 +98,12 @@ def shown(result: "Results", width: int | None) -> str:
         parts.append(render(LOAD_HEADS, [_load_row(each) for each in load], width=width, right=heads))
     parts += [f"who waits, {name}:\n{graph.draw()}" for name, graph in result.graphs.items() if graph.circular]
     parts += [f"left out: {why}" for why in result.left_out]
-    broken = sum(not each.held for each in result.findings)
-    parts.append(
-        f"{result.database}: {broken} of {len(result.findings)} experiments did not end as they must"
-        if broken
-        else f"{result.database}: every control failed as it must, and every cure held"
-    )
+    broken, played = sum(not each.held for each in result.findings), len(result.findings)
+    said = "every control failed as it must, and every cure held"
+    if broken or not played:
+        said = f"{broken} of {plural(played, 'experiment')} did not end as they must"
+    left_out = f"; {plural(len(result.left_out), 'thing')} left out" if result.left_out else ""
+    parts.append(f"{result.database}: {said}{left_out}")
     return "\n\n".join(parts)
 
 

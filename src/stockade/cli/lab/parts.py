@@ -1,5 +1,6 @@
 """What `ring` and `soak` share: which databases, strategies, faults and workloads take part, and where lines go."""
 
+import shlex
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +21,9 @@ Faults = Annotated[str, typer.Option(metavar="NAME,…", help="Names of faults, 
 Workloads = Annotated[str, typer.Option(metavar="NAME,…", help="Names of workloads, or all; empty: the usual ones.")]
 Histories = Annotated[
     str, typer.Option(metavar="FOLDER", help="Where histories of what failed are kept; made when one is.")
+]
+Complete = Annotated[
+    bool, typer.Option("--complete", help="Refuse to begin if a server or a tool is missing here: for CI.")
 ]
 ALL = "all"
 PIPE_WIDTH = 140  # columns where there is no terminal to ask
@@ -71,6 +75,23 @@ def chosen(text: str, there: Iterable[str], kind: str) -> list[str]:
 def names_in(text: str) -> list[str]:
     """Names that an option separates by commas."""
     return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def as_given(**options: str) -> str:
+    """Options as words of a command line, each with a space before it; those that were not given are left out."""
+    return "".join(f" --{name} {shlex.quote(value)}" for name, value in options.items() if value)
+
+
+def refuse_incomplete(left_out: Sequence[str]) -> None:
+    """What `--complete` does.
+
+    Raises:
+        LabError: something is left out on this machine.
+    """
+    from stockade.lab.errors import LabError
+
+    if left_out:
+        raise LabError(f"--complete: this machine leaves out {'; '.join(left_out)}")
 
 
 def console_of(json_to: str) -> Console:

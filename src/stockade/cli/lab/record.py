@@ -8,8 +8,15 @@ import typer
 
 from stockade.cli.common import AppOption, app_path, application_of
 from stockade.cli.exit_codes import FAILED, OK
-from stockade.cli.lab.common import one_line_errors, run_loop
-from stockade.cli.numbers import count
+from stockade.cli.lab.common import (
+    LEAST_SECONDS,
+    LONGEST_SEED,
+    MOST_SECONDS,
+    check_target,
+    one_line_errors,
+    run_loop,
+)
+from stockade.cli.numbers import count, decimal
 
 if TYPE_CHECKING:
     from stockade.lab.model.contender import Contender
@@ -39,13 +46,16 @@ FaultOption = Annotated[
 Processes = Annotated[int, count("Processes that run the service.", 1, 64)]
 Clients = Annotated[int | None, count("Clients, one request each at a time; default: the workload's.", 1, 2_000)]
 Rate = Annotated[
-    float, typer.Option(metavar="N", help="Offer N requests per second, however long answers take; 0: closed loop.")
+    float, decimal("Offer N requests per second, however long answers take; 0: closed loop.", 0.0, 100_000.0)
 ]
-Seconds = Annotated[float, typer.Option(metavar="N", help="Seconds of load.")]
-Seed = Annotated[int, typer.Option(metavar="N", help="Decides every choice: equal seeds send equal requests.")]
+Seconds = Annotated[float, decimal("Seconds of load.", LEAST_SECONDS, MOST_SECONDS)]
+Seed = Annotated[int, count("Decides every choice: equal seeds send equal requests.", 0, LONGEST_SEED)]
 Pool = Annotated[int, count("Database connections of each process.", 1, 1_000)]
 HistoryOption = Annotated[
-    str, typer.Option("--history", metavar="FILE", help="Keep the history in this file; a folder gets one for each.")
+    str,
+    typer.Option(
+        "--history", metavar="FILE", help="Keep the history in this file; FOLDER/ gets a file for each strategy."
+    ),
 ]
 
 
@@ -79,7 +89,7 @@ def record(
 
     with one_line_errors():
         contenders = _contenders(strategies)
-        _check(seconds, rate, history, len(contenders))
+        _check_history(history, len(contenders))
         plan = RecordingPlan(
             workload=_workload(workload, app),
             contender=contenders[0],
@@ -158,20 +168,21 @@ def _lines(plan: "RecordingPlan", summary: "RecordingSummary", faults: str) -> l
     return lines
 
 
-def _check(seconds: float, rate: float, target: str, recordings: int) -> None:
-    """Find out before the recording whether it can be made, and its history written after it.
+def _check_history(target: str, recordings: int) -> None:
+    """Find out before the recording whether its history can be written after it; a folder is made.
 
     Raises:
         LabError: it cannot.
     """
     from stockade.lab.errors import LabError
 
-    if seconds <= 0 or rate < 0:
-        raise LabError("--seconds must be more than 0, and --rate 0 or more")
     if not target:
         return
-    file = Path(target)
-    if not file.is_dir() and not file.parent.is_dir():
-        raise LabError(f"--history {target}: there is no folder {file.parent}")
-    if recordings > 1 and not file.is_dir():
-        raise LabError(f"--history {target}: {recordings} recordings need a folder that exists")
+    if recordings == 1 and not target.endswith("/") and not Path(target).is_dir():
+        check_target(target, "--history")
+        return
+    try:
+        Path(target).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LabError(f"--history {target}: must be a folder, which cannot be made ({error.strerror})") from None
+    check_target(str(Path(target) / "tried.part"), "--history")

@@ -1,40 +1,51 @@
 """`stockade lab ring`: plays every cell of the ring, and prints what was claimed against what was observed."""
 
+import asyncio
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from stockade.cli.exit_codes import FAILED, OK
-from stockade.cli.lab.common import check_target, one_line_errors, run_loop, write
+from stockade.cli.lab.common import (
+    LEAST_SECONDS,
+    LONGEST_SEED,
+    MOST_SECONDS,
+    check_target,
+    one_line_errors,
+    plural,
+    run_loop,
+    write,
+)
 from stockade.cli.lab.parts import (
     ALL,
+    Complete,
     Databases,
     Faults,
     Histories,
     Strategies,
     Workloads,
+    as_given,
     console_of,
     names_in,
     parts_of,
     print_lines,
+    refuse_incomplete,
 )
+from stockade.cli.numbers import count, decimal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from rich.console import Console
 
     from stockade.core import JsonValue
-    from stockade.lab.ring.cell import Cell, CellResult
+    from stockade.lab.ring.cell import CellResult
     from stockade.lab.ring.design import Design, Parts
+    from stockade.lab.ring.ring import Progress
     from stockade.lab.ring.state_file import StateFile
 
-Seed = Annotated[
-    int, typer.Option(metavar="N", help="Decides the cells and each recording: equal seeds play the same ring.")
-]
-Seconds = Annotated[float, typer.Option(metavar="N", help="Seconds of load in each cell.")]
+Seed = Annotated[int, count("Decides the cells and each recording: equal seeds play the same ring.", 0, LONGEST_SEED)]
+Seconds = Annotated[float, decimal("Seconds of load in each cell.", LEAST_SECONDS, MOST_SECONDS)]
 CellOption = Annotated[
     str, typer.Option("--cell", metavar="ID,…", help="Only these cells, by their ids; of the ring of this seed or not.")
 ]
@@ -60,6 +71,7 @@ def ring(
     workloads: Workloads = "",
     state: State = "",
     histories: Histories = "ring-histories",
+    complete: Complete = False,
     only_list: List = False,
     json_to: Json = "",
 ) -> None:
@@ -74,73 +86,117 @@ def ring(
     caught. 1: one did not, or was not, or a cell could not be recorded.
     2: the lab could not run.
     """
-    from stockade.lab.errors import LabError
-    from stockade.lab.ring.design import Design, design
-
     with one_line_errors():
         check_target(json_to)
-        if seconds <= 0:
-            raise LabError("--seconds must be more than 0")
         parts = parts_of(databases, strategies, faults or (ALL if cell else ""), workloads or (ALL if cell else ""))
-        named = tuple(parts.find(name) for name in names_in(cell))
-        found = Design(named, ()) if named else design(parts, seed)
+        found, left_out = _designed(parts, cell, seed)
+        if complete:
+            refuse_incomplete(left_out)
         console = console_of(json_to)
         if only_list:
             print_lines(console, [each.id for each in found.cells])
+            for each in left_out:  # beside the ids, which another command may read
+                typer.echo(f"left out: {each}", err=True)
             raise typer.Exit(OK)
-        settings: dict[str, JsonValue] = {"seed": seed, "seconds": seconds}
-        kept = _ring(console, parts, found, settings, state=state, histories=histories, json_to=json_to)
+        given = as_given(cell=cell, databases=databases, strategies=strategies, faults=faults, workloads=workloads)
+        played = _Ring(console, parts, found, {"seed": seed, "seconds": seconds}, given, left_out)
+        kept = played.play(state, histories, json_to)
     raise typer.Exit(OK if kept else FAILED)
 
 
-def _ring(
-    console: "Console",
-    parts: "Parts",
-    found: "Design",
-    settings: "dict[str, JsonValue]",
-    *,
-    state: str,
-    histories: str,
-    json_to: str,
-) -> bool:
-    """Play the cells that are not finished, and show all of them; whether every claim was kept."""
-    from stockade.lab.reporting.environment import describe_machine
-    from stockade.lab.ring.document import document
-    from stockade.lab.ring.expectation import kept
-    from stockade.lab.ring.matrix import matrix_of
-    from stockade.lab.ring.report import closing_lines
-    from stockade.lab.ring.state_file import StateFile
+def _designed(parts: "Parts", cell: str, seed: int) -> "tuple[Design, list[str]]":
+    """The cells to play, and what is left out on this machine: nothing where cells are named.
+
+    Raises:
+        LabError: there is no cell, or one that is named cannot be played.
+    """
+    from stockade.lab.errors import LabError
+    from stockade.lab.ring.design import Design, design
     from stockade.lab.ring.usual_parts import left_out
 
-    file = StateFile(Path(state) if state else None, settings)
-    if known := sum(each.id in file.finished for each in found.cells):
-        print_lines(console, [f"{known} of {len(found.cells)} cells are finished in {state}; the others are played"])
-    results = run_loop(_play(console, parts, found.cells, settings, state=file, histories=histories))
-    matrix = matrix_of(results, parts.contender_names, parts.fault_names, found.not_run)
-    print_lines(console, ["", *closing_lines(matrix, results, left_out(parts), console.width)])
-    if json_to:
-        write(json_to, json.dumps(document(describe_machine(), settings, results, matrix), indent=2) + "\n")
-    return kept(results)
+    missing = left_out(parts)
+    if named := names_in(cell):
+        for name in named:
+            words = {word for part in name.split(".") for word in part.split("+")}
+            for reason in missing:
+                if reason.partition(":")[0].partition(" ")[2] in words:
+                    raise LabError(f"cell {name}: {reason}")
+        return Design(tuple(parts.find(name) for name in named), ()), []
+    found = design(parts, seed)
+    if not found.cells:
+        reasons = "; ".join(dict.fromkeys(f"{each.contender}: {each.reason}" for each in found.not_run))
+        raise LabError(f"the ring of these options has no cell{': ' * bool(reasons)}{reasons}")
+    return found, missing
 
 
-async def _play(
-    console: "Console",
-    parts: "Parts",
-    cells: "Sequence[Cell]",
-    settings: "dict[str, JsonValue]",
-    *,
-    state: "StateFile",
-    histories: str,
-) -> "list[CellResult]":
-    """Play the cells over servers that they share."""
-    from stockade.lab.ring.player import CellRunner
-    from stockade.lab.ring.recording_player import RecordingPlayer
-    from stockade.lab.ring.report import cell_lines
-    from stockade.lab.ring.ring import Ring
-    from stockade.lab.site.site_servers import SiteServers
+class _Ring(NamedTuple):
+    """What is played, and where its lines go."""
 
-    seed, seconds = int(str(settings["seed"])), float(str(settings["seconds"]))
-    async with SiteServers() as servers:
-        runner = CellRunner(RecordingPlayer(parts, seconds, servers), seconds, Path(histories))
-        ring = Ring(parts, cells, runner, seed, state)
-        return await ring.play(lambda progress: print_lines(console, cell_lines(progress, ring)))
+    console: "Console"
+    parts: "Parts"
+    design: "Design"
+    settings: "dict[str, JsonValue]"
+    given: str
+    left_out: "list[str]"
+
+    def play(self, state: str, histories: str, json_to: str) -> bool:
+        """Play the cells that are not finished, and show all of them; whether every claim was kept."""
+        from stockade.lab.ring.expectation import kept
+        from stockade.lab.ring.matrix import matrix_of
+        from stockade.lab.ring.report import closing_lines
+        from stockade.lab.ring.state_file import StateFile, code
+
+        cells = self.design.cells
+        file = StateFile(Path(state), {**self.settings, **code()}) if state else StateFile(None, {})
+        if known := sum(each.id in file.finished for each in cells):
+            done = f"{known} of {plural(len(cells), 'cell')} {'is' if known == 1 else 'are'} finished in {state}"
+            print_lines(self.console, [f"{done}; the others are played"])
+        results: list[CellResult] = []
+        try:
+            run_loop(self._play(file, histories, results))
+        except (asyncio.CancelledError, KeyboardInterrupt):
+            print_lines(self.console, [self._interrupted(len(results), state)])
+            self._write(json_to, results, complete=False)
+            raise
+        matrix = matrix_of(results, self.parts.contender_names, self.parts.fault_names, self.design.not_run)
+        print_lines(self.console, ["", *closing_lines(matrix, results, self.left_out, self.console.width)])
+        self._write(json_to, results, complete=True)
+        return kept(results)
+
+    async def _play(self, state: "StateFile", histories: str, results: "list[CellResult]") -> None:
+        """Play the cells over servers that they share; each result is there as soon as it is known."""
+        from stockade.lab.ring.player import CellRunner
+        from stockade.lab.ring.recording_player import RecordingPlayer
+        from stockade.lab.ring.report import cell_lines
+        from stockade.lab.ring.ring import Ring
+        from stockade.lab.site.site_servers import SiteServers
+
+        seed, seconds = int(str(self.settings["seed"])), float(str(self.settings["seconds"]))
+
+        async with SiteServers() as servers:
+            runner = CellRunner(RecordingPlayer(self.parts, seconds, servers), seconds, Path(histories))
+            played = Ring(self.parts, self.design.cells, runner, seed, state)
+
+            def report(progress: "Progress") -> None:
+                results.append(progress.result)
+                print_lines(self.console, cell_lines(progress, played))
+
+            await played.play(report)
+
+    def _interrupted(self, finished: int, state: str) -> str:
+        done = f"interrupted: {finished} of {plural(len(self.design.cells), 'cell')}"
+        if not state:
+            return f"{done} played, none kept: --state FILE keeps them"
+        settings = f"--seed {self.settings['seed']} --seconds {self.settings['seconds']:.9g}"
+        return f"{done} kept in {state}; go on with: stockade lab ring{as_given(state=state)} {settings}{self.given}"
+
+    def _write(self, json_to: str, results: "list[CellResult]", *, complete: bool) -> None:
+        from stockade.lab.reporting.environment import describe_machine
+        from stockade.lab.ring.document import document
+        from stockade.lab.ring.matrix import matrix_of
+
+        if not json_to:
+            return
+        matrix = matrix_of(results, self.parts.contender_names, self.parts.fault_names, self.design.not_run)
+        found = document(describe_machine(), self.settings, results, matrix, complete=complete)
+        write(json_to, json.dumps(found, indent=2) + "\n")

@@ -1,25 +1,39 @@
 """`stockade lab soak`: long recordings whose workload, strategy and faults are drawn from a seed."""
 
+import asyncio
 import json
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from stockade.cli.exit_codes import FAILED, OK
-from stockade.cli.lab.common import check_target, one_line_errors, run_loop, write
+from stockade.cli.lab.common import (
+    LEAST_SECONDS,
+    LONGEST_SEED,
+    MOST_SECONDS,
+    check_target,
+    one_line_errors,
+    plural,
+    run_loop,
+    write,
+)
 from stockade.cli.lab.parts import (
     ALL,
+    Complete,
     Databases,
     Faults,
     Histories,
     Strategies,
     Workloads,
+    as_given,
     console_of,
     parts_of,
     print_lines,
+    refuse_incomplete,
 )
+from stockade.cli.numbers import count, decimal, whole
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,15 +43,19 @@ if TYPE_CHECKING:
     from stockade.lab.ring.design import Parts
     from stockade.lab.ring.soak import Round
 
-Minutes = Annotated[float, typer.Option(metavar="N", help="No round begins after this time.")]
-Seconds = Annotated[float, typer.Option(metavar="N", help="Seconds of load in each round.")]
-Seed = Annotated[int | None, typer.Option(metavar="N", help="Decides every round; default: another one each time.")]
-RoundOption = Annotated[int, typer.Option("--round", metavar="N", help="Only this round of the seed; 0: all.")]
+SEED_BITS = 32
+MOST_ROUNDS = 1_000_000
+
+Minutes = Annotated[float, decimal("No round begins after this time.", 0.1, 10_080.0)]
+Seconds = Annotated[float, decimal("Seconds of load in each round.", LEAST_SECONDS, MOST_SECONDS)]
+Seed = Annotated[int | None, count("Decides every round; default: another one each time.", 0, LONGEST_SEED)]
+RoundOption = Annotated[
+    int, typer.Option("--round", metavar="COUNT", parser=whole(0, MOST_ROUNDS), help="Only this round; 0: all.")
+]
 KeepGoing = Annotated[bool, typer.Option("--keep-going", help="Go on after a violation.")]
 Json = Annotated[
     str, typer.Option("--json", metavar="FILE", help="Write the JSON document to this file; - is standard output.")
 ]
-SEED_BITS = 32
 
 
 def soak(
@@ -52,6 +70,7 @@ def soak(
     faults: Faults = ALL,
     workloads: Workloads = ALL,
     histories: Histories = "soak-histories",
+    complete: Complete = False,
     json_to: Json = "",
 ) -> None:
     """Record long rounds under faults that a seed draws, until one fails.
@@ -64,59 +83,95 @@ def soak(
     Exit code 0: no rule was broken. 1: one was, or a round could not be
     recorded. 2: the lab could not run.
     """
-    from stockade.lab.errors import LabError
-    from stockade.lab.reporting.environment import describe_machine
-    from stockade.lab.ring.document import document
     from stockade.lab.ring.expectation import kept
-    from stockade.lab.ring.matrix import matrix_of
-    from stockade.lab.ring.report import closing_lines
     from stockade.lab.ring.usual_parts import left_out
 
     with one_line_errors():
         check_target(json_to)
-        if seconds <= 0 or minutes < 0 or only < 0:
-            raise LabError("--seconds must be more than 0, --minutes and --round 0 or more")
         parts = parts_of(databases, strategies, faults, workloads)
-        console = console_of(json_to)
+        missing = left_out(parts)
+        if complete:
+            refuse_incomplete(missing)
         settings: dict[str, JsonValue] = {
             "seed": secrets.randbits(SEED_BITS) if seed is None else seed,
             "seconds": seconds,
             "minutes": minutes,
         }
-        print_lines(console, [f"seed {settings['seed']}"])
-        results = run_loop(_run(console, parts, settings, keep_going=keep_going, only=only, histories=histories))
-        matrix = matrix_of(results, parts.contender_names, parts.fault_names)
-        print_lines(console, ["", *closing_lines(matrix, results, left_out(parts), console.width)])
-        if json_to:
-            write(json_to, json.dumps(document(describe_machine(), settings, results, matrix), indent=2) + "\n")
+        given = as_given(
+            databases=databases,
+            strategies=strategies,
+            faults="" if faults == ALL else faults,
+            workloads="" if workloads == ALL else workloads,
+        )
+        soaked = _Soak(console_of(json_to), parts, settings, given, Path(histories))
+        results = soaked.play(missing, json_to, keep_going=keep_going, only=only)
     raise typer.Exit(OK if kept(results) else FAILED)
 
 
-async def _run(
-    console: "Console",
-    parts: "Parts",
-    settings: "dict[str, JsonValue]",
-    *,
-    keep_going: bool,
-    only: int,
-    histories: str,
-) -> "list[CellResult]":
-    """Run the rounds over servers that they share; SIGTERM ends these too."""
-    from stockade.lab.ring.player import CellRunner
-    from stockade.lab.ring.recording_player import RecordingPlayer
-    from stockade.lab.ring.report import round_lines
-    from stockade.lab.ring.soak import Soak
-    from stockade.lab.site.site_servers import SiteServers
+class _Soak(NamedTuple):
+    """What is played, and where its lines go."""
 
-    seed, seconds, minutes = (
-        int(str(settings["seed"])),
-        float(str(settings["seconds"])),
-        float(str(settings["minutes"])),
-    )
+    console: "Console"
+    parts: "Parts"
+    settings: "dict[str, JsonValue]"
+    given: str
+    histories: Path
 
-    def report(drawn: "Round", result: "CellResult") -> None:
-        print_lines(console, round_lines(drawn, result, seed, seconds))
+    def play(self, left_out: "list[str]", json_to: str, *, keep_going: bool, only: int) -> "list[CellResult]":
+        """Play the rounds, and show them all; what was found is shown and written however it ends."""
+        from stockade.lab.ring.matrix import matrix_of
+        from stockade.lab.ring.report import closing_lines
+        from stockade.lab.ring.soak import gave_up
 
-    async with SiteServers() as servers:
-        runner = CellRunner(RecordingPlayer(parts, seconds, servers, drawn=True), seconds, Path(histories))
-        return await Soak(parts, runner, seed, minutes, keep_going, only).run(report)
+        print_lines(self.console, [f"seed {self.settings['seed']}"])
+        results: list[CellResult] = []
+        try:
+            run_loop(self._play(results, keep_going=keep_going, only=only))
+        except (asyncio.CancelledError, KeyboardInterrupt):
+            where = f" kept in {json_to}" if json_to else ", none kept: --json FILE keeps them"
+            again = f"stockade lab soak --round {len(results) + 1} --seed {self.settings['seed']}{self.given}"
+            done = f"interrupted: {plural(len(results), 'round')}{where}; the round that was cut off: {again}"
+            print_lines(self.console, [done])
+            self._write(json_to, results, complete=False)
+            raise
+        matrix = matrix_of(results, self.parts.contender_names, self.parts.fault_names)
+        print_lines(self.console, ["", *closing_lines(matrix, results, left_out, self.console.width)])
+        if why := gave_up(results):
+            print_lines(self.console, [why])
+        self._write(json_to, results, complete=not why)
+        return results
+
+    async def _play(self, results: "list[CellResult]", *, keep_going: bool, only: int) -> None:
+        """Play the rounds over servers that they share; each result is there as soon as it is known."""
+        from stockade.lab.ring.player import CellRunner
+        from stockade.lab.ring.recording_player import RecordingPlayer
+        from stockade.lab.ring.report import round_lines
+        from stockade.lab.ring.soak import Soak
+        from stockade.lab.site.site_servers import SiteServers
+
+        seed, seconds, minutes = (
+            int(str(self.settings["seed"])),
+            float(str(self.settings["seconds"])),
+            float(str(self.settings["minutes"])),
+        )
+
+        async with SiteServers() as servers:
+            runner = CellRunner(RecordingPlayer(self.parts, seconds, servers, drawn=True), seconds, self.histories)
+            played = Soak(self.parts, runner, seed, minutes, keep_going, only)
+
+            def report(drawn: "Round", result: "CellResult") -> None:
+                results.append(result)
+                print_lines(self.console, round_lines(drawn, result, played, self.given))
+
+            await played.run(report)
+
+    def _write(self, json_to: str, results: "list[CellResult]", *, complete: bool) -> None:
+        from stockade.lab.reporting.environment import describe_machine
+        from stockade.lab.ring.document import document
+        from stockade.lab.ring.matrix import matrix_of
+
+        if not json_to:
+            return
+        matrix = matrix_of(results, self.parts.contender_names, self.parts.fault_names)
+        found = document(describe_machine(), self.settings, results, matrix, complete=complete)
+        write(json_to, json.dumps(found, indent=2) + "\n")

@@ -104,9 +104,9 @@ class Answer:
     seconds: float = 0.0
 
     @property
-    def kept(self) -> bool:
-        """Whether its controls failed as they must; what was left out says nothing."""
-        return self.measured is None or self.measured.as_expected
+    def kept(self) -> bool | None:
+        """Whether its controls failed as they must; None: it was left out, which says nothing."""
+        return None if self.measured is None else self.measured.as_expected
 
     def as_json(self) -> dict[str, JsonValue]:
         """One of the member `claims` of the document."""

@@ -21,9 +21,8 @@ from stockade.lab.deadlock.finding import Finding
 from stockade.lab.deadlock.load import Load, judge, take_turns
 from stockade.lab.deadlock.one_writer import two_writers
 from stockade.lab.deadlock.rows import Rows, open_rows
-from stockade.lab.deadlock.session import LOCK_WAIT_S, open_session
+from stockade.lab.deadlock.session import LOCK_WAIT_S, MissingPrivilege, open_session
 from stockade.lab.deadlock.wait_graph import Observer, WaitGraph, open_observer
-from stockade.lab.errors import LabError
 from stockade.lab.targets.target_database import TargetDatabase
 
 CONNECTIONS = 48  # of all experiments at most, at the same time
@@ -173,7 +172,7 @@ async def _time_outs(target: TargetDatabase, rows: Rows, observer: Observer, set
                     for n in range(PAIRS)
                 )
             )
-    except LabError as error:
+    except MissingPrivilege as error:
         result.left_out.append(f"time-out without a detector: {error}")
         return
     for name, part in (("time-out only, at once", duels[::2]), ("time-out only, one after the other", duels[1::2])):
@@ -209,7 +208,7 @@ async def _loads(target: TargetDatabase, rows: Rows, setting: Setting, result: R
         try:
             async with _without_detector(target):
                 await _load(target, rows, [arm], setting, result)
-        except LabError as error:
+        except MissingPrivilege as error:
             result.left_out.append(f"{arm.name}: {error}")
     await _load(target, rows, [arm for arm in arms if arm.detector], setting, result)
     setting.tell("the same baskets as orders of the shop")
@@ -234,13 +233,15 @@ async def _without_detector(target: TargetDatabase) -> AsyncIterator[None]:
     """Switch InnoDB's detector off on a private server; PostgreSQL's is a setting of each session.
 
     Raises:
-        LabError: the server was named by URL.
+        MissingPrivilege: the server was named by URL.
     """
     if target.name == "postgres":
         yield
         return
     if not target.private:
-        raise LabError("the detector can be switched off for a whole server only, and this one was named by URL")
+        raise MissingPrivilege(
+            "the detector can be switched off for a whole server only, and this one was named by URL"
+        )
     admin = await open_session(target.url, lock_wait_s=SHORT_WAIT_S)
     try:
         await admin.run("SET GLOBAL innodb_deadlock_detect = OFF")

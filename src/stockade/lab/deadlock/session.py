@@ -17,6 +17,10 @@ from stockade.store.engine.registry import read_url
 LOCK_WAIT_S = 5.0  # the lock time-out of the Java project's report
 
 
+class MissingPrivilege(LabError):
+    """The user, or a server that is not the lab's own, does not allow a setting: what needs it is left out."""
+
+
 class Session(Protocol):
     """One connection.
 
@@ -85,7 +89,8 @@ async def open_session(url: str, *, lock_wait_s: float = LOCK_WAIT_S, detector_s
             configured, which is after 1 s. MariaDB and MySQL look at once, or never (a setting of the server).
 
     Raises:
-        LabError: the server does not let this user set `detector_s`, or the database is SQLite.
+        MissingPrivilege: the server does not let this user set `detector_s`.
+        LabError: the database is SQLite.
     """
     address = read_url(url).address
     if isinstance(address, PostgresAddress):
@@ -99,7 +104,7 @@ async def open_session(url: str, *, lock_wait_s: float = LOCK_WAIT_S, detector_s
                 await session.close()
                 if classify(error) is not Failure.REFUSED:
                     raise
-                raise LabError("only a superuser may set deadlock_timeout") from error
+                raise MissingPrivilege("only a superuser may set deadlock_timeout") from error
         return session
     if not isinstance(address, MySQLAddress):
         raise LabError("SQLite has no sessions that wait for rows")

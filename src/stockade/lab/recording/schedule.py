@@ -15,6 +15,7 @@ from stockade.lab.recording.fault import Disturbed, Fault
 
 ACTION_WAIT_S: Final = 60.0  # for one injection or healing: a database that recovers from a crash takes seconds
 WARM_SHARE, FAULT_SHARE = 0.25, 0.45  # of the whole time; the rest is after the healing
+LATEST: Final = 1.3  # of the usual time between two drawn faults
 STAGGER_S: Final = 0.2  # between two faults that are combined, so that each order of them happens
 
 
@@ -45,23 +46,27 @@ def combined(faults: Sequence[Fault], seconds: float, seed: int) -> list[Entry]:
 def drawn(faults: Sequence[Fault], seconds: float, seed: int, every_s: float = 5.0) -> list[Entry]:
     """One fault after the other through the middle of a long recording, now and then two at a time.
 
+    Each happens once before one happens again, so that a recording says something about all of them.
+
     Args:
         faults: to draw from.
         seconds: of the whole load.
         seed: of the recording.
-        every_s: seconds from one injection to the next.
+        every_s: seconds from one injection to the next; less where there is no room for all of them.
     """
     rng = random.Random(f"schedule-{seed}")
     entries: list[Entry] = []
     free_at = dict.fromkeys((fault.name for fault in faults), 0.0)
     at_s, end_s = seconds * WARM_SHARE, seconds * (WARM_SHARE + FAULT_SHARE)
+    every_s = min(every_s, (end_s - at_s) / (LATEST * max(1, len(faults))))
+    dealt = rng.sample(faults, len(faults))
     while faults and at_s < end_s:
-        fault = rng.choice(faults)
+        fault = dealt.pop() if dealt else rng.choice(faults)
         if free_at[fault.name] <= at_s:
-            heal_at_s = min(at_s + every_s * rng.uniform(0.3, 1.3), end_s)
+            heal_at_s = min(at_s + every_s * rng.uniform(0.3, LATEST), end_s)
             entries.append(Entry(at_s, fault, heal_at_s))
             free_at[fault.name] = heal_at_s + 0.1
-        at_s += every_s * rng.uniform(0.7, 1.3)
+        at_s += every_s * rng.uniform(0.7, LATEST)
     return entries
 
 

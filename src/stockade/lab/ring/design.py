@@ -26,6 +26,7 @@ TOUCHED: Final[Mapping[str, frozenset[str]]] = {  # by what two faults would und
     "kafka": frozenset({"kafka"}),
     "links": frozenset({"links", "link-database", "link-redis", "link-kafka"}),
 }
+OF_A_CONTROL: Final = "a control: it has cells in which it must be caught; here it proves nothing, broken or not"
 CELLS_OF_A_BARE_LOCK: Final = 2  # in which it must be caught, of all faults that it must fail at
 
 
@@ -200,13 +201,19 @@ def _controls(parts: Parts, rng: random.Random) -> list[Cell]:
 
 
 def _not_run(parts: Parts) -> list[NotRun]:
-    """The pairs of contender and fault that no database can show, with the reason of the first."""
+    """The pairs of contender and fault that have no cell by design, with the reason (that of the first database).
+
+    A control under a fault that it need not break shows nothing: if it breaks a rule, it claims no better, and if it
+    does not, the fault may have missed the moment. So its cells are those of `_controls` alone.
+    """
     found = []
     for contender in parts.contenders:
         for fault in parts.faults:
             reasons = [parts.why_not(contender, fault.name, database) for database in parts.databases]
             if all(reasons):
                 found.append(NotRun(contender.name, fault.name, reasons[0]))
-            elif protects_rows(contender) and expected(contender, [fault], control=False) != HELD:
+            elif not protects_rows(contender):
+                found.append(NotRun(contender.name, fault.name, OF_A_CONTROL))
+            elif expected(contender, [fault], control=False) != HELD:
                 found.append(NotRun(contender.name, fault.name, "claims nothing about it"))
     return found

@@ -14,6 +14,8 @@ def document(
     settings: Mapping[str, JsonValue],
     results: Sequence[CellResult],
     matrix: Matrix,
+    *,
+    complete: bool = True,
 ) -> dict[str, JsonValue]:
     """The whole document as JSON values.
 
@@ -22,6 +24,7 @@ def document(
         settings: seed and seconds: what repeats the ring.
         results: of every cell.
         matrix: of all together.
+        complete: whether every cell was played; one that was interrupted has not kept its claims.
     """
     verdicts: list[JsonValue] = [
         {"strategy": name, "fault": fault, "verdict": matrix.verdicts[name, fault]}
@@ -37,7 +40,8 @@ def document(
         "schema": SCHEMA,
         "environment": dict(environment),
         "settings": dict(settings),
-        "kept": kept(results),
+        "complete": complete,
+        "kept": complete and kept(results),
         "controls_not_caught": list(controls_not_caught(results)),
         "cells": [each.as_json() for each in results],
         "matrix": [*verdicts, *not_run],

@@ -31,6 +31,7 @@ EXPECTATIONS: Final = (HELD, MUST_BREAK, MAY_BREAK)
 AS_CLAIMED: Final = "as claimed"
 BROKEN_AS_CLAIMED: Final = "violated as claimed"
 VIOLATED: Final = "VIOLATED"
+LATE: Final = "late"  # only a rule about time was broken, and when it was played again, the same one
 NOT_CAUGHT: Final = "not caught"  # a control, in a cell that is made for it
 FAILED: Final = "not recorded"  # the lab itself failed
 NOT_RUN: Final = "not run"
@@ -48,7 +49,8 @@ DATA_RULES: Final = frozenset(
         serializable,
     )
 )
-WORST_FIRST: Final = (VIOLATED, FAILED, NOT_CAUGHT, BROKEN_AS_CLAIMED, AS_CLAIMED, NOT_RUN)
+FAILURES: Final = (VIOLATED, LATE, FAILED)  # of which one alone makes a ring fail
+WORST_FIRST: Final = (VIOLATED, LATE, FAILED, NOT_CAUGHT, BROKEN_AS_CLAIMED, AS_CLAIMED, NOT_RUN)
 
 
 def expected(contender: Contender, faults: Sequence[Fault], *, control: bool) -> str:
@@ -79,13 +81,17 @@ def verdict(expectation: str, rules: Collection[str]) -> str:
 
 
 def controls_not_caught(results: Sequence[CellResult]) -> list[str]:
-    """The controls that no cell has caught, of those that have one made for them."""
-    wanted = {each.cell.contender for each in results if each.expected == MUST_BREAK}
-    caught = {each.cell.contender for each in results if each.verdict == BROKEN_AS_CLAIMED}
-    return sorted(wanted - caught)
+    """The controls that no cell of a database has caught, of the cells that are made for them: `NAME on DATABASE`."""
+    made = [each for each in results if each.expected == MUST_BREAK]
+    caught = {_control(each) for each in made if each.verdict == BROKEN_AS_CLAIMED}
+    return sorted({_control(each) for each in made} - caught)
+
+
+def _control(result: CellResult) -> str:
+    return f"{result.cell.contender} on {result.cell.database}"
 
 
 def kept(results: Sequence[CellResult]) -> bool:
-    """Whether every claim was kept, every control was caught, and every cell could be recorded."""
-    bad = any(each.verdict in (VIOLATED, FAILED) for each in results)
-    return not bad and not controls_not_caught(results)
+    """Whether every claim was kept, every control was caught, and every cell could be recorded; not so without one."""
+    bad = any(each.verdict in FAILURES for each in results)
+    return bool(results) and not bad and not controls_not_caught(results)

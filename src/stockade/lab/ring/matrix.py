@@ -12,6 +12,7 @@ from stockade.lab.ring.expectation import (
     AS_CLAIMED,
     BROKEN_AS_CLAIMED,
     FAILED,
+    LATE,
     NOT_CAUGHT,
     NOT_RUN,
     VIOLATED,
@@ -22,13 +23,14 @@ MARKS = {
     AS_CLAIMED: "ok",
     BROKEN_AS_CLAIMED: "caught",
     VIOLATED: "VIOLATED",
+    LATE: "late",
     NOT_CAUGHT: "MISSED",
     FAILED: "ERROR",
     NOT_RUN: "-",
 }
 LEGEND = (
-    "ok: no violation, as claimed; caught: violated, as claimed; VIOLATED: against the claim; "
-    "MISSED: a control that was not caught; ERROR: not recorded; -: not run"
+    "ok: no violation, as claimed; caught: violated, as claimed; VIOLATED: against the claim; late: twice, and no "
+    "other rule; MISSED: a control that was not caught; ERROR: not recorded; -: not run"
 )
 GAP = "  "
 
@@ -109,11 +111,14 @@ def markdown_table(matrix: Matrix) -> list[str]:
 
 
 def reasons(matrix: Matrix) -> list[str]:
-    """One line for each reason why pairs were not run."""
-    found: dict[tuple[str, str], list[str]] = {}
+    """Why pairs were not run: one line for those with the same contenders and the same reason."""
+    by_fault: dict[tuple[str, str], list[str]] = {}
     for contender, fault, reason in matrix.not_run:
-        found.setdefault((fault, reason), []).append(contender)
-    return [f"not run: {fault} with {', '.join(names)}: {reason}" for (fault, reason), names in found.items()]
+        by_fault.setdefault((fault, reason), []).append(contender)
+    found: dict[tuple[str, str], list[str]] = {}
+    for (fault, reason), contenders in by_fault.items():
+        found.setdefault((", ".join(contenders), reason), []).append(fault)
+    return [f"not run: {', '.join(faults)} with {names}: {reason}" for (names, reason), faults in found.items()]
 
 
 def _groups(names: Sequence[str], room: int) -> list[list[str]]:

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
 from stockade.lab.checkers import ABOUT_TIME
+from stockade.lab.checkers.system import nothing_left
 from stockade.lab.checkers.violation import Violation
 from stockade.lab.history.history import History
 from stockade.lab.history.history_file import write_history
 from stockade.lab.ring.cell import Cell, CellResult, Found
-from stockade.lab.ring.expectation import FAILED, NOT_CAUGHT, VIOLATED, verdict
+from stockade.lab.ring.expectation import AS_CLAIMED, FAILED, FAILURES, LATE, NOT_CAUGHT, VIOLATED, verdict
 
 TRIES: Final = 2  # of a recording that failed: a server that did not start in time says nothing about a claim
 TRIES_OF_A_CONTROL: Final = 4
@@ -65,32 +66,45 @@ class CellRunner:
 
         A control that was not caught is played with the next seeds, because a fault may miss the moment. A strategy
         that was late, slow to come back or slow to give something back is played once more with the same seed: this
-        machine may have been busy. If it is again, it counts. A rule about data that is broken counts at once.
+        machine may have been busy. If it breaks the same rule again, the verdict is `late`. A rule about data that is
+        broken, a lock that stays and a queue above its bound count at once.
 
         Args:
             cell: which one.
             seed: of the recording.
             expectation: what its contender claims about it.
         """
-        began_s, earlier = time.monotonic(), []
-        for number in range(1, TRIES_OF_A_CONTROL + 1):
+        began_s, earlier, late = time.monotonic(), list[str](), set[str]()
+        for _ in range(TRIES_OF_A_CONTROL):
             result = await self._try(cell, seed, expectation)
             if result.verdict == NOT_CAUGHT:
                 seed += 1
-            elif not (number == 1 and result.verdict == VIOLATED and _is_about_time(result)):
+            elif result.verdict != LATE:
                 break
+            elif late:
+                again = late.intersection(each.rule for each in result.violations)
+                result = replace(result, verdict=LATE if again else AS_CLAIMED)
+                break
+            else:
+                late.update(each.rule for each in result.violations)
             earlier.append(_shown(result))
-        again = f"before: {'; '.join(earlier)}" if earlier and result.verdict != NOT_CAUGHT else ""
-        reason = "; ".join(each for each in (result.reason, again) if each)
+        before = f"before: {'; '.join(earlier)}" if earlier and result.verdict != NOT_CAUGHT else ""
+        reason = "; ".join(each for each in (result.reason, before) if each)
         return replace(result, wall_s=time.monotonic() - began_s, reason=reason)
 
     async def _try(self, cell: Cell, seed: int, expectation: str) -> CellResult:
-        recorded, reason = await self._record(cell, seed)
+        recorded, errors = await self._record(cell, seed)
         if recorded is None:
-            return CellResult(cell, seed, expectation, FAILED, reason=reason)
+            return CellResult(cell, seed, expectation, FAILED, reason="; then ".join(errors))
         history, violations = recorded
         missed = _missed_faults(cell, history)
-        found = FAILED if missed else verdict(expectation, {each.rule for each in violations})
+        found = verdict(expectation, {each.rule for each in violations})
+        if found == VIOLATED and _only_late(recorded):
+            found = LATE
+        if missed and found != VIOLATED:  # who breaks a rule under fewer faults breaks his claim all the same
+            found = FAILED
+        reasons = [f"never injected: {', '.join(missed)}"] if missed else []
+        reasons += [f"not recorded at first: {each}" for each in errors]
         return CellResult(
             cell,
             seed,
@@ -98,22 +112,24 @@ class CellRunner:
             found,
             violations=_first_of_each_rule(violations),
             operations=Counter(each.type for each in history.operations),
-            history=self._keep(cell, history) if found in (VIOLATED, NOT_CAUGHT, FAILED) else "",
-            reason=f"never injected: {', '.join(missed)}" if missed else "",
+            history=self._keep(cell, history) if found in (*FAILURES, NOT_CAUGHT) else "",
+            reason="; ".join(reasons),
         )
 
-    async def _record(self, cell: Cell, seed: int) -> tuple[Recorded | None, str]:
-        """The recording, or None and why there is none."""
-        reason, limit_s = "", LIMIT_S + self.seconds
+    async def _record(self, cell: Cell, seed: int) -> tuple[Recorded | None, list[str]]:
+        """The recording, None if there is none, and why tries of it failed."""
+        errors, limit_s = list[str](), LIMIT_S + self.seconds
         for _ in range(TRIES):
             try:
                 async with asyncio.timeout(limit_s):
-                    return await self.player(cell, seed), ""
+                    return await self.player(cell, seed), errors
             except TimeoutError:
-                reason = f"not recorded within {limit_s:.0f} s"
-            except Exception as error:  # noqa: BLE001 - whatever a driver raises: it is the result of this cell
-                reason = f"{type(error).__name__}: {error}"
-        return None, reason
+                errors.append(f"not recorded within {limit_s:.0f} s")
+            except Exception as error:
+                if (task := asyncio.current_task()) is not None and task.cancelling():
+                    raise asyncio.CancelledError from error  # the end of the ring, and an error on the way there
+                errors.append(f"{type(error).__name__}: {error}")
+        return None, errors
 
     def _keep(self, cell: Cell, history: History) -> str:
         self.histories.mkdir(parents=True, exist_ok=True)
@@ -128,8 +144,13 @@ def _first_of_each_rule(violations: Sequence[Violation]) -> tuple[Found, ...]:
     return tuple(first[rule] for rule in dict.fromkeys(each.rule for each in violations))
 
 
-def _is_about_time(result: CellResult) -> bool:
-    return all(each.rule in ABOUT_TIME for each in result.violations)
+def _only_late(recorded: Recorded) -> bool:
+    """Whether time alone can explain what was broken: no lock that stays, and no queue above its bound."""
+    left = recorded.history.final.leftovers
+    above = any(highest > left.bounds.get(name, highest) for name, highest in left.highest.items())
+    stays = above or bool(left.keys_not_free or left.lock_keys_without_expiry)
+    rules = {each.rule for each in recorded.violations}
+    return rules <= ABOUT_TIME and not (stays and nothing_left.RULE in rules)
 
 
 def _shown(result: CellResult) -> str:

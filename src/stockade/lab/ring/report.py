@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from stockade.lab.ring.cell import CellResult
-from stockade.lab.ring.expectation import FAILED, NOT_CAUGHT, VIOLATED, controls_not_caught
+from stockade.lab.ring.expectation import FAILED, FAILURES, LATE, NOT_CAUGHT, VIOLATED, controls_not_caught
 from stockade.lab.ring.matrix import Matrix, text_table
 from stockade.lab.ring.ring import Progress, Ring
-from stockade.lab.ring.soak import Round
+from stockade.lab.ring.soak import Round, Soak
 
 SHOWN_VIOLATIONS: Final = 3  # of a cell
 SECONDS_OF_A_MINUTE: Final = 60
@@ -23,16 +23,16 @@ def cell_lines(progress: Progress, ring: Ring) -> list[str]:
     return [line, *failure_lines(result, repeat_command(result, ring.seed, ring.runner.seconds))]
 
 
-def round_lines(drawn: Round, result: CellResult, seed: int, seconds: float) -> list[str]:
+def round_lines(drawn: Round, result: CellResult, soak: Soak, narrowed: str) -> list[str]:
     """What became of a round of a soak.
 
     Args:
         drawn: the round.
         result: of it.
-        seed: of the soak.
-        seconds: of load in each round.
+        soak: that played it.
+        narrowed: the options that make the soak smaller, as they were given: the draws depend on them.
     """
-    again = f"stockade lab soak --round {drawn.number} --seed {seed} --seconds {seconds:g}"
+    again = f"stockade lab soak --round {drawn.number} --seed {soak.seed} --seconds {soak.runner.seconds:.9g}{narrowed}"
     return [
         f"round {drawn.number}: {result.cell.id}: {result.verdict} ({_counts(result)})",
         *failure_lines(result, again),
@@ -48,7 +48,7 @@ def failure_lines(result: CellResult, again: str) -> list[str]:
         result: of the cell.
         again: the command.
     """
-    if result.verdict not in (VIOLATED, NOT_CAUGHT, FAILED):
+    if result.verdict not in (*FAILURES, NOT_CAUGHT):
         return [f"  {result.reason}"] if result.reason else []
     lines = [f"  {rule}: {detail}" for rule, detail in result.violations[:SHOWN_VIOLATIONS]]
     lines += [f"  {result.reason}"] if result.reason else []
@@ -64,7 +64,7 @@ def repeat_command(result: CellResult, seed: int, seconds: float) -> str:
         seed: of the ring.
         seconds: of load in each cell.
     """
-    return f"stockade lab ring --cell {result.cell.id} --seed {seed} --seconds {seconds:g}"
+    return f"stockade lab ring --cell {result.cell.id} --seed {seed} --seconds {seconds:.9g}"
 
 
 def closing_lines(matrix: Matrix, results: Sequence[CellResult], left_out: Sequence[str], width: int) -> list[str]:
@@ -77,17 +77,18 @@ def closing_lines(matrix: Matrix, results: Sequence[CellResult], left_out: Seque
         width: columns that there are.
     """
     violated = [each.cell.id for each in results if each.verdict == VIOLATED]
+    late = [each.cell.id for each in results if each.verdict == LATE]
     failed = [each.cell.id for each in results if each.verdict == FAILED]
     operations = sum(sum(each.operations.values()) for each in results)
     lines = ["claimed against observed", "", *text_table(matrix, width)]
     lines += [f"left out: {each}" for each in left_out]
     lines += [f"violated: {each}" for each in violated]
+    lines += [f"late: {each}" for each in late]
     lines += [f"not recorded: {each}" for each in failed]
     lines += [f"control not caught: {each}" for each in controls_not_caught(results)]
-    return [
-        *lines,
-        f"{len(results)} cells, {operations:,} operations, {len(violated)} against a claim, {len(failed)} not recorded",
-    ]
+    cells = f"{len(results):,} cell{'' if len(results) == 1 else 's'}"
+    failures = f"{len(violated)} against a claim, {len(late)} late, {len(failed)} not recorded"
+    return [*lines, f"{cells}, {operations:,} operations, {failures}"]
 
 
 def _how(progress: Progress) -> str:

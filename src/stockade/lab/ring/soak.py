@@ -7,7 +7,7 @@ Which faults, how many and when differs from round to round, so that what a mix 
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Final, NamedTuple
@@ -16,7 +16,7 @@ from stockade.lab.errors import LabError
 from stockade.lab.recording.fault import Fault, protects_rows
 from stockade.lab.ring.cell import NO_FAULT, Cell, CellResult
 from stockade.lab.ring.design import Parts, fit_together
-from stockade.lab.ring.expectation import FAILED, HELD, VIOLATED, expected
+from stockade.lab.ring.expectation import FAILED, HELD, LATE, VIOLATED, expected
 from stockade.lab.ring.player import CellRunner
 
 MOST_FAULTS: Final = 6  # kinds of faults in one round
@@ -62,6 +62,13 @@ def draw_round(parts: Parts, seed: int, number: int) -> Round:
     return Round(number, cell, rng.getrandbits(32))
 
 
+def gave_up(results: Sequence[CellResult]) -> str:
+    """Why a soak with these rounds ended before its time: too many without a recording. Empty: it did not."""
+    if [each.verdict for each in results[-MAX_FAILED:]] != [FAILED] * MAX_FAILED:
+        return ""
+    return f"ended: {MAX_FAILED} rounds in a row could not be recorded; the last: {results[-1].reason}"
+
+
 @dataclass(frozen=True, slots=True)
 class Soak:
     """Rounds until the time is over.
@@ -83,13 +90,13 @@ class Soak:
     only: int = 0
 
     async def run(self, report: Callable[[Round, CellResult], None]) -> list[CellResult]:
-        """Play the rounds.
+        """Play the rounds, until the time is over, a rule is broken, or several in a row could not be recorded.
 
         Args:
             report: called after each.
 
         Raises:
-            LabError: nothing can be played, or several rounds in a row could not be recorded.
+            LabError: nothing can be played.
         """
         results: list[CellResult] = []
         for number in self._numbers():
@@ -97,10 +104,8 @@ class Soak:
             result = await self.runner.run(drawn.cell, drawn.seed, HELD)
             results.append(result)
             report(drawn, result)
-            if result.verdict == VIOLATED and not self.keep_going:
+            if (result.verdict in (VIOLATED, LATE) and not self.keep_going) or gave_up(results):
                 break
-            if [each.verdict for each in results[-MAX_FAILED:]] == [FAILED] * MAX_FAILED:
-                raise LabError(f"{MAX_FAILED} rounds in a row could not be recorded; the last: {result.reason}")
         return results
 
     def _numbers(self) -> Iterator[int]:

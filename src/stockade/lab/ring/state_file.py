@@ -3,16 +3,27 @@
 Neighbours: `ring.py` asks it before each cell, and adds to it after each.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 
+import stockade
 from stockade.core import JsonValue
 from stockade.lab.errors import LabError
-from stockade.lab.ring.cell import CellResult
+from stockade.lab.ring.cell import DIGITS, CellResult
 from stockade.lab.ring.expectation import FAILED
 
-SCHEMA = "stockade.lab.ring-state/1"
+SCHEMA = "stockade.lab.ring-state/2"
+
+
+def code() -> dict[str, JsonValue]:
+    """The version of stockade and a hash of its source files: results of other code say nothing about this one."""
+    found = hashlib.sha256()
+    root = Path(stockade.__file__).parent
+    for file in sorted(root.rglob("*.py")):
+        found.update(str(file.relative_to(root)).encode() + b"\0" + file.read_bytes())
+    return {"stockade": stockade.__version__, "code": found.hexdigest()[:DIGITS]}
 
 
 class StateFile:
@@ -20,7 +31,7 @@ class StateFile:
 
     Args:
         path: of the file; None: nothing is kept.
-        settings: what a ring must have in common with the one that it continues, as its seed.
+        settings: what a ring must have in common with the one that it continues: its seed, its seconds, the code.
 
     Raises:
         LabError: the file is no state of a ring, or that of another one.
