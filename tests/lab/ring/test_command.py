@@ -194,7 +194,7 @@ def test_a_soak_that_is_interrupted_has_its_document(command):
     code, document, output = command(player, "soak", "--databases", "sqlite", "--seed", "5")
     assert (code, len(document["cells"]), document["complete"]) == (143, 1, False)
     assert "interrupted: 1 round kept in out.json" in output
-    assert "stockade lab soak --round 2 --seed 5 --databases sqlite" in output
+    assert "stockade lab soak --round 2 --seed 5 --seconds 60 --databases sqlite" in output
 
 
 def test_the_list_says_what_is_left_out(command, monkeypatch):

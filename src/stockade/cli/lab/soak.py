@@ -129,7 +129,8 @@ class _Soak(NamedTuple):
             run_loop(self._play(results, keep_going=keep_going, only=only))
         except (asyncio.CancelledError, KeyboardInterrupt):
             where = f" kept in {json_to}" if json_to else ", none kept: --json FILE keeps them"
-            again = f"stockade lab soak --round {len(results) + 1} --seed {self.settings['seed']}{self.given}"
+            drawn = f"--seed {self.settings['seed']} --seconds {self.settings['seconds']:.9g}{self.given}"
+            again = f"stockade lab soak --round {only or len(results) + 1} {drawn}"
             done = f"interrupted: {plural(len(results), 'round')}{where}; the round that was cut off: {again}"
             print_lines(self.console, [done])
             self._write(json_to, results, complete=False)
