@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from stockade.core import now_ms
 from stockade.lab.checkers.lateness import LATE
-from stockade.lab.checkers.system.liveness import WINDOW_S, WINDOWS
+from stockade.lab.checkers.system.liveness import EACH, WINDOW_S, WINDOWS
 from stockade.lab.errors import LabError
 from stockade.lab.history.history import History, Phases
 from stockade.lab.history.operation import FaultEvent
@@ -223,11 +223,14 @@ async def _wait_for_rate(plan: RecordingPlan, recorder: Recorder, healed_ns: int
         await asyncio.sleep(RATE_STEP_S)
         now_s = time.monotonic()
         counts.append((now_s, recorder.decided))
-        at = [max((each for each in counts if each[0] <= now_s - n * WINDOW_S), default=None) for n in range(3)]
+        at = [
+            max((each for each in counts if each[0] <= now_s - n * WINDOW_S), default=None) for n in range(WINDOWS + 1)
+        ]
         if None in at or now_s - healed_ns / 1e9 <= LEAST_HEALED_S:
             continue
-        rates = [(late[1] - early[1]) / (late[0] - early[0]) for late, early in pairwise(at) if late and early]
-        if min(rates) >= RATE_SHARE * base:
+        pairs = [(late, early) for late, early in pairwise(at) if late and early]
+        rates = [(late[1] - early[1]) / max(WINDOW_S, late[0] - early[0]) for late, early in pairs]
+        if sum(rates) / WINDOWS >= RATE_SHARE * base and min(rates) >= EACH * base:
             return
 
 

@@ -11,7 +11,7 @@ from stockade.shop.application import PATH
 from stockade.strategies.options import Options
 
 LEASE_S = 1.0
-SERVED_SHARE = 0.8  # of the tries that nothing disturbs: what a strategy that protects its rows must decide at least
+SERVED_SHARE = 0.7  # of the tries that nothing disturbs: what a strategy that protects its rows must decide at least
 
 
 @dataclass(frozen=True, slots=True)
