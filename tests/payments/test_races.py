@@ -16,6 +16,7 @@ from stockade.shop.model.limits import MAX_AMOUNT
 from stockade.shop.model.tables import orders, payment_attempts, refunds
 from stockade.shop.payments import flow
 from tests.payments.checkout import FAR_MS, PRICE, status_of
+from tests.waiting import eventually_async
 
 
 async def naive_pay(checkout, order, number):
@@ -171,11 +172,15 @@ async def test_a_cancellation_is_repeated_after_its_refund_is_archived(any_check
 
 
 async def test_a_charge_above_the_limit_of_a_balance_is_refunded(any_checkout):
-    """The balance cannot take it: the money goes back, and no points are added."""
-    charge = await any_checkout.charge()
+    """The balance is full while the gateway is asked: the money goes back, and no points are added."""
+    charge, other = await any_checkout.charge(), await any_checkout.charge()
+    any_checkout.judge.behave(latency_s=0.3)
+    paying = asyncio.create_task(any_checkout.pay(charge, subject="charge"))
+    await eventually_async(lambda: any_checkout.rows(payment_attempts, status="APPROVING"))
     await any_checkout.shop.execute(ChargePoints(any_checkout.new_id(), "f", any_checkout.clock(), "u", MAX_AMOUNT))
-    outcome = await any_checkout.pay(charge, subject="charge")
-    assert status_of(outcome) == "UNFULFILLABLE"
+    assert status_of(await paying) == "UNFULFILLABLE"
+    late = await any_checkout.pay(other, subject="charge")
+    assert late.code == "LIMIT_EXCEEDED"  # nobody is asked for what the balance cannot take
     await any_checkout.reconcile()
     assert (any_checkout.approved(charge), any_checkout.refunded(charge)) == ([PRICE], [PRICE])
     assert not await any_checkout.unequal()

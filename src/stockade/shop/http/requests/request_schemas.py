@@ -4,7 +4,7 @@ Unknown members are refused, numbers must be JSON integers. Neighbours: `model.l
 the types with commands and queries; `openapi` documents them.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -173,6 +173,17 @@ class PaymentBody(Body, frozen=True):
     ]
     payment_key: PaymentKey | UnsetType = UNSET
     amount: AgreedAmount | UnsetType = UNSET
+
+
+# What a type cannot say about members that depend on each other, for the OpenAPI document; by the name of the type.
+DEPENDENT_MEMBERS: Final = {
+    "PaymentBody": {
+        "anyOf": [
+            {"properties": {"method": {"const": "PG"}}, "required": ["payment_key", "amount"]},
+            {"properties": {"method": {"const": "POINTS"}, "payment_key": False, "amount": False}},
+        ]
+    }
+}
 
 
 class ConfirmBody(Body, frozen=True):

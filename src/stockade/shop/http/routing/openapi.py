@@ -14,7 +14,7 @@ from stockade import __version__
 from stockade.identity.user_ids import MAX_SUBJECT
 from stockade.shop.http.requests.authorization import Access
 from stockade.shop.http.requests.idempotency import MAX_KEY_LENGTH
-from stockade.shop.http.requests.request_schemas import ID_PATTERN
+from stockade.shop.http.requests.request_schemas import DEPENDENT_MEMBERS, ID_PATTERN
 from stockade.shop.http.responses.error_codes import ERROR_CODES
 from stockade.shop.http.responses.response_schemas import Queued
 from stockade.shop.http.routing.openapi_examples import complete, example_of
@@ -120,6 +120,8 @@ def openapi_document(routes: Iterable[Route]) -> bytes:
     types.append(Queued)
     schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
     complete(components)
+    for name, rule in DEPENDENT_MEMBERS.items():
+        components[name].update(rule)
     found = dict(zip(map(repr, types), schemas, strict=True))
     queries = {route.query.__name__: components[route.query.__name__] for route in all_routes if route.query}
     paths: dict[str, dict[str, Any]] = defaultdict(dict)
