@@ -116,6 +116,10 @@ RIGHT = {
         extra={"late": [[0, 400 * MS, 200 * MS]]},
     ),
     "a record that stands in the log twice": small(log=(LogRecord(0, 1, A), LogRecord(0, 2, B), LogRecord(0, 3, A))),
+    "decided behind its batch, as it does not name the row": small(
+        [FIRST._replace(command="pay_order", keys=("order:1",)), SECOND, THIRD],
+        log=(LogRecord(0, 2, A), LogRecord(0, 1, B)),
+    ),
     "late in a stopped process": small(
         [FIRST, SECOND, THIRD._replace(deadline_ns=10 * MS, return_ns=511 * MS)],
         fault_log=(fault(9, "process-pause", "inject"), fault(500, "process-pause", "heal")),
