@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stockade.lab import faults as folder
+from stockade.lab import aimed_faults as folder
 from stockade.lab.aimed_faults import faults, find
 from stockade.lab.aimed_faults.pause import FAULT as PAUSE
 from stockade.lab.errors import LabError

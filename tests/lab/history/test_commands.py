@@ -13,8 +13,9 @@ from tests.lab.checkers.small_histories import FINAL, KEY, OPERATIONS, B, fault,
 
 
 @pytest.fixture
-def run(tmp_path):
-    """Function: words -> (exit code, everything printed)."""
+def run(tmp_path, monkeypatch):
+    """Function: words -> (exit code, everything printed, in lines of any length)."""
+    monkeypatch.delenv("COLUMNS", raising=False)
 
     def run(*words):
         result = CliRunner().invoke(app, ["lab", *map(str, words)])
