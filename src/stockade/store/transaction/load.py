@@ -41,8 +41,10 @@ def load_rows(
         UnknownKind: a key has a kind without a resource.
     """
     rows: dict[Key, Row] = {}
-    for kind, group in groupby(keys, key=lambda key: key.kind):
-        resource, wanted = _resource(resources, kind), list(group)
+    kinds = [(_resource(resources, kind), list(group)) for kind, group in groupby(keys, key=lambda key: key.kind)]
+    # Children are read last, and without locks: they are inserted with their row and never change, so whoever has read
+    # the row reads them too. Read before it, they could be missing although the row is there.
+    for resource, wanted in sorted(kinds, key=lambda each: each[0].many):
         found = dialect.load(connection, resource, [key.id for key in wanted], lock, nowait=nowait)
         rows.update(_rows(resource, wanted, found))
     return rows
