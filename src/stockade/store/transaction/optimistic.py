@@ -99,7 +99,7 @@ def _confirm(
     keys: Sequence[Key],
     rows: Mapping[Key, Row],
     write_set: WriteSet,
-    load: Callable[[Sequence[Key]], Mapping[Key, Row]],
+    load: Load,
 ) -> None:
     """Read these rows again and compare their versions.
 

@@ -50,7 +50,7 @@ class ServiceProcess:
     """
 
     def __init__(self, name: str, opening: Any) -> None:
-        self.name, self.starts = name, 0
+        self.name = name
         self.ends: list[tuple[int, int | None, str]] = []
         self.errors: list[str] = []
         self._may_end, self._ended_ns = False, 0
@@ -104,7 +104,6 @@ class ServiceProcess:
         self._ended = asyncio.Event()
         loop = asyncio.get_running_loop()
         _, self._channel = await loop.create_connection(lambda: Channel(self._received, self._closed), sock=ours)
-        self.starts += 1
         await self.ask(self._opening, OPEN_WAIT_S)
         self._opened = True
 
