@@ -158,7 +158,7 @@ async def test_who_was_paused_beyond_its_lease_takes_no_more_orders(file_url, tm
     with Service(tmp_path, "--strategy", "in-process", database=file_url, guard_lease_s=1) as first:
         try:
             async with AsyncExitStack() as stack:
-                second = await entered_beside_paused(first.process.pid, stack, file_url)
+                second = await entered_beside_paused(first, stack, file_url)
                 os.kill(first.process.pid, signal.SIGCONT)
                 async with buyers(first) as (sleeper,):
                     answers = [await place(sleeper, number) for number in range(3)]
@@ -178,14 +178,16 @@ async def test_who_was_paused_beyond_its_lease_takes_no_more_orders(file_url, tm
     assert (await audited(file_url))[1] == []
 
 
-async def entered_beside_paused(pid, stack, url):
-    """Pause a process and enter under another strategy; again if it was paused with SQLite's lock on the file."""
+async def entered_beside_paused(paused, stack, url):
+    """Pause a service and enter under another strategy; again if it was paused with SQLite's lock on the file."""
     for wait_s in (8, 8, 30):
-        os.kill(pid, signal.SIGSTOP)
+        os.kill(paused.process.pid, signal.SIGSTOP)
         try:
             return await eventually_async(lambda: entered(stack, url), wait_s)
         except AssertionError:
-            os.kill(pid, signal.SIGCONT)
+            os.kill(paused.process.pid, signal.SIGCONT)
+            async with buyers(paused) as (client,):  # an order was decided: the lock of the pause has been given back
+                await place(client, 99)
     raise AssertionError("the paused process kept the others out")
 
 

@@ -33,12 +33,12 @@ def _nothing_named(monkeypatch):
     monkeypatch.delenv("STOCKADE_TEST_KAFKA", raising=False)
 
 
-def topics_of(bootstrap):
-    """The lab's topics that are left."""
+def topics_of(bootstrap, lab_pid=None):
+    """The topics that are left of a lab, by default of this process: other tests use the brokers at the same time."""
     from confluent_kafka.admin import AdminClient
 
     found = AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=15).topics
-    return [name for name in found if name.startswith("stockade-lab-")]
+    return [name for name in found if name.startswith(f"stockade-lab-{lab_pid or os.getpid()}-")]
 
 
 def test_a_private_broker_is_started_for_it(lab):
@@ -117,14 +117,14 @@ def test_a_run_that_is_stopped_leaves_no_topics(tmp_path, kafka_bootstrap):
         env={**os.environ, "TMPDIR": str(tmp_path)},
     )
     try:
-        eventually(lambda: any(name.endswith(".dead") for name in topics_of(kafka_bootstrap)))
+        eventually(lambda: any(name.endswith(".dead") for name in topics_of(kafka_bootstrap, run.pid)))
         run.send_signal(signal.SIGTERM)
         _, errors = run.communicate(timeout=60)
     finally:
         run.kill()
         run.wait()
     assert (run.returncode, "Traceback" in errors) == (143, False), errors
-    eventually(lambda: topics_of(kafka_bootstrap) == [])
+    eventually(lambda: topics_of(kafka_bootstrap, run.pid) == [])
     assert not list(tmp_path.glob("stockade-*"))
 
 

@@ -5,7 +5,6 @@ faults can kill and pause them.
 """
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final, NamedTuple
@@ -15,6 +14,7 @@ from stockade.kafka.admin import Admin, read_topic
 from stockade.kafka.options import KafkaOptions
 from stockade.lab.errors import LabError
 from stockade.lab.execution.command_log.log_worker import LogAddress, LogWorkerConfig
+from stockade.lab.execution.command_log.log_workers import new_topic_name
 from stockade.lab.history.final_state import LogRecord
 from stockade.lab.recording.plan import RecordingPlan
 from stockade.lab.recording.processes.messages import OpenLogWorker
@@ -61,7 +61,7 @@ async def open_command_log(plan: RecordingPlan, url: str, bootstrap: str) -> Asy
     Raises:
         LabError: a process failed, or the partitions were not all assigned in time.
     """
-    name = f"stockade-lab-{secrets.token_hex(6)}"
+    name = new_topic_name()
     address = LogAddress(bootstrap, name, name, plan.partitions)
     config = LogWorkerConfig(url, address, plan.pool_size, plan.app)
     log = config.kafka

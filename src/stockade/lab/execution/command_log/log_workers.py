@@ -5,6 +5,7 @@ are deleted at its end. Neighbours: `log_worker.py` runs in each process, `log_r
 """
 
 import asyncio
+import os
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,6 +19,11 @@ from stockade.lab.execution.command_log.log_worker import LogAddress, LogWorkerC
 
 ASSIGNMENT_WAIT_S = 30.0
 POLL_S = 0.02
+
+
+def new_topic_name() -> str:
+    """A topic of this process: `stockade-lab-PID-…`, so that whoever finds one that is left knows the lab it is of."""
+    return f"stockade-lab-{os.getpid()}-{secrets.token_hex(6)}"
 
 
 class LogWorkers(ProcessGroup):
@@ -45,7 +51,7 @@ class LogWorkers(ProcessGroup):
         Raises:
             LabError: a process failed, or the partitions were not all assigned in time.
         """
-        name = f"stockade-lab-{secrets.token_hex(6)}"
+        name = new_topic_name()
         config = LogWorkerConfig(url, LogAddress(bootstrap, name, name, self.partitions), pool_size, app)
         log = config.kafka
         for number in range(len(self._processes), self.workers):
