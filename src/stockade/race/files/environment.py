@@ -1,6 +1,7 @@
 """Values from the environment: `${NAME}`, or `${NAME:-default}`, in any text of a scenario.
 
-Neighbours: `toml_file.py` puts them in; reports show the name instead of the value.
+What has a default in the file is no secret. What has none may be one: reports show the name instead of the value.
+Neighbour: `load.py` puts them in.
 """
 
 import re
@@ -20,12 +21,12 @@ class Environment:
         variables: usually `os.environ`.
 
     Attributes:
-        used: value -> how the scenario names it. Defaults are not in it: they stand in the file.
+        secrets: value -> how the scenario names it, of those without a default.
     """
 
     def __init__(self, variables: Mapping[str, str]) -> None:
         self._variables = variables
-        self.used: dict[str, str] = {}
+        self.secrets: dict[str, str] = {}
 
     def fill(self, value: Any, where: str = "") -> Any:
         """The value with all variables in its texts.
@@ -52,6 +53,6 @@ class Environment:
             if default is None:
                 raise RaceError(f"{where}: the environment has no {name}: set it, or write ${{{name}:-default}}")
             return default
-        if len(value) >= _LEAST_SECRET:
-            self.used[value] = f"${{{name}}}"
+        if default is None and len(value) >= _LEAST_SECRET:
+            self.secrets[value] = f"${{{name}}}"
         return value

@@ -56,11 +56,11 @@ def load(source: str | Path | Scenario, environment: Mapping[str, str] | None = 
     """
     variables = Environment(os.environ if environment is None else environment)
     if isinstance(source, Scenario):
-        return Loaded(_checked(_tree(source), variables), Path.cwd(), variables.used)
+        return Loaded(_checked(_tree(source), variables), Path.cwd(), variables.secrets)
     path = _path(source)
     try:
         tree = _tree(_from_python(path)) if path.suffix == ".py" else read_toml(_text(path))
-        return Loaded(_checked(tree, variables), path.resolve().parent, variables.used)
+        return Loaded(_checked(tree, variables), path.resolve().parent, variables.secrets)
     except RaceError as error:
         raise RaceError(f"{path}: {error}") from None
 

@@ -25,6 +25,8 @@ _OPERATORS: dict[type[ast.AST], tuple[str, Callable[[Any, Any], Any]]] = {
     ast.Div: ("/", lambda a, b: a / b),
 }
 
+_SHOWN = 80  # characters of a value
+
 
 @dataclass(frozen=True, slots=True)
 class Values:
@@ -170,10 +172,10 @@ class Expression:
 
 
 def show(value: Any) -> str:
-    """A value for people: of a list its length and its beginning."""
+    """A value for people; of a long list its beginning and its length."""
     if isinstance(value, Values):
         value = value.values
-    if isinstance(value, list):
-        head = ", ".join(str(each) for each in value[:8])
-        return f"[{head}{', …' if len(value) > 8 else ''}]"
-    return str(value)
+    text = f"[{', '.join(map(str, value))}]" if isinstance(value, list) else str(value)
+    if len(text) <= _SHOWN:
+        return text
+    return f"{text[:_SHOWN]}…" + (f" ({len(value):,} values)" if isinstance(value, list) else "")

@@ -9,7 +9,7 @@ from stockade.race.model.expressions import show
 from stockade.race.result import Answer, Kind, RaceResult, Round, Violation
 
 SHOWN_ANSWERS = 6
-_BODY = 160  # characters
+_BODY = 120  # characters
 
 
 def heading(name: str, buyers: int, rounds: int, rate_per_s: float, url: str) -> str:
