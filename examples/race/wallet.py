@@ -17,7 +17,6 @@ db.execute("CREATE TABLE IF NOT EXISTS orders (id INTEGER PRIMARY KEY, key TEXT)
 db.execute("CREATE TABLE IF NOT EXISTS keys (key TEXT PRIMARY KEY, order_id INTEGER)")
 
 Form = Literal["broken", "fixed"]
-ACCOUNT = "owner = :owner AND name = :name"
 
 
 async def elsewhere() -> None:
@@ -27,7 +26,7 @@ async def elsewhere() -> None:
 
 def balance(owner: str, name: str) -> int:
     """The balance of an account, as it is now."""
-    found = db.execute(f"SELECT balance FROM accounts WHERE {ACCOUNT}", {"owner": owner, "name": name})  # noqa: S608
+    found = db.execute("SELECT balance FROM accounts WHERE owner = ? AND name = ?", (owner, name))
     return int(found.fetchone()[0])
 
 
@@ -47,29 +46,26 @@ async def show_account(owner: str, name: str) -> dict[str, int]:
 @app.post("/{form}/accounts/{owner}/{name}/charge", status_code=201)
 async def charge(form: Form, owner: str, name: str, amount: int) -> dict[str, int]:
     """Lost update: two requests read one balance, and the second write overwrites the first."""
-    row = {"owner": owner, "name": name, "amount": amount}
     if form == "broken":
-        row["read"] = balance(owner, name)
+        read = balance(owner, name)
         await elsewhere()
-        db.execute(f"UPDATE accounts SET balance = :read + :amount WHERE {ACCOUNT}", row)  # noqa: S608
+        db.execute("UPDATE accounts SET balance = ? WHERE owner = ? AND name = ?", (read + amount, owner, name))
     else:
         await elsewhere()
-        db.execute(f"UPDATE accounts SET balance = balance + :amount WHERE {ACCOUNT}", row)  # noqa: S608
+        db.execute("UPDATE accounts SET balance = balance + ? WHERE owner = ? AND name = ?", (amount, owner, name))
     return {"charged": amount}
 
 
 @app.post("/{form}/accounts/{owner}/{name}/spend", status_code=201)
 async def spend(form: Form, owner: str, name: str, amount: int) -> dict[str, int]:
     """Double spend: two requests see that the money is there, and both take it."""
-    row = {"owner": owner, "name": name, "amount": amount}
-    condition = "balance >= :amount"
-    if form == "broken":
-        if balance(owner, name) < amount:
-            raise HTTPException(409, "not enough")
-        condition = "1"
+    statement = "UPDATE accounts SET balance = balance - :amount WHERE owner = :owner AND name = :name"
+    if form == "fixed":
+        statement += " AND balance >= :amount"
+    elif balance(owner, name) < amount:
+        raise HTTPException(409, "not enough")
     await elsewhere()
-    done = db.execute(f"UPDATE accounts SET balance = balance - :amount WHERE {ACCOUNT} AND {condition}", row)  # noqa: S608
-    if not done.rowcount:
+    if not db.execute(statement, {"amount": amount, "owner": owner, "name": name}).rowcount:
         raise HTTPException(409, "not enough")
     return {"spent": amount}
 
@@ -97,15 +93,14 @@ async def order(form: Form, idempotency_key: Annotated[str, Header()]) -> dict[s
 @app.post("/{form}/accounts/{owner}/{name}/withdraw", status_code=201)
 async def withdraw(form: Form, owner: str, name: str, amount: int) -> dict[str, int]:
     """Check-then-act across two rows: an account may be overdrawn while the owner's other accounts cover it."""
-    row = {"owner": owner, "name": name, "amount": amount}
-    covered = "(SELECT sum(balance) FROM accounts WHERE owner = :owner) >= :amount"
-    condition = covered
-    if form == "broken":  # each request writes another row, so that no condition on that row would help
-        if not db.execute(f"SELECT {covered}", row).fetchone()[0]:  # noqa: S608
+    statement = "UPDATE accounts SET balance = balance - :amount WHERE owner = :owner AND name = :name"
+    if form == "fixed":  # SQLite has one writer: elsewhere, lock all rows of the owner first, in one order
+        statement += " AND (SELECT sum(balance) FROM accounts WHERE owner = :owner) >= :amount"
+    else:  # each request writes another row, so that no condition on that row would help
+        (covered,) = db.execute("SELECT sum(balance) FROM accounts WHERE owner = ?", (owner,)).fetchone()
+        if covered < amount:
             raise HTTPException(409, "not covered")
-        condition = "1"
     await elsewhere()
-    done = db.execute(f"UPDATE accounts SET balance = balance - :amount WHERE {ACCOUNT} AND {condition}", row)  # noqa: S608
-    if not done.rowcount:
+    if not db.execute(statement, {"amount": amount, "owner": owner, "name": name}).rowcount:
         raise HTTPException(409, "not covered")
     return {"withdrawn": amount}

@@ -5,6 +5,7 @@ Neighbour: `typer_app.py` has the list of commands.
 
 import asyncio
 import signal
+import threading
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -60,12 +61,12 @@ def race(
     if not scenario:
         raise fail("which scenario? A .toml or .py file, or a name of `stockade race --list`")
     from stockade.lab.errors import LabError
-    from stockade.race import RaceError
+    from stockade.race import RaceError, load, override
 
     try:
         check_target(json_to)
         check_target(junit_to, "--junit")
-        loaded = _chosen(scenario, target, buyers=buyers, rounds=rounds, rate=rate)
+        loaded = override(load(scenario), target=target, buyers=buyers, rounds=rounds, rate_per_s=rate)
         result = _run_loop(_run(loaded, target_is_mine=target_is_mine, to_stderr="-" in (json_to, junit_to)))
     except (RaceError, LabError) as error:
         raise fail(str(error), UNUSABLE) from None
@@ -73,31 +74,6 @@ def race(
         raise typer.Exit(TERMINATED) from None
     _write(result, loaded, json_to, junit_to)
     raise typer.Exit(OK if result.passed else FAILED)
-
-
-def _chosen(source: str, target: str, **race: int | None) -> "Loaded":
-    """The scenario with what the options say instead.
-
-    Raises:
-        RaceError: it cannot be raced.
-    """
-    from dataclasses import replace
-
-    from msgspec.structs import replace as changed
-
-    from stockade.race import Target, load
-    from stockade.race.model.checks import check
-
-    names = {"rate": "rate_per_s"}
-    given = {names.get(name, name): value for name, value in race.items() if value is not None}
-    loaded = load(source)
-    scenario = loaded.scenario
-    scenario = changed(scenario, race=changed(scenario.race, **given))
-    if target:
-        own: Target = changed(scenario.target, url=target)
-        scenario = changed(scenario, target=own, server=None)
-    check(scenario)
-    return replace(loaded, scenario=scenario)
 
 
 async def _run(loaded: "Loaded", *, target_is_mine: bool, to_stderr: bool) -> "RaceResult":
@@ -151,7 +127,8 @@ def _run_loop(work: Coroutine[Any, Any, T]) -> T:
     async def cancelled_by_sigterm() -> T:
         task = asyncio.current_task()
         assert task is not None
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        if threading.current_thread() is threading.main_thread():  # no other thread may handle signals
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
         return await work
 
     return asyncio.run(cancelled_by_sigterm())

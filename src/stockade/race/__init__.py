@@ -5,7 +5,7 @@ A scenario (`load`) is run (`run`) and gives a `RaceResult`. docs/race.md has th
 """
 
 from stockade.race.errors import RaceError
-from stockade.race.files.load import Loaded, load, shipped
+from stockade.race.files.load import Loaded, load, override, shipped
 from stockade.race.model.scenario import Fire, Matching, Read, Request, Scenario, Server, SetUp, Target
 from stockade.race.result import Answer, Kind, Observation, RaceResult, Round, Violation
 from stockade.race.runner import run
@@ -28,6 +28,7 @@ __all__ = [
     "Target",
     "Violation",
     "load",
+    "override",
     "run",
     "shipped",
 ]

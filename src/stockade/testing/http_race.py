@@ -10,7 +10,12 @@ if TYPE_CHECKING:
 
 
 def race_http(
-    scenario: "str | Path | Scenario", *, environment: Mapping[str, str] | None = None, target_is_mine: bool = False
+    scenario: "str | Path | Scenario",
+    *,
+    target: str = "",
+    rounds: int | None = None,
+    environment: Mapping[str, str] | None = None,
+    target_is_mine: bool = False,
 ) -> "RaceResult":
     """Run a scenario of `stockade race`, and fail with the answers that prove it where an invariant is broken.
 
@@ -18,6 +23,8 @@ def race_http(
 
     Args:
         scenario: a `.toml` or `.py` file, the name of one that the package has, or a `stockade.race.Scenario`.
+        target: the URL of a service that runs already, instead of the scenario's; its own server is not started.
+        rounds: most rounds; None: the scenario's.
         environment: for `${NAME}` in the scenario; None: that of the process.
         target_is_mine: the target may be another machine than this one.
 
@@ -29,14 +36,23 @@ def race_http(
         stockade.race.RaceError: there is no verdict, e.g. a wrong field in the scenario or no server; one line.
         RuntimeError: the caller has a running event loop.
     """
-    from stockade.race import load, run
+    from stockade.race import load, override, run
     from stockade.race.reports.secrets import hide
     from stockade.race.reports.text import findings
 
-    loaded = load(scenario, environment)
+    _refuse_a_running_loop()
+    loaded = override(load(scenario, environment), target=target, rounds=rounds)
     result = asyncio.run(run(loaded, target_is_mine=target_is_mine))
     if not result.passed:
         raise AssertionError(
             hide("\n".join([f"race {result.name}: {result.target}", *findings(result)]), loaded.secrets)
         )
     return result
+
+
+def _refuse_a_running_loop() -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:  # there is none, which is right
+        return
+    raise RuntimeError("race_http blocks: in a test with an event loop call it by asyncio.to_thread")

@@ -7,7 +7,7 @@ of the package.
 import importlib.util
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -63,6 +63,37 @@ def load(source: str | Path | Scenario, environment: Mapping[str, str] | None = 
         return Loaded(_checked(tree, variables), path.resolve().parent, variables.secrets)
     except RaceError as error:
         raise RaceError(f"{path}: {error}") from None
+
+
+def override(
+    loaded: Loaded,
+    *,
+    target: str = "",
+    buyers: int | None = None,
+    rounds: int | None = None,
+    rate_per_s: float | None = None,
+) -> Loaded:
+    """The scenario with other figures, or against another service.
+
+    Args:
+        loaded: the scenario.
+        target: the URL of a service that runs already, instead of the scenario's; its own server is not started.
+        buyers: requests of a round.
+        rounds: most rounds.
+        rate_per_s: requests for each second; 0: all at the same moment.
+
+    Raises:
+        RaceError: it cannot be raced so.
+    """
+    given = {"buyers": buyers, "rounds": rounds, "rate_per_s": rate_per_s}
+    scenario = loaded.scenario
+    race = msgspec.structs.replace(scenario.race, **{name: value for name, value in given.items() if value is not None})
+    scenario = msgspec.structs.replace(scenario, race=race)
+    if target:
+        own = msgspec.structs.replace(scenario.target, url=target)
+        scenario = msgspec.structs.replace(scenario, target=own, server=None)
+    check(scenario)
+    return replace(loaded, scenario=scenario)
 
 
 def _path(source: str | Path) -> Path:
