@@ -1,8 +1,11 @@
 """Scenario files: TOML, Python, the environment; what is wrong is one line that names the place."""
 
+import msgspec
 import pytest
 
-from stockade.race import RaceError, load, override
+from stockade.race import Fire, Matching, RaceError, Scenario, Server, Target, load, override
+from tests.docs.blocks import blocks
+from tests.docs.site import ROOT
 from tests.race.services import scenario
 
 RIGHT = """
@@ -122,3 +125,22 @@ def test_what_options_replace_is_checked_again():
     assert override(loaded, target="http://127.0.0.1:2", rounds=3).scenario.target.url.endswith(":2")
     with pytest.raises(RaceError, match=r"race.keys: must be at most race.buyers, 4"):
         override(loaded, buyers=4)
+
+
+def test_the_scenarios_of_the_page(tmp_path):
+    """The TOML and the Python of docs/race.md are scenarios."""
+    [toml], python = blocks("race.md", "toml"), blocks("race.md", "python")[1]
+    for name, text in (("page.toml", toml), ("page.py", python)):
+        (tmp_path / name).write_text(text)
+        assert load(tmp_path / name, {"TOKEN": "secret"}).scenario.race.buyers == 60
+
+
+def test_the_page_has_every_field():
+    """The reference of docs/race.md names each field of a TOML scenario."""
+    page = (ROOT / "docs" / "race.md").read_text()
+    for section in msgspec.structs.fields(Scenario):
+        if section.name in ("prepare", "request_of", "checks"):
+            continue
+        kind = {"target": Target, "server": Server, "race": Fire, "success": Matching}.get(section.name)
+        names = [f"{section.name}.{each.name}" for each in msgspec.structs.fields(kind)] if kind else [section.name]
+        assert all(f"`{name}`" in page for name in names), names

@@ -15,7 +15,7 @@ from stockade.race.model.expressions import Expression
 from stockade.race.model.placeholders import FRESH, names_in
 from stockade.race.model.scenario import Request, Scenario
 
-COUNTED = ("sent", "successes", "refusals", "errors", "unanswered", "keys")
+COUNTED = ("sent", "successes", "refusals", "errors", "unanswered", "keys", "spread_ms")
 OF_A_ROUND = ("run", "round", "python", "here", "folder", "port")
 OF_A_BUYER = ("n", "key", FRESH)
 _READS_ONLY = re.compile(r"\s*(select|with|values|table)\b", re.IGNORECASE)

@@ -46,7 +46,7 @@ def judge(
     counts = Counter(each.kind for each in sorted_out)
     if not counts[Kind.SUCCESS]:
         raise RaceError(f"round {number}: no request succeeded, which proves nothing; the first: {_first(sorted_out)}")
-    values = _values(scenario, sorted_out, reads, keys)
+    values = _values(scenario, sorted_out, reads) | {"keys": keys, "spread_ms": spread_s * 1000}
     return Round(
         number=number,
         counts={kind: counts[kind] for kind in Kind},
@@ -98,23 +98,18 @@ def _taken(scenario: Scenario, answer: Answer) -> dict[str, Any]:
         raise RaceError(f"[answers]: {answer.request}: {error}") from None
 
 
-def _values(
-    scenario: Scenario, answers: Sequence[Answer], reads: Mapping[str, Observation], keys: int
-) -> dict[str, Any]:
-    """Everything that an invariant may name."""
+def _values(scenario: Scenario, answers: Sequence[Answer], reads: Mapping[str, Observation]) -> dict[str, Any]:
+    """What an invariant may name, as far as the answers and the reads give it."""
     counts = Counter(each.kind for each in answers)
     accepted = [each for each in answers if each.kind is Kind.SUCCESS]
+    keys = [each.key for each in accepted]
     return {
         "sent": len(answers),
         "successes": counts[Kind.SUCCESS],
         "refusals": counts[Kind.REFUSAL],
         "errors": counts[Kind.ERROR] + counts[Kind.UNANSWERED],
         "unanswered": counts[Kind.UNANSWERED],
-        "keys": keys,
-        **{
-            name: Values([each.values[name] for each in accepted], [each.key for each in accepted])
-            for name in scenario.answers
-        },
+        **{name: Values([each.values[name] for each in accepted], keys) for name in scenario.answers},
         **{name: each.value for name, each in reads.items()},
     }
 
