@@ -79,7 +79,7 @@ def race(
 async def _run(loaded: "Loaded", *, target_is_mine: bool, to_stderr: bool) -> "RaceResult":
     """Run it and show each round when it is over."""
     from stockade.race import run
-    from stockade.race.reports.secrets import hide
+    from stockade.race.hiding import hide
     from stockade.race.reports.text import findings, heading, round_line
 
     def show(line: str) -> None:

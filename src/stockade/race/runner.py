@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from stockade.devservers.process import free_port
-from stockade.race.errors import RaceError
+from stockade.race.errors import RaceError, of_the_user
 from stockade.race.files.load import Loaded
+from stockade.race.hiding import hide
 from stockade.race.http.address import Address, find
 from stockade.race.http.connection import Message
 from stockade.race.model.placeholders import fill
@@ -49,13 +50,22 @@ async def run(
     Raises:
         RaceError: there is no verdict; one line.
     """
+    try:
+        return await _run(loaded, on_start, on_round, mine=target_is_mine)
+    except RaceError as error:
+        raise RaceError(hide(str(error), loaded.secrets)) from None
+
+
+async def _run(
+    loaded: Loaded, on_start: Callable[[str], None], on_round: Callable[[Round], None], *, mine: bool
+) -> RaceResult:
     scenario = loaded.scenario
     numbers = range(1, scenario.race.rounds + 1)
     alone = scenario.server is not None and scenario.server.each_round
     rounds: list[Round] = []
     url = ""
     for group in [[number] for number in numbers] if alone else [numbers]:
-        async with _target(loaded, mine=target_is_mine) as (address, variables):
+        async with _target(loaded, mine=mine) as (address, variables):
             url = address.url
             on_start(url)
             for number in group:
@@ -120,7 +130,8 @@ def _message(scenario: Scenario, variables: Mapping[str, Any], buyer: int, keys:
     name = f"{variables['run']}-{variables['round']}-{buyer % keys}"
     own = {**variables, "n": buyer, "key": str(uuid.uuid5(uuid.NAMESPACE_OID, name))}
     if scenario.request_of:
-        request = scenario.request_of(own)
+        with of_the_user("request_of"):
+            request = scenario.request_of(own)
         if not isinstance(request, Request):
             raise RaceError(f"request_of: must return a stockade.race.Request, not {request!r}")
     else:

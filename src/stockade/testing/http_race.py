@@ -37,7 +37,7 @@ def race_http(
         RuntimeError: the caller has a running event loop.
     """
     from stockade.race import load, override, run
-    from stockade.race.reports.secrets import hide
+    from stockade.race.hiding import hide
     from stockade.race.reports.text import findings
 
     _refuse_a_running_loop()

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from stockade.race.reports.secrets import hide
+from stockade.race.hiding import hide_all
 from stockade.race.result import Answer, Observation, RaceResult, Round, Violation
 
 SCHEMA = "stockade.race/1"
@@ -17,7 +17,8 @@ def json_text(result: RaceResult, secrets: Mapping[str, str]) -> str:
         result: of the race.
         secrets: value -> name of what must not stand in it.
     """
-    return hide(json.dumps(_document(result), indent=2, ensure_ascii=False, default=str), secrets) + "\n"
+    hidden = hide_all(_document(result), secrets)  # before quotes in them are escaped
+    return json.dumps(hidden, indent=2, ensure_ascii=False, default=str) + "\n"
 
 
 def _document(result: RaceResult) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from xml.etree import ElementTree  # written only; nothing is parsed
 
-from stockade.race.reports.secrets import hide
+from stockade.race.hiding import hide
 from stockade.race.reports.text import violation_lines
 from stockade.race.result import RaceResult
 

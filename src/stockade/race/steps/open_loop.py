@@ -33,7 +33,7 @@ async def send_at_rate(
         The answers in the order of the buyers, and the largest lateness of a request in seconds.
 
     Raises:
-        RaceError: more connections than this process may open.
+        RaceError: more connections than this process may open, or a request that is none.
     """
     allow_connections(len(messages))
     begin_s = time.perf_counter() + _LEAD_S
@@ -60,6 +60,9 @@ async def send_at_rate(
             if connection:
                 connection.close()
 
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one(buyer, message)) for buyer, message in enumerate(messages)]
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(buyer, message)) for buyer, message in enumerate(messages)]
+    except BaseExceptionGroup as errors:  # a request that is none of HTTP
+        raise errors.exceptions[0] from None
     return [task.result() for task in tasks], lateness_s[0]

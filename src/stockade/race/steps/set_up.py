@@ -5,10 +5,11 @@ Neighbours: `stockade.race.runner` calls it; `messages.py` makes the requests.
 
 import asyncio
 import inspect
+import os
 from collections.abc import Mapping
 from typing import Any
 
-from stockade.race.errors import RaceError
+from stockade.race.errors import RaceError, of_the_user
 from stockade.race.http.address import Address
 from stockade.race.http.connection import exchange
 from stockade.race.model.placeholders import fill
@@ -42,8 +43,9 @@ async def set_up(scenario: Scenario, address: Address, variables: Mapping[str, A
         except RaceError as error:
             raise RaceError(f"setup[{at}]: {error}") from None
     if scenario.prepare:
-        more = scenario.prepare(known)
-        known |= (await more if inspect.isawaitable(more) else more) or {}
+        with of_the_user("prepare"):
+            more = scenario.prepare(known)
+            known |= (await more if inspect.isawaitable(more) else more) or {}
     return known
 
 
@@ -92,8 +94,6 @@ async def _command(step: SetUp, scenario: Scenario, known: Mapping[str, Any]) ->
 
 def _environment(scenario: Scenario, known: Mapping[str, Any]) -> dict[str, str] | None:
     """That of the server, so that its own tools find what it has."""
-    import os
-
     return {**os.environ, **fill(scenario.server.env, known)} if scenario.server else None
 
 

@@ -5,6 +5,7 @@ Neighbours: `reads.py` asks it; `model/checks.py` has refused what is no SELECT;
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -72,8 +73,6 @@ async def _sqlite(url: str, sql: str, timeout_s: float) -> Sequence[Sequence[Any
 
 def _deadline(timeout_s: float) -> Any:
     """A function that says whether the time is over; SQLite ends a statement then."""
-    import time
-
     end_s = time.monotonic() + timeout_s
     return lambda: time.monotonic() > end_s
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from stockade.race.errors import RaceError
+from stockade.race.errors import RaceError, of_the_user
 from stockade.race.model.expressions import Expression, Values, show
 from stockade.race.model.pointers import Missing, look_up
 from stockade.race.model.scenario import Matching, Scenario
@@ -126,7 +126,9 @@ def _broken(
             found.append(Violation(name, text, expression.shown(values), used, proof[:MOST_PROOFS], len(proof)))
     plain = {name: each.values if isinstance(each, Values) else each for name, each in values.items()}
     for name, holds in scenario.checks.items():
-        if not holds(plain):
+        with of_the_user(f"checks.{name}"):
+            held = bool(holds(plain))
+        if not held:
             proof = [each for each in answers if each.kind is Kind.SUCCESS]
             shown = ", ".join(f"{each} = {show(values[each])}" for each in ("successes", *reads))
             found.append(Violation(name, "a function", shown, reads, proof[:MOST_PROOFS], len(proof)))
