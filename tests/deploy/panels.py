@@ -73,7 +73,7 @@ ROWS: dict[str, tuple[Panel, ...]] = {
         ),
         Panel(
             "Orders that were not accepted",
-            "Share of the commands place_order that were refused or ended in an error. A sold-out product is no defect.",
+            "Share of place_order that was refused or ended in an error. A sold-out product is no defect.",
             "percentunit",
             {
                 "share": share(
@@ -204,8 +204,14 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             quantiles("stockade_lock_hold_seconds_bucket{@}", "provider"),
         ),
         Panel(
+            "How holds end",
+            "Released, or what should not be: lost, abandoned.",
+            "ops",
+            {"{{provider}} {{outcome}}": grown("stockade_lock_hold_seconds_count{@}", "provider, outcome")},
+        ),
+        Panel(
             "Locks lost",
-            "Leases that ended before their holder was done; abandoned: the holder never released. Alert: StockadeLocksLost.",
+            "Lost: the lease ended before its holder was done. Abandoned: never released. Alert: StockadeLocksLost.",
             "short",
             {
                 "{{provider}} {{outcome}}": "sum by (provider, outcome) (increase(stockade_lock_hold_seconds_count"

@@ -119,8 +119,8 @@ ROWS: dict[str, tuple[Panel, ...]] = {
     "Audit": (
         Panel(
             "Nightly audit",
-            "Of stockade-audit.service, from the systemd collector of node_exporter. Red: an invariant is broken, or the "
-            "audit could not run. Alert: StockadeAuditFailed.",
+            "Of stockade-audit.service, from the systemd collector of node_exporter. "
+            "Red: an invariant is broken, or the audit could not run. Alert: StockadeAuditFailed.",
             "short",
             {"audit": f'max(node_systemd_unit_state{{{AUDIT}, state="failed"}})'},
             None,
@@ -158,8 +158,8 @@ ROWS: dict[str, tuple[Panel, ...]] = {
             "In each service now. At max_in_flight more are answered 429.",
             "short",
             {"{{instance}}": 'sum by (instance) (stockade_waiting{@, where="at_work"})'},
-            500,
-            1_000,
+            2_000,
+            4_000,
         ),
         Panel(
             "Processor time",
