@@ -3,8 +3,9 @@
 import asyncio
 import contextvars
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -62,6 +63,13 @@ class DatabaseBackend(Protocol):
     def lost(self) -> None:
         """The server does not answer: no connection that exists now is used again."""
 
+    @property
+    def unsettled(self) -> bool:
+        """See `stockade.core.Store.unsettled`."""
+
+    async def settle(self) -> None:
+        """See `stockade.core.Store.settle`."""
+
     async def close(self) -> None: ...
 
 
@@ -74,6 +82,8 @@ def run_in_transaction(
     with dialect.holding(connection, run.advisory, run.left_s):
         transaction = connection.begin()
         try:
+            if run.isolation is not None and dialect.isolates_in_transaction:
+                dialect.isolate(connection, run.isolation)
             dialect.after_begin(connection, min(left_s, run.left_s), run.advisory)
             result = body(connection)
         except BaseException as error:
@@ -112,15 +122,6 @@ def run_read(connection: Connection, dialect: Dialect, body: Callable[[Connectio
         raise
 
 
-def _isolate(connection: Connection, level: str) -> None:
-    """Set the level until the connection goes back to its pool; cancelled meanwhile, the connection is thrown away."""
-    try:
-        connection.execution_options(isolation_level=level)
-    except BaseException:
-        connection.invalidate()
-        raise
-
-
 def _roll_back(connection: Connection, why: BaseException) -> None:
     """Roll back; a connection that cannot even do that is thrown away, and the first error stays the one raised.
 
@@ -133,6 +134,21 @@ def _roll_back(connection: Connection, why: BaseException) -> None:
             connection.rollback()
     except Exception:  # noqa: BLE001 - whatever it was, this connection is of no more use
         connection.invalidate()
+
+
+@contextmanager
+def discarded_if_cancelled(connection: Connection) -> Iterator[None]:
+    """Throw a connection away whose user was cancelled, wherever that was.
+
+    Closing it would roll back first, behind the reply that never came: without a bound, as nobody cancels twice.
+    """
+    try:
+        yield
+    except Exception:
+        raise
+    except BaseException:
+        connection.invalidate()
+        raise
 
 
 class AsyncBackend:
@@ -157,11 +173,11 @@ class AsyncBackend:
     async def write(self, body: Callable[[Connection], T], run: TransactionRun) -> T:
         def work() -> T:
             if run.autocommit:
-                with self._autocommit.sync_engine.connect() as connection:
+                with self._autocommit.sync_engine.connect() as connection, discarded_if_cancelled(connection):
                     return run_autocommit(connection, self.dialect, body, run)
-            with self._write.sync_engine.connect() as connection:
-                if run.isolation is not None:
-                    _isolate(connection, run.isolation)
+            with self._write.sync_engine.connect() as connection, discarded_if_cancelled(connection):
+                if run.isolation is not None and not self.dialect.isolates_in_transaction:
+                    self.dialect.isolate(connection, run.isolation)
                 return run_in_transaction(connection, self.dialect, body, run)
 
         try:
@@ -178,6 +194,14 @@ class AsyncBackend:
     def lost(self) -> None:
         self._writers.lost()
         self._readers.lost()
+
+    @property
+    def unsettled(self) -> bool:
+        return bool(self._writers.unsettled)
+
+    async def settle(self) -> None:
+        if self._writers.unsettled:
+            await asyncio.wait(self._writers.unsettled)
 
     async def close(self) -> None:
         for pool in (self._writers, self._readers):
@@ -219,6 +243,13 @@ class ThreadBackend:
 
     def lost(self) -> None:
         return None  # a file has no connections to lose
+
+    @property
+    def unsettled(self) -> bool:
+        return False  # `run_in_thread` waits for the end of a transaction
+
+    async def settle(self) -> None:
+        return None
 
     async def close(self) -> None:
         for engine, thread in ((self._writer, self._write_thread), (self._reader, self._read_thread)):

@@ -25,7 +25,9 @@ from stockade.store.engine.registry import connect
 from stockade.store.schema.tables import DEFAULT, StoreTables
 
 T = TypeVar("T")
-GRACE_S = 0.8  # how long the server may overrun a deadline before the client gives the connection up
+# How long the server may overrun a deadline before the client gives the connection up. A part of `core.grace.GRACE_S`:
+# the end of the connection (`pools.END_IN_TURN_S`) and the release of a lock follow.
+OVERRUN_S = 0.25
 
 
 class Database:
@@ -121,6 +123,15 @@ class Database:
         """Close every connection."""
         await self._backend.close()
 
+    @property
+    def unsettled(self) -> bool:
+        """See `stockade.core.Store.unsettled`."""
+        return self._backend.unsettled
+
+    async def settle(self) -> None:
+        """See `stockade.core.Store.settle`."""
+        await self._backend.settle()
+
     async def read(self, body: Callable[[Connection], T], *, timeout_s: float = 5.0) -> T:
         """Run a read-only function on a connection of the read pool.
 
@@ -134,7 +145,7 @@ class Database:
         """
         await self._enter(self._readers, time.monotonic() + timeout_s)
         try:
-            async with asyncio.timeout(timeout_s + GRACE_S):
+            async with asyncio.timeout(timeout_s + OVERRUN_S):
                 return await self._read_twice(body, timeout_s)
         except TimeoutError as error:
             self._backend.lost()
@@ -238,7 +249,7 @@ class Database:
         await self._enter(self._writers, run.deadline)
         token = in_transaction.set(True)
         try:
-            async with asyncio.timeout(run.left_s + GRACE_S):
+            async with asyncio.timeout(run.left_s + OVERRUN_S):
                 return await self._backend.write(body, run)
         except TimeoutError as error:
             self._backend.lost()

@@ -13,7 +13,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
 from stockade.core import Busy
-from stockade.store.engine.backends import TransactionRun, run_autocommit, run_in_transaction, run_read
+from stockade.store.engine.backends import (
+    TransactionRun,
+    discarded_if_cancelled,
+    run_autocommit,
+    run_in_transaction,
+    run_read,
+)
 from stockade.store.engine.dialect import Dialect
 
 T = TypeVar("T")
@@ -54,7 +60,7 @@ class GivenBackend:
             options["isolation_level"] = isolation
 
         def connected() -> T:
-            with self._engine.connect() as connection:
+            with self._engine.connect() as connection, discarded_if_cancelled(connection):
                 try:
                     connection.execution_options(**options)
                 except BaseException:
@@ -71,6 +77,13 @@ class GivenBackend:
 
     def lost(self) -> None:
         """The broken connection was thrown away; the engine decides about the others (`pool_pre_ping`)."""
+
+    @property
+    def unsettled(self) -> bool:
+        return False  # the engine waits for the end of a connection
+
+    async def settle(self) -> None:
+        return None
 
     async def close(self) -> None:
         """Nothing: the caller closes its engine."""

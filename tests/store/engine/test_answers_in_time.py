@@ -1,0 +1,98 @@
+"""Over a link that swallows everything a caller has his answer within the grace after his deadline, at every step.
+
+The clean-up (a rollback, the end of a connection) has what is left of the grace; then it goes on in the background.
+"""
+
+import asyncio
+import time
+from contextlib import asynccontextmanager, nullcontext
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+
+from stockade.core import Busy
+from stockade.core.grace import GRACE_S
+from stockade.devservers.tcp_proxy import TcpProxy
+from stockade.store import Database
+from stockade.store.engine import backends, database, pools
+from tests.store.conftest import soon
+
+DEADLINE_S = 0.1
+SLACK_S = 0.1  # of the machine; what the controls do takes far longer
+HANG_S = 2.0
+
+
+def select_one(connection):
+    return connection.execute(text("SELECT 1")).scalar_one()
+
+
+@asynccontextmanager
+async def linked(url):
+    """A database over a link, with one connection that was used, and the link."""
+    async with TcpProxy(make_url(url).port) as link:
+        opened = await Database.open(url.replace(f":{make_url(url).port}", f":{link.port}"), pool_size=1)
+        try:
+            await opened.transaction(select_one, deadline=soon())
+            yield opened, link
+        finally:
+            await opened.close()
+
+
+async def late_s(opened, link, step):
+    """How long after its deadline a transaction is answered whose link goes silent at this step, and the answer."""
+
+    def body(connection):
+        select_one(connection)
+        link.swallow()
+        if step == "statement":
+            select_one(connection)
+        if step == "rollback":
+            raise ValueError("the body's own")
+
+    if step == "begin":
+        link.swallow()
+    deadline = soon(DEADLINE_S)
+    answer = None
+    try:
+        async with asyncio.timeout(DEADLINE_S + HANG_S):
+            await opened.transaction(body, deadline=deadline)
+    except Exception as error:  # noqa: BLE001 - the answer, or that there was none
+        answer = error
+    return time.monotonic() - deadline, answer
+
+
+@pytest.mark.parametrize("step", ["begin", "statement", "commit", "rollback"])
+async def test_an_answer_over_a_silent_link(server_database, step):
+    """Whatever the server was asked last, the answer comes in time: nothing happened, or with the commit it is open."""
+    async with linked(server_database) as (opened, link):
+        late, answer = await late_s(opened, link, step)
+        assert late < GRACE_S + SLACK_S
+        assert isinstance(answer, TimeoutError if step == "commit" else Busy)
+        assert opened.unsettled
+        async with asyncio.timeout(pools.END_WAIT_S + SLACK_S):
+            await opened.settle()
+        assert not opened.unsettled
+
+
+async def test_a_statement_that_is_waited_for_too_long(server_database, monkeypatch):
+    """The control: whoever gives a statement up late, or sees the end of its connection through, answers late."""
+    async with linked(server_database) as (opened, link):
+        monkeypatch.setattr(pools, "END_IN_TURN_S", HANG_S)
+        late, _ = await late_s(opened, link, "statement")
+        assert late > GRACE_S + SLACK_S
+    async with linked(server_database) as (opened, link):
+        monkeypatch.undo()
+        monkeypatch.setattr(database, "OVERRUN_S", GRACE_S + SLACK_S)
+        late, _ = await late_s(opened, link, "statement")
+        assert late > GRACE_S + SLACK_S
+
+
+async def test_a_rollback_that_is_tried_again(server_database, monkeypatch):
+    """The control: a connection that goes back to its pool after a cancelled rollback is rolled back once more there,
+    and nothing but a reply ends that."""
+
+    monkeypatch.setattr(backends, "discarded_if_cancelled", nullcontext)
+    async with linked(server_database) as (opened, link):
+        late, _ = await late_s(opened, link, "rollback")
+        assert late > GRACE_S + SLACK_S
