@@ -6,6 +6,7 @@ costs one thread switch instead of one for each statement.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -132,24 +133,26 @@ class Database:
         """See `stockade.core.Store.settle`."""
         await self._backend.settle()
 
-    async def read(self, body: Callable[[Connection], T], *, timeout_s: float = 5.0) -> T:
+    async def read(self, body: Callable[[Connection], T], *, timeout_s: float = 5.0, deadline: float = math.inf) -> T:
         """Run a read-only function on a connection of the read pool.
 
         Args:
             body: a synchronous function over a Connection; it must not write.
             timeout_s: the longest wait for a connection, and then for the answer, in seconds each; the server ends
                 a statement that takes longer (PostgreSQL: than the `wait_s` of `open`, or when the caller gives up).
+            deadline: on the monotonic clock, in seconds: ends both waits, of a command whose time they are.
 
         Raises:
             Busy: no connection in time (POOL_EXHAUSTED), or no server or no answer in time (DEPENDENCY_DOWN).
         """
-        await self._enter(self._readers, time.monotonic() + timeout_s)
+        await self._enter(self._readers, min(deadline, time.monotonic() + timeout_s))
+        timeout_s = max(0.001, min(timeout_s, deadline - time.monotonic()))
         try:
             async with asyncio.timeout(timeout_s + OVERRUN_S):
                 return await self._read_twice(body, timeout_s)
         except TimeoutError as error:
             self._backend.lost()
-            raise Busy(f"the database did not answer within {timeout_s} s", "DEPENDENCY_DOWN") from error
+            raise Busy(f"the database did not answer within {timeout_s:g} s", "DEPENDENCY_DOWN") from error
         except Busy:
             raise  # complete, whatever caused it
         except Exception as error:
