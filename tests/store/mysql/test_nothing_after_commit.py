@@ -1,5 +1,7 @@
 """Nothing is sent after a commit: where that failed, a committed order would be called one that never happened."""
 
+from functools import partial
+
 import pytest
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
@@ -11,6 +13,7 @@ from stockade.store import Database
 from stockade.store.mysql.dialect import MysqlDialect
 from tests.conftest import fresh
 from tests.store.conftest import opened, soon, stocked
+from tests.waiting import eventually_async
 
 pytestmark = pytest.mark.mariadb
 
@@ -27,23 +30,40 @@ async def linked(server_url):
 
 
 def cut_after_commit(database, link, monkeypatch):
-    """The link is cut when the reply to each commit has arrived."""
+    """A body after whose commit the link is cut, as soon as the reply has arrived."""
     dialect = database._backend._write.sync_engine.dialect
-    commit = dialect.do_commit
+    commit, bodies = dialect.do_commit, []
 
     def commit_and_cut(connection):
         commit(connection)
-        link.cut()
+        if bodies:
+            bodies.clear()
+            link.cut()
+
+    def body(connection):
+        bodies.append("has run")
+        return connection.exec_driver_sql("SELECT 1").scalar_one()
 
     monkeypatch.setattr(dialect, "do_commit", commit_and_cut)
+    return body
+
+
+async def works(database):
+    """Whether the end of the broken connection was noticed, and another one takes its place."""
+    try:
+        await database.transaction(lambda c: c.exec_driver_sql("SELECT 1").scalar_one(), deadline=soon())
+    except DBAPIError:
+        return False
+    return True
 
 
 async def test_a_link_that_breaks_after_the_commit(linked, monkeypatch):
     """SERIALIZABLE is that transaction's alone: its result stands, three times in a row over a pool of one."""
     database, link = linked
-    cut_after_commit(database, link, monkeypatch)
+    body = cut_after_commit(database, link, monkeypatch)
     for _ in range(3):
-        assert await database.transaction(lambda _: "done", deadline=soon(), isolation="SERIALIZABLE") == "done"
+        assert await database.transaction(body, deadline=soon(), isolation="SERIALIZABLE") == 1
+        await eventually_async(partial(works, database))
 
 
 async def test_a_level_that_is_set_back(linked, monkeypatch):
@@ -53,9 +73,9 @@ async def test_a_level_that_is_set_back(linked, monkeypatch):
     monkeypatch.setattr(
         MysqlDialect, "isolate", lambda self, conn, level: conn.execution_options(isolation_level=level) and None
     )
-    cut_after_commit(database, link, monkeypatch)
-    with pytest.raises((DBAPIError, RuntimeError)):
-        await database.transaction(lambda _: "done", deadline=soon(), isolation="SERIALIZABLE")
+    body = cut_after_commit(database, link, monkeypatch)
+    with pytest.raises(Exception, match=r"(?i)lost|closed|broken|reset"):
+        await database.transaction(body, deadline=soon(), isolation="SERIALIZABLE")
 
 
 async def reading_locks(database, other, isolation):

@@ -3,9 +3,8 @@
 import asyncio
 import contextvars
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -136,21 +135,6 @@ def _roll_back(connection: Connection, why: BaseException) -> None:
         connection.invalidate()
 
 
-@contextmanager
-def discarded_if_cancelled(connection: Connection) -> Iterator[None]:
-    """Throw a connection away whose user was cancelled, wherever that was.
-
-    Closing it would roll back first, behind the reply that never came: without a bound, as nobody cancels twice.
-    """
-    try:
-        yield
-    except Exception:
-        raise
-    except BaseException:
-        connection.invalidate()
-        raise
-
-
 class AsyncBackend:
     """asyncpg and asyncmy: bodies run in a greenlet, each statement suspends the task."""
 
@@ -173,9 +157,9 @@ class AsyncBackend:
     async def write(self, body: Callable[[Connection], T], run: TransactionRun) -> T:
         def work() -> T:
             if run.autocommit:
-                with self._autocommit.sync_engine.connect() as connection, discarded_if_cancelled(connection):
+                with self._autocommit.sync_engine.connect() as connection:
                     return run_autocommit(connection, self.dialect, body, run)
-            with self._write.sync_engine.connect() as connection, discarded_if_cancelled(connection):
+            with self._write.sync_engine.connect() as connection:
                 if run.isolation is not None and not self.dialect.isolates_in_transaction:
                     self.dialect.isolate(connection, run.isolation)
                 return run_in_transaction(connection, self.dialect, body, run)

@@ -13,13 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
 from stockade.core import Busy
-from stockade.store.engine.backends import (
-    TransactionRun,
-    discarded_if_cancelled,
-    run_autocommit,
-    run_in_transaction,
-    run_read,
-)
+from stockade.store.engine.backends import TransactionRun, run_autocommit, run_in_transaction, run_read
 from stockade.store.engine.dialect import Dialect
 
 T = TypeVar("T")
@@ -60,7 +54,7 @@ class GivenBackend:
             options["isolation_level"] = isolation
 
         def connected() -> T:
-            with self._engine.connect() as connection, discarded_if_cancelled(connection):
+            with self._engine.connect() as connection:
                 try:
                     connection.execution_options(**options)
                 except BaseException:
