@@ -4,7 +4,7 @@ import asyncio
 import subprocess
 import sys
 import time
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 from stockade.devservers.process import free_port
 from stockade.race import Fire, Request, Scenario, Target
@@ -45,9 +45,11 @@ class Service:
     def __init__(self, answer):
         self.answer, self.url = answer, ""
         self.began, self.complete, self.heads = [], [], []
+        self.connections = []
 
     async def serve(self, reader, writer):
         """One connection: a request with a body of known length, and its answer."""
+        self.connections.append(asyncio.current_task())
         first = await reader.read(1)
         self.began.append(time.perf_counter())
         try:
@@ -63,6 +65,8 @@ class Service:
             pass
         finally:
             writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
 
 
 @asynccontextmanager
@@ -73,6 +77,7 @@ async def service(answer=lambda head, body: http(201), tls=None):
     made.url = f"{'https' if tls else 'http'}://{HOST}:{server.sockets[0].getsockname()[1]}"
     async with server:
         yield made
+        await asyncio.wait_for(asyncio.gather(*made.connections, return_exceptions=True), 10)
 
 
 @contextmanager

@@ -28,6 +28,17 @@ async def test_no_request_is_complete_before_all_have_begun():
     assert 0 < result.rounds[0].spread_s < 1
 
 
+async def test_a_thousand_requests_are_released_together():
+    """All are answered, and an invariant may demand how far from each other they were sent at most."""
+    parts = {"race": {"buyers": 1000, "timeout_s": 60.0}, "invariants": {"together": "spread_ms < 1000"}}
+    async with service() as shop:
+        result = await run(load(scenario(shop.url, **parts)))
+        assert result.passed
+        assert result.rounds[0].counts["success"] == 1000
+        never = {**parts, "race": {"buyers": 5}, "invariants": {"together": "spread_ms < 0"}}
+        assert not (await run(load(scenario(shop.url, **never)))).passed
+
+
 async def test_requests_that_are_sent_whole_are_complete_before_all_have_begun():
     """The control: without the last byte held back, as at a rate, some are complete before others begin."""
     async with service() as shop:
@@ -95,6 +106,15 @@ async def test_another_machine_is_refused(url):
     """Nothing is sent to an address that is not of this machine, unless the caller says that it is theirs."""
     with pytest.raises(RaceError, match="--target-is-mine"):
         await run(load(scenario(url)))
+
+
+@pytest.mark.parametrize("rate_per_s", [0.0, 100.0])
+async def test_a_request_that_is_none_is_one_line(rate_per_s):
+    """A path with a blank cannot be sent, at the same moment or at a rate."""
+    async with service() as shop:
+        parts = {"requests": [Request(path="/a b")], "race": {"rate_per_s": rate_per_s}}
+        with pytest.raises(RaceError, match="POST /a b: is no request of HTTP"):
+            await run(load(scenario(shop.url, **parts)))
 
 
 async def test_this_machine_is_not_refused_by_name():

@@ -59,6 +59,14 @@ async def test_a_violation(file, tmp_path):
     assert [case.get("name") for case in suite if case.find("failure") is not None] == ["few"]
 
 
+async def test_a_secret_is_hidden_in_an_error_too(file):
+    """The line of a race without a verdict has the name of the variable."""
+    async with service(lambda head, body: http(403)) as shop:
+        done = await here("race", file(shop.url, 3))
+    assert done.returncode == 2
+    assert "POST /orders?who=${TOKEN} gave 403" in done.stderr
+
+
 async def test_no_violation(file):
     """Exit code 0, and a line for each round; `--json -` is standard output alone."""
     async with service() as shop:

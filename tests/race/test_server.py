@@ -63,7 +63,9 @@ async def test_a_server_of_a_killed_race_ends(tmp_path):
         "SCENARIO = Scenario(name='killed', server=SERVER, requests=[Request(path='/')], prepare=prepare,\n"
         "    invariants={'x': 'sent = 1'})\n"
     )
-    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "stockade", "race", str(file))
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}  # nobody removes the folder of a race that was killed
+    words = [sys.executable, "-m", "stockade", "race", str(file)]
+    process = await asyncio.create_subprocess_exec(*words, env=environment)
     assert await asyncio.wait_for(process.wait(), 60) == -9
     eventually(lambda: not is_there(int(log.read_text().split()[0])))
 

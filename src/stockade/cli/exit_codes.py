@@ -16,5 +16,5 @@ MEANINGS = {
     "up halfway: the output cannot be written, or a serving process died",
     UNUSABLE: "nothing was done: an option, a setting, a missing package, or a server that does not answer",
     INTERRUPTED: "ended by Ctrl-C (SIGINT); `serve` and `worker` stop in order and return 0",
-    TERMINATED: "`lab` was ended by SIGTERM; `serve` and `worker` stop in order and return 0",
+    TERMINATED: "`lab` or `race` was ended by SIGTERM; `serve` and `worker` stop in order and return 0",
 }

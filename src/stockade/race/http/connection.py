@@ -44,7 +44,6 @@ class Response:
     """What came back."""
 
     status: int
-    headers: tuple[tuple[str, str], ...]
     body: bytes
 
     def document(self) -> Any:
@@ -114,7 +113,6 @@ class Connection:
             OSError: the connection is broken, or what came is no HTTP (ConnectionError).
         """
         status, body = 0, bytearray()
-        headers: tuple[tuple[str, str], ...] = ()
         while True:  # until the end of the message; the caller's time limit and MOST_BYTES bound it
             try:
                 event = self._http.next_event()
@@ -124,13 +122,12 @@ class Connection:
                 self._http.receive_data(await self._stream.receive())
             elif isinstance(event, h11.Response):
                 status = event.status_code
-                headers = tuple((name.decode(), value.decode("latin-1")) for name, value in event.headers)
             elif isinstance(event, h11.Data):
                 body += event.data
                 if len(body) > MOST_BYTES:
                     raise ConnectionError(f"the answer has more than {MOST_BYTES:,} bytes")
             elif isinstance(event, h11.EndOfMessage | h11.ConnectionClosed):
-                return Response(status, headers, bytes(body))
+                return Response(status, bytes(body))
             elif event is h11.PAUSED:
                 raise ConnectionError("the server speaks another protocol than HTTP/1.1")
 
@@ -144,9 +141,8 @@ class Connection:
         headers += [(name, value) for name, value in self._usual(message) if name.lower() not in given]
         try:
             head = h11.Request(method=message.method, target=self._address.base + message.path, headers=headers)
-            parts = [self._http.send(head), self._http.send(h11.Data(data=message.body))] if message.body else None
-            parts = parts or [self._http.send(head)]
-            return b"".join(part or b"" for part in [*parts, self._http.send(h11.EndOfMessage())])
+            events = [head, h11.Data(data=message.body), h11.EndOfMessage()]
+            return b"".join(self._http.send(event) or b"" for event in events)
         except (h11.LocalProtocolError, UnicodeEncodeError) as error:
             raise RaceError(f"{message}: is no request of HTTP: {error}") from None
 

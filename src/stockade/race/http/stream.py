@@ -64,15 +64,11 @@ class Stream:
         if data := self._to_send.read():
             await self._loop.sock_sendall(self.socket, data)
 
-    async def _fill(self) -> bool:
-        data = await self._loop.sock_recv(self.socket, _CHUNK)
-        if not data:
-            self._received.write_eof()
-            if self._tls and self._tls.version() is None:
-                raise ConnectionResetError("the server ended the connection during the handshake")
-            return False
-        self._received.write(data)
-        return True
+    async def _fill(self) -> None:
+        if data := await self._loop.sock_recv(self.socket, _CHUNK):
+            self._received.write(data)
+        else:
+            self._received.write_eof()  # the next step of TLS raises SSLEOFError
 
     def encoded(self, data: bytes) -> bytes:
         """The bytes that carry `data` on this connection, in the order in which they must be sent."""

@@ -14,7 +14,7 @@ _BODY = 120  # characters
 
 def heading(name: str, buyers: int, rounds: int, rate_per_s: float, url: str) -> str:
     """The first line, printed before the first round."""
-    how = f"{rate_per_s:g} requests/s" if rate_per_s else "at the same moment"
+    how = f"at {rate_per_s:g} a second" if rate_per_s else "at the same moment"
     return f"{name}: {buyers:,} requests {how}, at most {_plural(rounds, 'round')}, {url}"
 
 
