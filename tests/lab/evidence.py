@@ -14,7 +14,7 @@ from textwrap import wrap
 from stockade.lab.faults import FAULTS
 from stockade.lab.ring.cell import CellResult
 from stockade.lab.ring.expectation import FAILED, HELD, MUST_BREAK, NOT_CAUGHT, VIOLATED
-from stockade.lab.ring.matrix import LEGEND, Matrix, NotRun, markdown_table, reasons
+from stockade.lab.ring.matrix import LEGEND, Matrix, NotRun, reasons
 from tests.docs.site import ROOT
 
 PAGE = ROOT / "docs" / "evidence.md"
@@ -85,6 +85,13 @@ def ring(documents):
     if bad:
         lines += ["", "| cell that failed | verdict | seed | why |", "|---|---|---|---|", *(map(_failure, bad))]
     return "\n".join(lines)
+
+
+def markdown_table(matrix):
+    """The matrix for a page."""
+    head = f"| fault | {' | '.join(f'`{name}`' for name in matrix.contenders)} |"
+    rows = [(fault, [matrix.mark(name, fault) for name in matrix.contenders]) for fault in matrix.faults]
+    return [head, "|---" * (len(matrix.contenders) + 1) + "|", *(f"| {f} | {' | '.join(marks)} |" for f, marks in rows)]
 
 
 def _sums(results):

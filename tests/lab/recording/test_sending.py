@@ -76,13 +76,6 @@ async def test_tries_are_bounded_and_what_is_unknown_is_kept():
     assert sends.used == {"points:user": request(1).command}
 
 
-async def test_a_failed_request_is_not_kept_where_clients_do_not_retry():
-    """A workload whose clients do not retry what failed has it decided by nobody."""
-    sends, recorder = sender(Place("a", [Answer(FAILED, "BUSY")]), retry_failed=False)
-    assert not await sends.decide(0, request(), random.Random(1))
-    assert (len(recorder), sends.undecided) == (1, {})
-
-
 async def test_an_id_is_used_again_once_its_request_is_decided():
     """The other content is sent once, later, and that it was refused is a decision."""
     reused = Answer(FAILED, "IDEMPOTENCY_KEY_REUSED")

@@ -28,7 +28,14 @@ class Place:
         """See `ServiceProcess`."""
         self.running = False
 
-    resume = close = kill
+    async def serves(self, wait_s):
+        """See `ServiceProcess`."""
+        return self.running
+
+    async def resume(self):
+        """See `ServiceProcess`."""
+
+    close = kill
 
 
 @pytest.fixture
@@ -46,8 +53,9 @@ async def test_it_is_started_until_its_server_is_back(group):
     """`replace` returns although the server is away; `restore` waits until the process runs, with its environment."""
     processes, place = group
     await processes.replace(0, {"FAKETIME": "+60"})
-    assert not place.running
+    assert not await processes.serves(0, 0.01)
     place.server_is_there = True
+    assert await processes.serves(0, 5.0)
     await processes.restore()
     assert place.running
     assert [dict(each) for each in place.starts] == [{"FAKETIME": "+60"}] * len(place.starts)
