@@ -22,7 +22,7 @@ def exposed(*log, faults=("process-kill",), operations=OPERATIONS, **settings):
 
 
 def test_a_fault_that_acted():
-    """It hit something, was in place for 3 ms, and met the operation from 3 to 4; the one that begins at 5 is too late."""
+    """It hit something, was in place for 3 ms, met the operation from 3 to 4; that of 5 is too late."""
     (found,) = exposures(exposed(*times()))
     assert found == ("process-kill", HIT, 0.003, 1, "")
     assert not_exposed(exposed(*times())) == []

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from stockade.lab.history.operation import FAILED, OK, UNKNOWN
-from stockade.lab.model.workload import RepeatNames
+from stockade.lab.model.burst import RepeatNames
 from stockade.lab.recording import sending
 from stockade.lab.recording.load import LoadGenerator
 from stockade.lab.recording.load_control import LoadSettings

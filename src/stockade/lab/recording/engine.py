@@ -22,7 +22,7 @@ from stockade.lab.checkers.system.liveness import EACH, WINDOW_S, WINDOWS
 from stockade.lab.errors import LabError
 from stockade.lab.history.history import History, Phases
 from stockade.lab.history.operation import FaultEvent
-from stockade.lab.model.workload import RepeatNames, Workload
+from stockade.lab.model.burst import Burst, RepeatNames
 from stockade.lab.recording import schedule
 from stockade.lab.recording.fault import LoadControl, Processes
 from stockade.lab.recording.final_phase import FinalPhase
@@ -102,7 +102,7 @@ async def _record(plan: RecordingPlan, opened: RecordingServers) -> History:
     target, workers = opened.target, opened.workers
     names = RepeatNames(_run_name(plan, target), 0, 0, 0, now_ms())
     setup = tuple(plan.workload.setup(names))
-    await create_rows(target, [Workload(setup, (), (), 0, 0)])
+    await create_rows(target, [Burst(setup, (), (), 0, 0)])
     recorder, load = Recorder(), _load_settings(plan)
     fault_points = any(fault.fault_points for fault in plan.faults)
     async with AsyncExitStack() as stack:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from stockade.core import Command, Key
-from stockade.lab.model.workload import RepeatNames
+from stockade.lab.model.burst import RepeatNames
 
 
 class Request(NamedTuple):
