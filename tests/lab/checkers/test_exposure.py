@@ -1,10 +1,18 @@
 """Exposure: a history in which a fault did not act says nothing about it; each way not to act is a negative control."""
 
 import pytest
+from typer.testing import CliRunner
 
+from stockade.cli import app
 from stockade.lab.checkers import judge
 from stockade.lab.checkers.exposure import exposures, not_exposed
+from stockade.lab.faults import find_faults
+from stockade.lab.history.history_file import write_history
 from stockade.lab.history.operation import FAILED
+from stockade.lab.model.contender import Contender
+from stockade.lab.recording.plan import RecordingPlan
+from stockade.lab.recording.summary import summarise
+from stockade.lab.workloads.registry import find_workload
 from tests.lab.checkers.small_histories import MS, OPERATIONS, fault, small
 
 HIT = ("service 0",)
@@ -60,6 +68,25 @@ def test_why_nothing_was_hit_is_told():
 def test_of_several_times_one_is_enough():
     """A drawn schedule has a fault again and again: it acted if it acted once."""
     assert not_exposed(exposed(*times(begin=1, end=2, hit=()), *times(begin=2, end=5))) == []
+
+
+def test_a_recording_whose_fault_did_not_act_is_neither_kept_nor_broken():
+    """Its verdict says why, and it is no success; with the fault in place it is as claimed."""
+    plan = RecordingPlan(
+        find_workload("order-stream"), Contender.parse("pessimistic"), faults=find_faults("process-kill")
+    )
+    found = summarise(plan, exposed(*times(hit=())))
+    assert (found.verdict, found.kept, found.reason) == ("not exposed", False, "process-kill hit nothing")
+    assert summarise(plan, exposed(*times())).verdict == "as claimed"
+
+
+def test_judging_a_history_shows_what_was_hit(tmp_path):
+    """A line for each fault: what it hit, and for how long it was in place; or why it says nothing."""
+    file = tmp_path / "history.jsonl"
+    write_history(exposed(*times(), faults=("process-kill", "jitter")), file)
+    output = CliRunner().invoke(app, ["lab", "judge", str(file)]).output
+    assert "process-kill hit service 0: in place for 0.0 s, 1 operations in flight" in output
+    assert "not exposed: jitter was never injected" in output
 
 
 def test_faults_that_are_combined_must_have_been_in_place_together():

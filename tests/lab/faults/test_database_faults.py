@@ -75,7 +75,7 @@ async def test_a_server_that_ends(site_servers, kind, name):
         await create(site)
         await insert(site)
         (hit,) = await fault.inject(disturbed)
-        assert hit.startswith(f"{kind}, ")
+        assert hit.startswith(f"{kind}, process ")
         assert await fails(insert(site))
         assert await fault.inject(disturbed) == await FAULTS["session-kill"].inject(disturbed) == ()
         await fault.heal(disturbed)

@@ -103,7 +103,7 @@ async def test_a_slow_injection_delays_no_other_and_all_are_in_place_together(se
 
 @pytest.mark.parametrize("seed", range(10))
 async def test_those_that_touch_the_same_come_one_after_the_other_and_what_ends_it_last(seed):
-    """However the seed draws them, the server is not killed before its session."""
+    """However the seed draws them: the server is not killed before its session ends."""
     done, active = [], []
     thing = frozenset({"database"})
 
@@ -121,6 +121,29 @@ async def test_those_that_touch_the_same_come_one_after_the_other_and_what_ends_
 
     await play(combined([watched("kill", ends_it=True), watched("session"), watched("disk")], 0.02, seed))
     assert [name for action, name in done if action == "inject"][-1] == "kill"
+
+
+@pytest.mark.parametrize("seed", range(10))
+async def test_what_needs_a_service_at_work_comes_before_what_ends_something(seed):
+    """A process reaches no fault point behind a silent link; what is in nobody's way does not wait."""
+    done = []
+    point = fault("point", done, touches=frozenset({"processes"}), needs_service=True)
+    silent = fault("silent", done, touches=frozenset({"link"}), ends_it=True)
+    uneven = fault("uneven", done, touches=frozenset({"link to another"}))
+    beside = asyncio.Event()
+
+    async def inject(disturbed):
+        async with asyncio.timeout(5):
+            await beside.wait()
+        return await point.inject(disturbed)
+
+    async def inject_beside(disturbed):
+        beside.set()
+        return await uneven.inject(disturbed)
+
+    faults = [dataclasses.replace(point, inject=inject), silent, dataclasses.replace(uneven, inject=inject_beside)]
+    await play(combined(faults, 0.02, seed))
+    assert [name for action, name in done if action == "inject"] == ["uneven", "point", "silent"]
 
 
 @pytest.mark.parametrize("make", [combined, drawn])

@@ -66,8 +66,18 @@ async def jump(disturbed: Disturbed, *, seconds: int, fault: str) -> Sequence[st
     if not await hit.processes.serves(hit.number, START_WAIT_S):
         disturbed.note(f"{hit.name} did not serve under libfaketime within {START_WAIT_S:.0f} s")
         return ()
+    if not _has_loaded(hit.pid, str(faketime_library())):
+        disturbed.note(f"{hit.name} runs without libfaketime")
+        return ()
     set_distance(file, seconds)
     return (f"{hit.name}, {seconds:+d} s",)
+
+
+def _has_loaded(pid: int, library: str) -> bool:
+    try:
+        return library in Path(f"/proc/{pid}/maps").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 async def restore(disturbed: Disturbed, *, fault: str) -> None:
@@ -96,6 +106,7 @@ FAULTS = tuple(
         partial(restore, fault=f"clock-{word}"),
         needs=frozenset({FAKETIME}),
         touches=(PROCESSES,),
+        needs_service=True,
     )
     for word, seconds in (("ahead", JUMP_S), ("back", -JUMP_S))
 )

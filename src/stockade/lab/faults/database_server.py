@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from stockade.lab.faults.possible import make_fault
 from stockade.lab.recording.fault import DATABASE, Disturbed
+from stockade.lab.site.disk import named
 from stockade.lab.site.needs import DATABASE_SERVER
 
 
@@ -39,7 +40,7 @@ async def bring_back(disturbed: Disturbed) -> None:
 def _server(disturbed: Disturbed) -> Sequence[str]:
     """The server, if it runs."""
     server = disturbed.site.server
-    return (f"{server.kind}, {len(pids)} processes",) if (pids := server.pids()) else ()
+    return tuple(f"{server.kind}, {each}" for each in named(server.pids()))
 
 
 NEEDS = frozenset({DATABASE_SERVER})

@@ -76,6 +76,7 @@ FAULTS = (
         restore,
         needs=frozenset({SMALL_DISK, FSYNC}),
         touches=(DATABASE,),
+        ends_it=True,
     ),
     make_fault(
         "disk-slow",
@@ -92,6 +93,7 @@ FAULTS = (
         restore,
         needs=frozenset({STRACE, FSYNC}),
         touches=(DATABASE,),
+        ends_it=True,
     ),
     make_fault(
         "redis-disk-full",
@@ -101,6 +103,7 @@ FAULTS = (
         needs=frozenset({REDIS_EVERYSEC, PRLIMIT}),
         covered_by=("restart",),
         touches=(REDIS,),
+        ends_it=True,
     ),
     make_fault(
         "redis-disk-slow",

@@ -116,6 +116,7 @@ FAULTS = (
         restart_done,
         covered_by=("crash",),
         touches=(LOAD, PROCESSES),
+        needs_service=True,
     ),
     make_fault(
         "cancellation",

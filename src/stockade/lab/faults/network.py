@@ -92,6 +92,7 @@ def _faults() -> Iterator[Fault]:
                 needs=frozenset({need}),
                 recovery_s=condition.recovery_s,
                 touches=tuple(f"link to {each}" for each in ([place] if place else PLACES)),
+                ends_it=condition.disturbance.silent or condition.disturbance.refusing,
             )
 
 

@@ -1,9 +1,9 @@
 """When faults are injected and healed: drawn from the seed, and run while the load goes on.
 
 Faults whose times overlap are in place together, however long the injection of one takes: each has a task of its own.
-Those that touch the same thing are injected one after the other: those first that leave it running, else in the order
-of their times. Neighbours: `engine.py` runs a schedule between the phases of a recording, `fault.py` says what a fault
-is.
+Those that are in each other's way are injected one after the other, in the order of the schedule: of a combination
+those first that need a service at work, those last that end something. Neighbours: `engine.py` runs a schedule between
+the phases of a recording, `fault.py` says what a fault is.
 """
 
 import asyncio
@@ -64,7 +64,14 @@ def combined(faults: Sequence[Fault], seconds: float, seed: int) -> list[Entry]:
     ordered = list(faults)
     rng.shuffle(ordered)
     last = min(STAGGER_S, (end - begin) / 4)
-    return [Entry(begin + rng.uniform(0, last), fault, end - rng.uniform(0, last)) for fault in ordered]
+    found = [Entry(begin + rng.uniform(0, last), fault, end - rng.uniform(0, last)) for fault in ordered]
+    return sorted(found, key=lambda entry: (_stage(entry.fault), entry.at_s))
+
+
+def _stage(fault: Fault) -> int:
+    if fault.needs_service:
+        return 0
+    return 2 if fault.ends_it else 1
 
 
 def drawn(faults: Sequence[Fault], seconds: float, seed: int, every_s: float = 5.0) -> list[Entry]:
@@ -94,16 +101,10 @@ def drawn(faults: Sequence[Fault], seconds: float, seed: int, every_s: float = 5
     return entries
 
 
-def precedes(one: Entry, other: Entry) -> bool:
-    """Whether two faults touch the same thing, and the first must be injected before the second.
-
-    Those that come at about the same time: who leaves the thing running before who ends it; else by their times.
-    """
-    if one is other or not one.fault.touches & other.fault.touches:
-        return False
-    if abs(one.at_s - other.at_s) <= STAGGER_S and one.fault.ends_it != other.fault.ends_it:
-        return other.fault.ends_it
-    return (one.at_s, one.fault.name) < (other.at_s, other.fault.name)
+def interfere(one: Fault, other: Fault) -> bool:
+    """Whether two faults are in each other's way: they touch the same thing, or one ends what the other needs."""
+    ends = (one.needs_service and other.ends_it) or (one.ends_it and other.needs_service)
+    return ends or bool(one.touches & other.touches)
 
 
 def overlap(one: Entry, other: Entry) -> bool:
@@ -115,7 +116,7 @@ async def run_schedule(entries: Sequence[Entry], disturbed: Disturbed, log: list
     """Inject and heal at the times of the schedule; whatever happens, what was injected is healed.
 
     Args:
-        entries: the schedule.
+        entries: the schedule; one fault is injected again only after it was healed.
         disturbed: what faults may touch.
         log: gets an entry for each injection and each healing, in order of time.
         began_s: when the load began, on the monotonic clock in seconds.
@@ -167,10 +168,10 @@ class _Run:
         """Inject one fault at its time, and heal it at its time, but not before it was in place with the others."""
         entry = self.entries[number]
         await self._until(entry.at_s)
-        for other, each in enumerate(self.entries):
-            if each.fault.name == entry.fault.name and each.at_s < entry.at_s:
+        for other, each in enumerate(self.entries[:number]):  # by their order, so that no two wait for each other
+            if each.fault.name == entry.fault.name:
                 await self.healed[other].wait()
-            elif overlap(each, entry) and precedes(each, entry):
+            elif overlap(each, entry) and interfere(each.fault, entry.fault):
                 await self.injected[other].wait()
         try:
             try:

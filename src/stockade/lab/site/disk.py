@@ -142,13 +142,19 @@ class Disk:
             return (f"file system {self.small.path}",)
         hit = pids()
         await asyncio.to_thread(limit_files, hit, FULL_AT_BYTES)
-        return tuple(f"process {pid}" for pid in hit)
+        return named(hit)
 
     async def _trace(self, pids: Pids, what: str) -> tuple[str, ...]:
         self._traced, hit = (pids, what), pids()
         if hit:
             await self._calls.begin(hit, what)
-        return tuple(f"process {pid}" for pid in hit)
+        return named(hit)
+
+
+def named(pids: Sequence[int]) -> tuple[str, ...]:
+    """The processes of one server for the fault log: the first stands for all; none: nothing."""
+    more = f" and {len(pids) - 1} more" if len(pids) > 1 else ""
+    return (f"process {pids[0]}{more}",) if pids else ()
 
 
 def limit_files(pids: Sequence[int], max_bytes: int | None) -> None:
