@@ -13,7 +13,7 @@ from textwrap import wrap
 
 from stockade.lab.faults import FAULTS
 from stockade.lab.ring.cell import CellResult
-from stockade.lab.ring.expectation import FAILED, HELD, MUST_BREAK, NOT_CAUGHT, VIOLATED
+from stockade.lab.ring.expectation import FAILED, HELD, MUST_BREAK, NOT_CAUGHT, NOT_EXPOSED, VIOLATED
 from stockade.lab.ring.matrix import LEGEND, Matrix, NotRun, reasons
 from tests.docs.site import ROOT
 
@@ -58,7 +58,7 @@ def ring(documents):
     settings = document["settings"]
     command = f"stockade lab ring --seed {settings['seed']} --seconds {settings['seconds']:g}"
     found = matrix_of_document(document)
-    bad = [each for each in results if each.verdict in (VIOLATED, FAILED)]
+    bad = [each for each in results if each.verdict in (VIOLATED, FAILED, NOT_EXPOSED)]
     lines = [
         *origin(document, command),
         "",

@@ -70,10 +70,12 @@ async def fails(work):
 @pytest.mark.parametrize("name", ["database-kill", "database-stop"])
 async def test_a_server_that_ends(site_servers, kind, name):
     """No answer until it is healed; then what was committed is there. A server that is away is hit by nothing more."""
-    fault = FAULTS[name]
-    async with open_site(kind, NEEDS, servers=site_servers) as site, disturbed_on(site) as disturbed:
+    fault, jitter = FAULTS[name], FAULTS["jitter"]
+    needs = NEEDS | jitter.needs
+    async with open_site(kind, needs, servers=site_servers) as site, disturbed_on(site) as disturbed:
         await create(site)
         await insert(site)
+        assert await jitter.inject(disturbed) == (f"link client->{kind}",)
         (hit,) = await fault.inject(disturbed)
         assert hit.startswith(f"{kind}, process ")
         assert await fails(insert(site))
@@ -82,6 +84,7 @@ async def test_a_server_that_ends(site_servers, kind, name):
         pid = site.server.server.pid
         await fault.heal(disturbed)
         assert (await count(site), site.server.server.pid) == (1, pid)
+        assert set(site.links["database"][0].active) == {"jitter"}, "a restart leaves the link as it was"
 
 
 @on_servers
