@@ -169,6 +169,11 @@ def is_held_away(disturbed: Disturbed, hit: Hit) -> bool:
     return any(hit in some for some in disturbed.site.injected.get(HELD_AWAY, {}).values())
 
 
+def is_stopped(hit: Hit) -> bool:
+    """Whether a signal has stopped it."""
+    return _state(hit.pid) == "T"
+
+
 def _runs(pid: int) -> bool:
     """Whether there is such a process that nothing has stopped."""
     return _state(pid) not in (*_ENDED, "T")

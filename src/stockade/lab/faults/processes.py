@@ -15,6 +15,7 @@ from stockade.lab.faults.pieces import (
     choose,
     deciders,
     hold_away,
+    is_stopped,
     replace_missing,
     resume_all,
     resume_later,
@@ -57,7 +58,7 @@ async def pause(disturbed: Disturbed) -> Sequence[str]:
         return ()
     await hit.processes.pause(hit.number)
     resume_later(disturbed, hit, BEYOND_LEASE)
-    return (hit.name,)
+    return (hit.name,) if is_stopped(hit) else ()
 
 
 async def pause_at_point(disturbed: Disturbed) -> Sequence[str]:
