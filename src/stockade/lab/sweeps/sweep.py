@@ -1,0 +1,133 @@
+"""Plays a sweep: round after round, in each round every point, at each point one strategy after the other.
+
+So what changes on the machine meanwhile hits all points and strategies alike, and a sweep that ends early has something
+about each of them. The strategy that begins changes from round to round. Neighbours: `turn.py` plays a turn,
+`sweep_file.py` keeps the samples, `cli/lab/sweep.py` shows the progress.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from stockade.core import JsonValue
+from stockade.lab.model.contender import Contender
+from stockade.lab.reporting.environment import describe
+from stockade.lab.sweeps.axes import Point
+from stockade.lab.sweeps.complexity import complexity_of
+from stockade.lab.sweeps.document import document
+from stockade.lab.sweeps.plan import SweepPlan
+from stockade.lab.sweeps.sample import Sample
+from stockade.lab.sweeps.servers import SweepServers, open_servers
+from stockade.lab.sweeps.summary import PointResult, results_of
+from stockade.lab.sweeps.sweep_file import SweepFile
+from stockade.lab.sweeps.turn import TurnPlayer
+
+
+class Progress(NamedTuple):
+    """After a turn.
+
+    Attributes:
+        point: where it was.
+        contender: who played it.
+        sample: what it gave.
+        done: turns of the plan that are played, those of the file included.
+        total: turns of the plan.
+        left_s: how long the rest will take, in seconds, if it takes as long as what was played.
+    """
+
+    point: Point
+    contender: Contender
+    sample: Sample
+    done: int
+    total: int
+    left_s: float
+
+
+class Sweep:
+    """One sweep.
+
+    Args:
+        plan: what to play.
+        file: with the samples that are there, and where new ones go.
+        code: version and hash of the present code.
+    """
+
+    def __init__(self, plan: SweepPlan, file: SweepFile, code: Mapping[str, JsonValue]) -> None:
+        self._plan, self._file, self._code = plan, file, code
+        self._played_s: dict[tuple[str, str], float] = {}
+        self._environment: Mapping[str, JsonValue] = {}
+        self._complexity: list[dict[str, JsonValue]] = []
+
+    @property
+    def results(self) -> list[PointResult]:
+        """Of every point that has samples."""
+        return results_of(tuple(self._file.points.values()), self._plan.contenders, self._file.samples)
+
+    def missing(self, repeat: int) -> list[tuple[Point, Contender]]:
+        """The turns of a round that have no sample yet."""
+        return [
+            (point, each)
+            for point, each in self._plan.turns
+            if all(sample.repeat != repeat for sample in self._file.samples[point.id, each.name])
+        ]
+
+    @property
+    def turns_left(self) -> int:
+        """How many turns of the plan are not played."""
+        return sum(len(self.missing(repeat)) for repeat in range(self._plan.repeats))
+
+    def document(self) -> dict[str, JsonValue]:
+        """Of what there is."""
+        complete = not self.turns_left
+        return document(self._environment, self._plan, self._code, self.results, self._complexity, complete=complete)
+
+    async def play(self, report: Callable[[Progress], None]) -> dict[str, JsonValue]:
+        """Play what is missing; the document.
+
+        Args:
+            report: told after each turn.
+
+        Raises:
+            LabError: a server or a process failed, or the file is of another machine.
+        """
+        async with open_servers(self._plan) as servers:
+            self._environment = await describe(servers.target)
+            name = servers.target.name
+            self._complexity = [complexity_of(each, name).as_json() for each in self._plan.contenders]
+            self._file.check_machine(self._environment)
+            async with TurnPlayer(self._plan, servers) as player:
+                for repeat in range(self._plan.repeats):
+                    await self._round(player, servers, repeat, report)
+        return self.document()
+
+    async def _round(
+        self, player: TurnPlayer, servers: SweepServers, repeat: int, report: Callable[[Progress], None]
+    ) -> None:
+        for point in self._plan.points:
+            missing = [each for where, each in self.missing(repeat) if where == point]
+            if not missing:
+                continue
+            contenders = self._plan.contenders_of(point)
+            taken = dict[str, Sample]()
+            for number in range(len(contenders)):
+                contender = contenders[(number + repeat) % len(contenders)]
+                began_s = time.monotonic()
+                taken[contender.name] = await player.play(point, contender, repeat)
+                self._played_s[point.id, contender.name] = time.monotonic() - began_s
+                report(self._progress(point, contender, taken[contender.name], len(taken)))
+            self._keep(point, taken)
+
+    def _keep(self, point: Point, taken: Mapping[str, Sample]) -> None:
+        """Keep a whole round of a point: its strategies are compared with one another."""
+        for name, sample in taken.items():
+            others = [each for each in self._file.samples[point.id, name] if each.repeat != sample.repeat]
+            self._file.samples[point.id, name] = sorted([*others, sample], key=lambda each: each.repeat)
+        if self._file.path is not None:
+            self._file.write(self.document())
+
+    def _progress(self, point: Point, contender: Contender, sample: Sample, unkept: int) -> Progress:
+        turns = self._plan.turns
+        total, left = len(turns) * self._plan.repeats, self.turns_left - unkept
+        usual_s = sum(self._played_s.values()) / len(self._played_s)
+        each_s = [self._played_s.get((where.id, who.name), usual_s) for where, who in turns]
+        return Progress(point, contender, sample, total - left, total, left * sum(each_s) / len(each_s))
