@@ -1,6 +1,7 @@
 """How complex a strategy is, counted: lines, services, settings, failure modes, dependencies. Nothing is written down.
 
-Lines are those that have code: no blank ones, comments or docstrings. Imports are followed through the whole package. Neighbours: `strategies/registry` has the strategies, `faults/` what can go wrong.
+Lines are those that have code: no blank ones, comments or docstrings. Imports are followed through the whole package.
+Neighbours: `strategies/registry` has the strategies, `faults/` what can go wrong, the package's metadata its extras.
 """
 
 import ast
@@ -102,7 +103,7 @@ def _own_modules(strategy: str) -> frozenset[str]:
 
 
 def _services(contender: Contender) -> dict[str, int]:
-    found = {need: 1 for need in contender.guarantees.needs}
+    found = dict.fromkeys(contender.guarantees.needs, 1)
     if contender.redis_servers:
         found["redis"] = contender.redis_servers
     if contender.needs_kafka:

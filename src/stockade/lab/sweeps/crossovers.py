@@ -1,14 +1,15 @@
 """Where the order of two strategies flips along an axis. Pure functions.
 
 The two were played in the same rounds, so each round gives one ratio. At a value of the axis one of them is faster if
-the interval of the median ratio does not contain 1 and rests on enough rounds; otherwise the value is not clear. The flip lies between the last
-value where one is clearly faster and the first one where the other is. Values at which a point does not count are left
-out. Neighbours: `statistics.py` has the interval, `summary.py` says what counts.
+the interval of the median ratio does not contain 1 and rests on enough rounds; otherwise the value is not clear. The
+flip lies between the last value where one is clearly faster and the first one where the other is. Values at which a
+point does not count are left out. Neighbours: `statistics.py` has the interval, `summary.py` says what counts.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from stockade.core import JsonValue
@@ -159,7 +160,7 @@ def _flips(asked: Crossover) -> list[Crossover]:
     names = {1: asked.first, -1: asked.second}
     clear = [(number, each) for number, each in enumerate(asked.compared) if each.sign]
     found = list[Crossover]()
-    for (start, low), (end, high) in zip(clear, clear[1:], strict=False):
+    for (start, low), (end, high) in pairwise(clear):
         if low.sign == high.sign:
             continue
         found.append(
@@ -200,7 +201,7 @@ def _flips(asked: Crossover) -> list[Crossover]:
 
 def _zero(compared: Sequence[Compared]) -> float:
     """Where the logarithm of the median ratio is 0, by linear interpolation between the values around it."""
-    for low, high in zip(compared, compared[1:], strict=False):
+    for low, high in pairwise(compared):
         begin, end = math.log(low.ratio.median), math.log(high.ratio.median)
         if begin == 0:
             return low.value

@@ -5,13 +5,15 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from stockade.core import JsonValue
+from stockade.lab.errors import LabError
 from stockade.lab.model.contender import Contender
 from stockade.lab.sweeps.axes import AXES, STOCK, Point
+from stockade.lab.targets.target_database import PRIVATE, SQLITE
 from stockade.shop.application import PATH
+from stockade.store.engine.registry import read_url
 
 CONTROL: Final = "unprotected"
 LEAST_REPEATS: Final = 6  # so many samples give their median an interval of 95 %
-MOST_CONNECTIONS: Final = 800
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +81,29 @@ class SweepPlan:
     def settings(self) -> dict[str, JsonValue]:
         """What the samples of one file have in common."""
         return {
-            "database": self.database.partition(":")[0] if "://" in self.database else self.database,
+            "database": dialect_of(self.database),
             "resource": self.resource,
             "strategies": [each.name for each in self.contenders],
             "wait_s": self.wait_s,
             "workers": self.workers,
         }
+
+
+def dialect_of(database: str) -> str:
+    """`sqlite`, `postgres`, `mariadb` or `mysql`.
+
+    Args:
+        database: one of these names, or a URL.
+
+    Raises:
+        LabError: it is neither.
+    """
+    if "://" not in database:
+        if database not in (SQLITE, *PRIVATE):
+            raise LabError(f"--database takes sqlite, postgres, mariadb or a URL, not {database!r}")
+        return database
+    try:
+        name = read_url(database).url.get_backend_name()
+    except ValueError as error:
+        raise LabError(f"--database takes sqlite, postgres, mariadb or a URL: {error}") from error
+    return "postgres" if name.startswith("postgres") else name

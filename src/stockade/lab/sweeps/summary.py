@@ -1,4 +1,4 @@
-"""From the raw samples of a strategy at a point to medians with intervals, and whether the point counts. Pure functions.
+"""From the raw samples of a strategy at a point to medians with intervals, and whether it counts. Pure functions.
 
 A strategy's point counts only where the negative control failed: where even `unprotected` breaks nothing, the orders
 did not meet, and the figures say nothing about control. And it counts only if the strategy broke no rule itself.

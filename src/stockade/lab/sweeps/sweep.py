@@ -7,6 +7,7 @@ about each of them. The strategy that begins changes from round to round. Neighb
 
 import time
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import NamedTuple
 
 from stockade.core import JsonValue
@@ -15,7 +16,7 @@ from stockade.lab.reporting.environment import describe
 from stockade.lab.sweeps.axes import Point
 from stockade.lab.sweeps.complexity import complexity_of
 from stockade.lab.sweeps.document import document
-from stockade.lab.sweeps.plan import SweepPlan
+from stockade.lab.sweeps.plan import SweepPlan, dialect_of
 from stockade.lab.sweeps.sample import Sample
 from stockade.lab.sweeps.servers import SweepServers, open_servers
 from stockade.lab.sweeps.summary import PointResult, results_of
@@ -55,8 +56,13 @@ class Sweep:
     def __init__(self, plan: SweepPlan, file: SweepFile, code: Mapping[str, JsonValue]) -> None:
         self._plan, self._file, self._code = plan, file, code
         self._played_s: dict[tuple[str, str], float] = {}
-        self._environment: Mapping[str, JsonValue] = {}
-        self._complexity: list[dict[str, JsonValue]] = []
+        self._environment = file.environment
+
+    @cached_property
+    def complexity(self) -> list[dict[str, JsonValue]]:
+        """Of every strategy."""
+        name = dialect_of(self._plan.database)
+        return [complexity_of(each, name).as_json() for each in self._plan.contenders]
 
     @property
     def results(self) -> list[PointResult]:
@@ -79,7 +85,7 @@ class Sweep:
     def document(self) -> dict[str, JsonValue]:
         """Of what there is."""
         complete = not self.turns_left
-        return document(self._environment, self._plan, self._code, self.results, self._complexity, complete=complete)
+        return document(self._environment, self._plan, self._code, self.results, self.complexity, complete=complete)
 
     async def play(self, report: Callable[[Progress], None]) -> dict[str, JsonValue]:
         """Play what is missing; the document.
@@ -90,10 +96,10 @@ class Sweep:
         Raises:
             LabError: a server or a process failed, or the file is of another machine.
         """
+        if not self.turns_left:
+            return self.document()
         async with open_servers(self._plan) as servers:
             self._environment = await describe(servers.target)
-            name = servers.target.name
-            self._complexity = [complexity_of(each, name).as_json() for each in self._plan.contenders]
             self._file.check_machine(self._environment)
             async with TurnPlayer(self._plan, servers) as player:
                 for repeat in range(self._plan.repeats):

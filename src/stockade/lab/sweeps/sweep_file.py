@@ -10,13 +10,12 @@ import os
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from stockade.core import JsonValue
 from stockade.lab.errors import LabError
-from stockade.lab.history.history_file import SCHEMA
-from stockade.lab.sweeps.axes import Point, Setting
+from stockade.lab.sweeps.axes import Point
 from stockade.lab.sweeps.plan import SweepPlan
+from stockade.lab.sweeps.reading import read_sweep
 from stockade.lab.sweeps.sample import Sample
 
 SAME_MACHINE = ("os", "cpu_count", "python", "database_version")
@@ -32,7 +31,8 @@ class SweepFile:
 
     Attributes:
         samples: by the id of the point and the name of the contender.
-        points: of the file, those first that the plan has not.
+        points: of the file and of the plan, by id.
+        environment: of the file; empty without one.
 
     Raises:
         LabError: the file is no sweep, or that of another one.
@@ -42,7 +42,7 @@ class SweepFile:
         self.path = path
         self.samples: defaultdict[tuple[str, str], list[Sample]] = defaultdict(list)
         self.points: dict[str, Point] = {}
-        self._environment: Mapping[str, JsonValue] = {}
+        self.environment: Mapping[str, JsonValue] = {}
         if path is not None and path.exists() and path.stat().st_size:
             self._read(path, {**plan.settings, **code}, {point.id: point for point in plan.points})
         for point in plan.points:
@@ -55,7 +55,7 @@ class SweepFile:
             LabError: the samples were taken on another machine, or with another Python or database.
         """
         for name in SAME_MACHINE:
-            there, here = self._environment.get(name, environment.get(name)), environment.get(name)
+            there, here = self.environment.get(name, environment.get(name)), environment.get(name)
             if there != here:
                 raise LabError(
                     f"--json {self.path}: was measured with {name} {there}, here is {here}; name another file"
@@ -75,26 +75,16 @@ class SweepFile:
 
     def _read(self, path: Path, settings: Mapping[str, JsonValue], planned: Mapping[str, Point]) -> None:
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-            sweep: Any = found["sweep"]
-            there = dict(sweep["settings"])
-            if found["schema"] != SCHEMA:
-                raise ValueError(found["schema"])
-            self._environment = found["environment"]
-            points = [(_point(each), str(each["strategy"]), each["samples"]) for each in sweep["points"]]
-            samples = [(point, name, [Sample.from_json(each) for each in taken]) for point, name, taken in points]
-        except (ValueError, TypeError, KeyError, UnicodeDecodeError):
-            raise LabError(f"--json {path}: is not the document of a sweep; name another file") from None
+            found = read_sweep(json.loads(path.read_text(encoding="utf-8")))
+        except ValueError as error:
+            raise LabError(f"--json {path}: is not the document of a sweep ({error}); name another file") from None
+        there = found.settings
         differing = [name for name in settings if there.get(name) != settings[name]]
         if differing:
             shown = ", ".join(f"{name} {there.get(name)}, now {settings[name]}" for name in differing)
             raise LabError(f"--json {path}: belongs to another sweep ({shown}); name another file, or delete it")
-        for point, name, taken in samples:
-            if planned.get(point.id, point).setting != point.setting:
-                raise LabError(f"--json {path}: {point.id} was measured in another setting; name another file")
-            self.points[point.id] = point
-            self.samples[point.id, name] = taken
-
-
-def _point(values: Mapping[str, Any]) -> Point:
-    return Point(str(values["axis"]), values["value"], Setting.from_json(values["setting"]))
+        for id_, point in found.points.items():
+            if planned.get(id_, point).setting != point.setting:
+                raise LabError(f"--json {path}: {id_} was measured in another setting; name another file")
+        self.environment, self.points = found.environment, dict(found.points)
+        self.samples.update({key: list(taken) for key, taken in found.samples.items()})
