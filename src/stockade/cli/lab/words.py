@@ -2,6 +2,7 @@
 
 import typer
 
+from stockade.cli.lab.advise import advise
 from stockade.cli.lab.burst import lab
 from stockade.cli.lab.claims import claims
 from stockade.cli.lab.deadlock import deadlock
@@ -23,3 +24,4 @@ app.command()(soak)
 app.command()(deadlock)
 app.command()(claims)
 app.command()(sweep)
+app.command()(advise)

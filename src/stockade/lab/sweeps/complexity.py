@@ -202,10 +202,18 @@ def _source(module: str) -> str:
 
 @lru_cache(maxsize=2_000)
 def _lines(module: str) -> int:
-    """Lines with code."""
-    tokens = tokenize.generate_tokens(io.StringIO(_source(module)).readline)
+    return code_lines(_source(module))
+
+
+def code_lines(source: str) -> int:
+    """Lines that have code: no blank ones, no comments, no docstrings.
+
+    Args:
+        source: of a module.
+    """
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
     lines = {line for token in tokens if token.type not in _NO_CODE for line in range(token.start[0], token.end[0] + 1)}
-    return len(lines - set(_docstrings(_tree(module))))
+    return len(lines - set(_docstrings(ast.parse(source))))
 
 
 def _docstrings(tree: ast.Module) -> Iterator[int]:
