@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from stockade.cli import app
 from stockade.lab.advice.advisor import advise
-from stockade.lab.advice.evidence import read_evidence
+from stockade.lab.advice.measurements import read_measurements
 from stockade.lab.advice.report import lines_of
 from tests.docs.blocks import blocks
 from tests.lab.sweeps.made_up import made_document
@@ -28,9 +28,9 @@ def advice(tmp_path):
         for number, document in enumerate(documents):
             files.append(tmp_path / f"{number}.json")
             files[-1].write_text(json.dumps(document))
-        evidence = read_evidence([str(file) for file in files])
-        found = advise(evidence)
-        return {each.resource: each for each in found}, "\n".join(lines_of(found, evidence)).replace(str(tmp_path), "")
+        measured = read_measurements([str(file) for file in files])
+        found = advise(measured)
+        return {each.resource: each for each in found}, "\n".join(lines_of(found, measured)).replace(str(tmp_path), "")
 
     return read
 

@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 from stockade.lab.model.contender import Contender
+from stockade.lab.sweeps.analysis.summary import results_of
 from stockade.lab.sweeps.axes import Point, Setting
 from stockade.lab.sweeps.document import document
 from stockade.lab.sweeps.plan import CONTROL, SweepPlan
 from stockade.lab.sweeps.sample import Resources, Sample
-from stockade.lab.sweeps.summary import results_of
 
 CODE = {"stockade": "0", "code": "made up"}
 ENVIRONMENT = {"stockade": "0", "python": "3", "os": "made up", "cpu_count": 2, "date": "2026-01-01T00:00:00+00:00"}

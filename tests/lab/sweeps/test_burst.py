@@ -6,7 +6,7 @@ import pytest
 
 from stockade.lab.model.workload import RepeatNames
 from stockade.lab.sweeps.axes import Setting
-from stockade.lab.sweeps.burst import chosen_keys, variant_of
+from stockade.lab.sweeps.playing.burst import chosen_keys, variant_of
 
 MANY = Setting(buyers=3_000, keys=10, skew=1.0)
 

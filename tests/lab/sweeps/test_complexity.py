@@ -3,7 +3,7 @@
 import pytest
 
 from stockade.lab.model.contender import Contender
-from stockade.lab.sweeps.complexity import code_lines, complexity_of
+from stockade.lab.sweeps.analysis.complexity import code_lines, complexity_of
 from stockade.strategies import registry
 from stockade.strategies.options import Options
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from stockade.lab.sweeps.crossovers import between, crossovers
+from stockade.lab.sweeps.analysis.crossovers import between, crossovers
 from stockade.lab.sweeps.report import crossover_line
 from tests.lab.sweeps.made_up import results, samples
 

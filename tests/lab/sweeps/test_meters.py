@@ -8,7 +8,7 @@ import pytest
 
 from stockade.lab.execution.metered_database import ConnectionUse, MeteredDatabase
 from stockade.lab.execution.section import section
-from stockade.lab.sweeps.processor_time import processor_ns, spent_ms
+from stockade.lab.sweeps.playing.processor_time import processor_ns, spent_ms
 
 HELD_S = 0.03
 

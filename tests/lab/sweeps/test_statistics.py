@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stockade.lab.sweeps.statistics import coverage, interval, inversions, ratios
+from stockade.lab.sweeps.analysis.statistics import coverage, interval, inversions, ratios
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,9 @@
 import pytest
 
 from stockade.lab.model.contender import Contender
+from stockade.lab.sweeps.analysis.summary import PointResult, results_of
 from stockade.lab.sweeps.axes import Point, Setting
 from stockade.lab.sweeps.report import cost_table, rate_tables
-from stockade.lab.sweeps.summary import PointResult, results_of
 from tests.lab.sweeps.made_up import results, sample, samples
 
 POINT = Point("buyers", 30, Setting())
@@ -23,7 +23,8 @@ def result(taken, *, control_failed=True, must_hold=True, name="pessimistic"):
         (result(samples(10, ("oversell",))), "broke a rule: oversell"),
         (result(samples(10, ("oversell",)), name="in-process", must_hold=False), "broke a rule: oversell"),
         (result(samples(10, ("oversell",)), name="unprotected", must_hold=False), "negative control"),
-        (result(samples(10), name="redis-pubsub:bare"), ""),
+        (result(samples(10), name="in-process", must_hold=False), "claims nothing here"),
+        (result(samples(10), name="redis-pubsub:bare"), "negative control"),
         (result([sample(accepted=0, rejected=0, failed=30)]), "decided nothing"),
     ],
 )

@@ -27,16 +27,16 @@ def advise(files: Files, *, json_to: Json = "") -> None:
     Exit code 0: it could be read. 2: a file could not.
     """
     from stockade.lab.advice.advisor import advise as decide
-    from stockade.lab.advice.evidence import read_evidence
+    from stockade.lab.advice.measurements import read_measurements
     from stockade.lab.advice.report import as_json, lines_of
     from stockade.lab.history.history_file import SCHEMA
     from stockade.lab.reporting.environment import describe_machine
 
     with one_line_errors():
         check_target(json_to)
-        evidence = read_evidence(files)
-        found = decide(evidence)
-        print_lines(console_of(json_to), lines_of(found, evidence))
+        measured = read_measurements(files)
+        found = decide(measured)
+        print_lines(console_of(json_to), lines_of(found, measured))
         if json_to:
             document = {"schema": SCHEMA, "environment": describe_machine(), "advice": as_json(found)}
             write(json_to, json.dumps(document, indent=2) + "\n")

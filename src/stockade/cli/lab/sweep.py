@@ -138,7 +138,7 @@ async def _played(sweep: "Sweep", console: "Console") -> None:
 
 
 def _show(sweep: "Sweep", plan: "SweepPlan", console: "Console") -> None:
-    from stockade.lab.sweeps.crossovers import crossovers
+    from stockade.lab.sweeps.analysis.crossovers import crossovers
     from stockade.lab.sweeps.report import complexity_table, cost_table, crossover_lines, rate_tables
 
     results = sweep.results

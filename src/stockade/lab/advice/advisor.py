@@ -1,8 +1,8 @@
-"""From evidence to advice: the fastest control that keeps its claim, its margin, and where another one takes over.
+"""From measurements to advice: the fastest control that keeps its claim, its margin, and where another one takes over.
 
 Of controls whose order is not clear, the simplest is advised: the fewest services, then the fewest lines. Never advised
-is a control that broke a claim in any of the files, nor one at a load that does not count. Neighbours: `evidence.py`
-reads the files, `report.py` makes sentences.
+is a control that broke a claim in any of the files, nor one at a load that does not count. Neighbours:
+`measurements.py` reads the files, `report.py` makes sentences.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Final
 
-from stockade.lab.advice.evidence import RESOURCES, Evidence, Load, Rate, rates_of
+from stockade.lab.advice.measurements import RESOURCES, Load, Measurements, Rate, rates_of
+from stockade.lab.sweeps.analysis.crossovers import FLIPS, TRUSTED, between
+from stockade.lab.sweeps.analysis.statistics import Interval
 from stockade.lab.sweeps.axes import AXES
-from stockade.lab.sweeps.crossovers import FLIPS, TRUSTED, between
-from stockade.lab.sweeps.statistics import Interval
 
 NO_LOAD: Final = "no file has it"
 
@@ -98,33 +98,33 @@ class ResourceAdvice:
     excluded: Mapping[str, str] = field(default_factory=dict)
 
 
-def advise(evidence: Evidence) -> list[ResourceAdvice]:
+def advise(measured: Measurements) -> list[ResourceAdvice]:
     """What is advised for every resource, on every database that was measured."""
     found = list[ResourceAdvice]()
     for resource in RESOURCES:
-        loads = [each for each in evidence.loads if each.resource == resource]
+        loads = [each for each in measured.loads if each.resource == resource]
         databases = list(dict.fromkeys(each.database for each in loads)) or [""]
         for database in databases:
-            found.append(_advise(evidence, resource, database, [each for each in loads if each.database == database]))
+            found.append(_advise(measured, resource, database, [each for each in loads if each.database == database]))
     return found
 
 
-def _advise(evidence: Evidence, resource: str, database: str, loads: Sequence[Load]) -> ResourceAdvice:
-    choices = [_choose(load, rates, evidence.complexity) for load, rates in rates_of(loads, evidence.violated)]
+def _advise(measured: Measurements, resource: str, database: str, loads: Sequence[Load]) -> ResourceAdvice:
+    choices = [_choose(load, rates, measured.complexity) for load, rates in rates_of(loads, measured.violated)]
     axes = list[AxisAdvice]()
     for axis in AXES:
         along = [each for each in choices if each.load.point is not None and each.load.point.axis == axis]
         for file in dict.fromkeys(each.load.file for each in along):  # two machines are not one axis
             axes.append(_along(axis, [each for each in along if each.load.file == file]))
     swept = {each.axis for each in axes if any(choice.advised for choice in each.choices)}
-    missing = {axis: _why_missing(axis, loads, choices, evidence) for axis in AXES if axis not in swept}
+    missing = {axis: _why_missing(axis, loads, choices, measured) for axis in AXES if axis not in swept}
     return ResourceAdvice(
         resource,
         database,
         tuple(axes),
         tuple(each for each in choices if each.load.point is None),
         missing if resource != "payment" else {},
-        dict(evidence.violated),
+        dict(measured.violated),
     )
 
 
@@ -191,9 +191,9 @@ def _crossing(axis: str, choices: Sequence[Choice], before: str, after: str) -> 
     return found[0].at if len(found) == 1 else None
 
 
-def _why_missing(axis: str, loads: Sequence[Load], choices: Sequence[Choice], evidence: Evidence) -> str:
+def _why_missing(axis: str, loads: Sequence[Load], choices: Sequence[Choice], measured: Measurements) -> str:
     """Why nothing can be said about an axis."""
     reasons = [each.why_not for each in choices if each.load.point is not None and each.load.point.axis == axis]
-    left_out = [evidence.left_out[each.file].get(axis, "") for each in loads if each.file in evidence.left_out]
+    left_out = [measured.left_out[each.file].get(axis, "") for each in loads if each.file in measured.left_out]
     found = dict.fromkeys(each for each in (*reasons, *left_out) if each)
     return "; ".join(found) or NO_LOAD

@@ -5,9 +5,9 @@ from typing import Final
 
 from stockade.core import JsonValue
 from stockade.lab.advice.advisor import AxisAdvice, Choice, Flip, ResourceAdvice
-from stockade.lab.advice.evidence import PAYMENT, Evidence
+from stockade.lab.advice.measurements import PAYMENT, Measurements
+from stockade.lab.sweeps.analysis.statistics import Interval, rounded
 from stockade.lab.sweeps.axes import AXES
-from stockade.lab.sweeps.statistics import Interval, rounded
 
 MEASURE: Final = {
     "stock": "stockade lab sweep --json FILE",
@@ -16,13 +16,13 @@ MEASURE: Final = {
 }
 
 
-def lines_of(advice: Sequence[ResourceAdvice], evidence: Evidence) -> list[str]:
+def lines_of(advice: Sequence[ResourceAdvice], measured: Measurements) -> list[str]:
     """All advice, resource after resource."""
     lines = [line for each in advice for line in ["", *_resource(each)]][1:]
-    lines += [""] * bool(evidence.violated)
-    lines += [f"never advised: {name}: {why}" for name, why in evidence.violated.items()]
+    lines += [""] * bool(measured.violated)
+    lines += [f"never advised: {name}: {why}" for name, why in measured.violated.items()]
     lines += [
-        f"unfinished: {file}: the sweep was interrupted; the same command goes on" for file in evidence.unfinished
+        f"unfinished: {file}: the sweep was interrupted; the same command goes on" for file in measured.unfinished
     ]
     return lines
 
@@ -72,9 +72,11 @@ def _conditions(found: Choice) -> list[str]:
     """What must be so for the advice to hold."""
     if found.advised is None:
         return []
-    guarantees = found.advised.contender.guarantees
+    guarantees, result = found.advised.contender.guarantees, found.advised.result
+    failed = result.figure("failed_share") if result is not None else None
     conditions = ["only while one process takes orders"] if guarantees.processes == "one" else []
-    return conditions + [f"needs {need}" for need in guarantees.needs]
+    conditions += [f"needs {need}" for need in guarantees.needs]
+    return conditions + ([f"{failed.median:.1%} of orders get no decision"] if failed and failed.median else [])
 
 
 def _ratio(found: Interval) -> str:

@@ -1,7 +1,7 @@
 """What a sweep changes: its axes, the usual setting, and the points of a sweep. Values and pure functions.
 
-Each point changes one axis and leaves all others as usual. Neighbours: `burst.py` makes the orders of a setting,
-`turn.py` plays one.
+Each point changes one axis and leaves all others as usual. Neighbours: `playing/` makes the orders of a setting and
+plays them.
 """
 
 from collections.abc import Mapping, Sequence

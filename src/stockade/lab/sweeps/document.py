@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 
 from stockade.core import JsonValue
 from stockade.lab.history.history_file import SCHEMA
+from stockade.lab.sweeps.analysis.crossovers import crossovers
+from stockade.lab.sweeps.analysis.statistics import Interval
+from stockade.lab.sweeps.analysis.summary import FIGURES, PER_ORDER, PointResult
 from stockade.lab.sweeps.axes import AXES
-from stockade.lab.sweeps.crossovers import crossovers
 from stockade.lab.sweeps.plan import CONTROL, SweepPlan
-from stockade.lab.sweeps.statistics import Interval
-from stockade.lab.sweeps.summary import FIGURES, PER_ORDER, PointResult
 
 
 def document(

@@ -11,9 +11,9 @@ from stockade.core import JsonValue
 from stockade.lab.errors import LabError
 from stockade.lab.history.history_file import SCHEMA
 from stockade.lab.model.contender import Contender
+from stockade.lab.sweeps.analysis.summary import PointResult, results_of
 from stockade.lab.sweeps.axes import AXES, Point, Setting
 from stockade.lab.sweeps.sample import Sample
-from stockade.lab.sweeps.summary import PointResult, results_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from stockade.core import JsonValue
+from stockade.lab.sweeps.analysis.crossovers import FLIPS, NONE, NOT_CLEAR, Crossover
+from stockade.lab.sweeps.analysis.statistics import Interval
+from stockade.lab.sweeps.analysis.summary import NOT_FAILED, PointResult
 from stockade.lab.sweeps.axes import AXES
-from stockade.lab.sweeps.crossovers import FLIPS, NONE, NOT_CLEAR, Crossover
-from stockade.lab.sweeps.statistics import Interval
-from stockade.lab.sweeps.summary import NOT_FAILED, PointResult
 from stockade.lab.sweeps.sweep import Progress
 
 SECONDS_OF_A_MINUTE = 60
@@ -59,7 +59,9 @@ def _rate(result: PointResult | None) -> str:
         return text
     if result.contender.guarantees.may_oversell:
         return f"[{'broke' if result.violations else 'held'}]"
-    return f"[{text}] *" if result.why_not == NOT_FAILED else "[broke a rule]"
+    if result.violations:
+        return "[broke a rule]"
+    return f"[{text}]{' *' if result.why_not == NOT_FAILED else ''}"
 
 
 def cost_table(results: Sequence[PointResult]) -> Table:

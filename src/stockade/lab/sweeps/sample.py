@@ -1,10 +1,10 @@
-"""One raw sample: what one strategy did with one burst. Neighbours: `turn.py` takes it, `summary.py` sums up many."""
+"""One raw sample: what one strategy did with one burst. Neighbours: `playing/turn.py` takes it."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from stockade.core import JsonValue
-from stockade.lab.sweeps.statistics import rounded
+from stockade.lab.sweeps.analysis.statistics import rounded
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Plays a sweep: round after round, in each round every point, at each point one strategy after the other.
 
 So what changes on the machine meanwhile hits all points and strategies alike, and a sweep that ends early has something
-about each of them. The strategy that begins changes from round to round. Neighbours: `turn.py` plays a turn,
+about each of them. The strategy that begins changes from round to round. Neighbours: `playing/` has a turn,
 `sweep_file.py` keeps the samples, `cli/lab/sweep.py` shows the progress.
 """
 
@@ -13,15 +13,15 @@ from typing import NamedTuple
 from stockade.core import JsonValue
 from stockade.lab.model.contender import Contender
 from stockade.lab.reporting.environment import describe
+from stockade.lab.sweeps.analysis.complexity import complexity_of
+from stockade.lab.sweeps.analysis.summary import PointResult, results_of
 from stockade.lab.sweeps.axes import Point
-from stockade.lab.sweeps.complexity import complexity_of
 from stockade.lab.sweeps.document import document
 from stockade.lab.sweeps.plan import SweepPlan, dialect_of
+from stockade.lab.sweeps.playing.servers import SweepServers, open_servers
+from stockade.lab.sweeps.playing.turn import TurnPlayer
 from stockade.lab.sweeps.sample import Sample
-from stockade.lab.sweeps.servers import SweepServers, open_servers
-from stockade.lab.sweeps.summary import PointResult, results_of
 from stockade.lab.sweeps.sweep_file import SweepFile
-from stockade.lab.sweeps.turn import TurnPlayer
 
 
 class Progress(NamedTuple):

@@ -17,11 +17,11 @@ from stockade.lab.model.contender import Contender
 from stockade.lab.model.workload import RepeatNames
 from stockade.lab.presets import find
 from stockade.lab.reporting.verdict import AS_PROMISED, BROKEN
+from stockade.lab.sweeps.analysis.crossovers import compare
+from stockade.lab.sweeps.analysis.statistics import Interval, interval
+from stockade.lab.sweeps.analysis.summary import NOT_FAILED, PointResult
 from stockade.lab.sweeps.axes import POINTS, STOCK, Point
-from stockade.lab.sweeps.crossovers import compare
 from stockade.lab.sweeps.reading import read_sweep
-from stockade.lab.sweeps.statistics import Interval, interval
-from stockade.lab.sweeps.summary import NOT_FAILED, PointResult
 
 PAYMENT: Final = "payment"
 RESOURCES: Final = (STOCK, POINTS, PAYMENT)
@@ -79,7 +79,7 @@ class Load:
 
 
 @dataclass(slots=True)
-class Evidence:
+class Measurements:
     """What all files say together.
 
     Attributes:
@@ -97,13 +97,13 @@ class Evidence:
     unfinished: list[str] = field(default_factory=list)
 
 
-def read_evidence(files: Sequence[str]) -> Evidence:
+def read_measurements(files: Sequence[str]) -> Measurements:
     """Read documents of sweeps, of bursts and of rings.
 
     Raises:
         LabError: a file cannot be read, or is no such document.
     """
-    found = Evidence()
+    found = Measurements()
     for file in files:
         try:
             document = json.loads(Path(file).read_text(encoding="utf-8"))
@@ -119,7 +119,7 @@ def read_evidence(files: Sequence[str]) -> Evidence:
     return found
 
 
-def _read_sweep(file: str, document: Any, found: Evidence) -> None:
+def _read_sweep(file: str, document: Any, found: Measurements) -> None:
     sweep = read_sweep(document)
     results = sweep.results
     for result in results:
@@ -141,7 +141,7 @@ def _read_sweep(file: str, document: Any, found: Evidence) -> None:
         found.unfinished.append(file)
 
 
-def _read_bursts(file: str, document: Any, found: Evidence) -> None:
+def _read_bursts(file: str, document: Any, found: Measurements) -> None:
     groups: defaultdict[tuple[str, str, int], list[Any]] = defaultdict(list)
     for run in document["runs"]:
         if run.get("fault"):
@@ -163,7 +163,7 @@ def _read_bursts(file: str, document: Any, found: Evidence) -> None:
         found.loads.append(Load(file, _resource(preset), database, name, None, tuple(rates), missing))
 
 
-def _note_violation(file: str, run: Any, found: Evidence) -> None:
+def _note_violation(file: str, run: Any, found: Measurements) -> None:
     """A strategy that the lab found not to do what it promises."""
     contender = Contender.parse(str(run["strategy"]))
     kept = run["verdict"] == AS_PROMISED or _is_control(run) or (run.get("fault") and run["verdict"] == BROKEN)
@@ -203,7 +203,7 @@ def _resource(preset: str) -> str:
     return workload.counted_rows[0].kind
 
 
-def _read_ring(file: str, document: Any, found: Evidence) -> None:
+def _read_ring(file: str, document: Any, found: Measurements) -> None:
     for each in document["matrix"]:
         if each["verdict"] == VIOLATED:
             name = Contender.parse(str(each["strategy"])).name

@@ -11,13 +11,12 @@ turns, `sample.py` is the result.
 """
 
 import secrets
-import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
-from stockade.core import Stats
+from stockade.core import Stats, now_ms
 from stockade.devservers.tcp_proxy import CLEAN, Conditions
 from stockade.lab.execution.child_processes import ProcessSender
 from stockade.lab.execution.command_log.log_worker import LogWorkerProgress
@@ -29,13 +28,13 @@ from stockade.lab.model.preset import Variant
 from stockade.lab.model.workload import RepeatNames, Workload
 from stockade.lab.reporting.checked_repeat import CheckedRepeat
 from stockade.lab.runs.repeats import check_repeat, create_rows
+from stockade.lab.sweeps.analysis.statistics import inversions
 from stockade.lab.sweeps.axes import Point, Setting
-from stockade.lab.sweeps.burst import variant_of
 from stockade.lab.sweeps.plan import SweepPlan
-from stockade.lab.sweeps.processor_time import processor_ns, spent_ms
+from stockade.lab.sweeps.playing.burst import variant_of
+from stockade.lab.sweeps.playing.processor_time import processor_ns, spent_ms
+from stockade.lab.sweeps.playing.servers import DATABASE, KAFKA, REDIS, SweepServers
 from stockade.lab.sweeps.sample import Resources, Sample
-from stockade.lab.sweeps.servers import DATABASE, KAFKA, REDIS, SweepServers
-from stockade.lab.sweeps.statistics import inversions
 from stockade.lab.targets.redis_commands import commands_sent
 from stockade.strategies.options import Options
 
@@ -114,7 +113,7 @@ class TurnPlayer:
         return _sample(repeat, alone_ms, checked, result, used)
 
     def _workload(self, variant: Variant, run: str, number: int) -> Workload:
-        return variant.workload(RepeatNames(run, number, variant.buyers, 0, time.time_ns() // 1_000_000))
+        return variant.workload(RepeatNames(run, number, variant.buyers, 0, now_ms()))
 
     async def _alone(self, sender: ProcessSender, workload: Workload, variant: Variant) -> float:
         """How long an order takes that has everything for itself, in milliseconds."""

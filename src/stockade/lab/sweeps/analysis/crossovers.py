@@ -13,8 +13,8 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 from stockade.core import JsonValue
-from stockade.lab.sweeps.statistics import Interval, ratios, rounded
-from stockade.lab.sweeps.summary import FIGURES, PointResult
+from stockade.lab.sweeps.analysis.statistics import Interval, ratios, rounded
+from stockade.lab.sweeps.analysis.summary import FIGURES, PointResult
 
 FLIPS, NONE, NOT_CLEAR, NOT_MEASURED = "flips", "none", "not clear", "not measured"
 METRIC: Final = "decided_s"

@@ -13,13 +13,14 @@ from stockade.core import JsonValue
 from stockade.lab.model.contender import Contender
 from stockade.lab.reporting.summary import percentile
 from stockade.lab.reporting.verdict import holds
+from stockade.lab.sweeps.analysis.statistics import Interval, interval, rounded
 from stockade.lab.sweeps.axes import Point
 from stockade.lab.sweeps.plan import CONTROL
 from stockade.lab.sweeps.sample import Sample
-from stockade.lab.sweeps.statistics import Interval, interval, rounded
 
 NOT_FAILED: Final = "control did not fail"
 VIOLATED: Final = "broke a rule"
+NO_CLAIM: Final = "claims nothing here"
 NOTHING_DECIDED: Final = "decided nothing"
 
 # by name: the figure of one sample; None: it was not measured. Those of `PER_ORDER` are divided by decided orders.
@@ -81,10 +82,12 @@ class PointResult:
     @property
     def why_not(self) -> str:
         """Why the point does not count for this strategy; empty: it does."""
-        if self.contender.guarantees.may_oversell:
+        if self.contender.guarantees.may_oversell or self.contender.form == "bare":
             return "negative control"
         if self.violations:
             return f"{VIOLATED}: {', '.join(self.violations)}"
+        if not self.must_hold:  # it was lucky
+            return NO_CLAIM
         if not self.control_failed:
             return NOT_FAILED
         return "" if any(sample.decided for sample in self.samples) else NOTHING_DECIDED
