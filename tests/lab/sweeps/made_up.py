@@ -17,7 +17,7 @@ WOBBLE = (1.0, 1.02, 0.99, 1.01, 0.98, 1.03, 0.97)  # of seven rounds
 
 def sample(repeat=0, wall_ms=100.0, violations=(), **changes):
     """A burst of 30 orders, all decided unless `changes` say otherwise."""
-    made = Sample(repeat, wall_ms, 1.0, 20, 10, 0, (1.0, 2.0, 3.0, wall_ms), 0.25, tuple(violations), NONE_USED)
+    made = Sample(repeat, 0, wall_ms, 1.0, 20, 10, 0, (1.0, 2.0, 3.0, wall_ms), 0.25, tuple(violations), NONE_USED)
     return replace(made, **changes)
 
 

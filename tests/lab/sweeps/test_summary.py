@@ -85,3 +85,11 @@ def test_tables_mark_what_does_not_count():
     assert rows["in-process"][1] == "[broke a rule]"
     assert [row[0] for row in cost_table(made).rows] == ["pessimistic"]
     assert not cost_table(results("buyers", (5,), {"pessimistic": [20]}, held=(5,))).rows
+
+
+def test_the_value_of_a_round_is_the_median_of_its_bursts():
+    """Bursts of one turn are not independent: they are one value, and one that was disturbed decides nothing."""
+    bursts = [sample(0, 100.0), sample(0, 100.0, burst=1), sample(0, 900.0, burst=2), sample(1, 50.0)]
+    found = result(bursts).figure("decided_s")
+    assert (found.samples, found.low, found.high) == (2, 300, 600)
+    assert result(bursts).by_round(lambda each: None if each.repeat else each.wall_ms) == {0: 100.0}

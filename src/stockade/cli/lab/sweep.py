@@ -129,9 +129,9 @@ async def _played(sweep: "Sweep", console: "Console") -> None:
 
     def report(progress: "Progress") -> None:
         """One line for each round, where nobody watches."""
-        if progress.sample.repeat != seen["repeat"]:
-            seen["repeat"] = progress.sample.repeat
-            where = f"round {progress.sample.repeat + 1}: {progress.done} of {plural(progress.total, 'turn')}"
+        if (repeat := progress.samples[0].repeat) != seen["repeat"]:
+            seen["repeat"] = repeat
+            where = f"round {repeat + 1}: {progress.done} of {plural(progress.total, 'turn')}"
             print_lines(console, [f"{where}, {time_left(progress.left_s)}"])
 
     await sweep.play(report)

@@ -1,8 +1,8 @@
 """From measurements to advice: the fastest control that keeps its claim, its margin, and where another one takes over.
 
-Of controls whose order is not clear, the simplest is advised: the fewest services, then the fewest lines. Never advised
-is a control that broke a claim in any of the files, nor one at a load that does not count. Neighbours:
-`measurements.py` reads the files, `report.py` makes sentences.
+Of controls whose order is not clear and whose medians are close, the simplest is advised: the fewest services, then the
+fewest lines. Never advised is a control that broke a claim in any of the files, nor one at a load that does not count.
+Neighbours: `measurements.py` reads the files, `report.py` makes sentences.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,6 +16,7 @@ from stockade.lab.sweeps.analysis.statistics import Interval
 from stockade.lab.sweeps.axes import AXES
 
 NO_LOAD: Final = "no file has it"
+EQUAL: Final = 1.1  # medians within 10 % of each other: simplicity is worth more
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +145,8 @@ def _choose(load: Load, rates: Sequence[Rate], complexity: Mapping[str, Mapping[
     fastest = rates[0]
     slower = [each for each in rates[1:] if _clearly_faster(fastest, each)]
     near = [fastest, *(each for each in rates[1:] if each not in slower)]
-    advised = min(near, key=lambda each: (_simplicity(each, complexity), near.index(each)))
+    equal = [each for each in near if fastest.rate.median <= EQUAL * each.rate.median]
+    advised = min(equal, key=lambda each: (_simplicity(each, complexity), near.index(each)))
     second = next((each for each in slower if _clearly_faster(advised, each)), None)
     return Choice(
         load,

@@ -47,7 +47,9 @@ def _axis(found: AxisAdvice) -> list[str]:
     lines += [f"    {_value(each)}: {_choice(each)}" for each in found.choices]
     lines += [f"    flips {_flip(each, unit)}" for each in found.flips]
     if not found.flips:
-        lines.append(f"    flips nowhere from {_value(found.choices[0])} to {_value(found.choices[-1])} {unit}")
+        changes = len({each.name for each in found.choices if each.advised}) > 1
+        how = "no flip that is clear" if changes else "flips nowhere"
+        lines.append(f"    {how}, from {_value(found.choices[0])} to {_value(found.choices[-1])} {unit}")
     return lines
 
 
@@ -64,7 +66,7 @@ def _choice(found: Choice) -> str:
         text += f", {_ratio(found.margin)} times {found.second.contender.name}"
     if found.others:
         names = ", ".join(each.contender.name for each in found.others)
-        text += f"; the order to {names} is not clear, this one is simpler"
+        text += f"; not clear against {names}"
     return "; ".join([text, *([found.why_not] if found.why_not else []), *_conditions(found)])
 
 

@@ -89,10 +89,10 @@ AXES: Final[Mapping[str, Axis]] = {
     for each in (
         Axis("buyers", "buyers", (5, 15, 30, 60, 120), 1, 2_000),
         Axis("keys", "rows", (1, 3, 10, 30), 1, 1_000),
-        Axis("section", "ms", (0, 2, 5, 10), 0, 1_000, whole=False, base={"has_section": True}),
-        Axis("pool", "connections", (2, 4, 8, 16), 1, 200),
+        Axis("section", "ms", (0, 2, 10), 0, 1_000, whole=False, base={"has_section": True}),
+        Axis("pool", "connections", (2, 4, 16), 1, 200),
         Axis("processes", "processes", (1, 2, 4), 1, 16),
-        Axis("skew", "exponent", (0, 0.5, 1, 2), 0, 5, whole=False, base={"keys": 30}),
+        Axis("skew", "exponent", (0, 1, 2), 0, 5, whole=False, base={"keys": 30}),
         Axis("latency", "ms", (0, 1, 5), 0, 1_000, whole=False, base={"has_link": True}, servers=True),
         Axis("partitions", "partitions", (1, 3, 6), 1, 64, base={"keys": 12}, strategies=("kafka",)),
     )

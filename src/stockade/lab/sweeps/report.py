@@ -1,5 +1,6 @@
 """What a sweep prints when it ends: rows of tables, and sentences. Pure functions; the command renders them."""
 
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -25,7 +26,7 @@ class Table(NamedTuple):
 def progress_line(progress: Progress) -> str:
     """Where the sweep is, and how long it will take."""
     where = f"[{progress.done}/{progress.total}] {progress.point.id} {progress.contender.name}"
-    rate = f"{progress.sample.decided_s:,.0f} decided/s"
+    rate = f"{statistics.median(each.decided_s for each in progress.samples):,.0f} decided/s"
     return f"{where}: {rate}, {time_left(progress.left_s)}"
 
 

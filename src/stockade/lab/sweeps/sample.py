@@ -41,7 +41,8 @@ class Sample:
     """One burst.
 
     Attributes:
-        repeat: of the sweep.
+        repeat: of the sweep: its round.
+        burst: of the round, from 0.
         wall_ms: from the first order to the last answer, in milliseconds.
         alone_ms: how long one order took before that had everything for itself.
         accepted: orders.
@@ -54,6 +55,7 @@ class Sample:
     """
 
     repeat: int
+    burst: int
     wall_ms: float
     alone_ms: float
     accepted: int
@@ -87,6 +89,7 @@ class Sample:
         }
         return {
             "repeat": self.repeat,
+            "burst": self.burst,
             "wall_ms": round(self.wall_ms, 3),
             "alone_ms": round(self.alone_ms, 3),
             "accepted": self.accepted,

@@ -6,7 +6,7 @@ about each of them. The strategy that begins changes from round to round. Neighb
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -30,7 +30,7 @@ class Progress(NamedTuple):
     Attributes:
         point: where it was.
         contender: who played it.
-        sample: what it gave.
+        samples: what it gave.
         done: turns of the plan that are played, those of the file included.
         total: turns of the plan.
         left_s: how long the rest will take, in seconds, if it takes as long as what was played.
@@ -38,7 +38,7 @@ class Progress(NamedTuple):
 
     point: Point
     contender: Contender
-    sample: Sample
+    samples: Sequence[Sample]
     done: int
     total: int
     left_s: float
@@ -114,7 +114,7 @@ class Sweep:
             if not missing:
                 continue
             contenders = self._plan.contenders_of(point)
-            taken = dict[str, Sample]()
+            taken = dict[str, list[Sample]]()
             for number in range(len(contenders)):
                 contender = contenders[(number + repeat) % len(contenders)]
                 began_s = time.monotonic()
@@ -123,17 +123,17 @@ class Sweep:
                 report(self._progress(point, contender, taken[contender.name], len(taken)))
             self._keep(point, taken)
 
-    def _keep(self, point: Point, taken: Mapping[str, Sample]) -> None:
+    def _keep(self, point: Point, taken: Mapping[str, Sequence[Sample]]) -> None:
         """Keep a whole round of a point: its strategies are compared with one another."""
-        for name, sample in taken.items():
-            others = [each for each in self._file.samples[point.id, name] if each.repeat != sample.repeat]
-            self._file.samples[point.id, name] = sorted([*others, sample], key=lambda each: each.repeat)
+        for name, samples in taken.items():
+            others = [each for each in self._file.samples[point.id, name] if each.repeat != samples[0].repeat]
+            self._file.samples[point.id, name] = sorted([*others, *samples], key=lambda each: (each.repeat, each.burst))
         if self._file.path is not None:
             self._file.write(self.document())
 
-    def _progress(self, point: Point, contender: Contender, sample: Sample, unkept: int) -> Progress:
+    def _progress(self, point: Point, contender: Contender, samples: Sequence[Sample], unkept: int) -> Progress:
         turns = self._plan.turns
         total, left = len(turns) * self._plan.repeats, self.turns_left - unkept
         usual_s = sum(self._played_s.values()) / len(self._played_s)
         each_s = [self._played_s.get((where.id, who.name), usual_s) for where, who in turns]
-        return Progress(point, contender, sample, total - left, total, left * sum(each_s) / len(each_s))
+        return Progress(point, contender, samples, total - left, total, left * sum(each_s) / len(each_s))

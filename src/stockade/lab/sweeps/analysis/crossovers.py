@@ -145,10 +145,9 @@ def between(results: Sequence[PointResult], axis: str, first: str, second: str, 
 
 def compare(one: PointResult, other: PointResult, metric: str = METRIC) -> Interval | None:
     """The ratio one/other of a figure, of the rounds that both have; None: there is none."""
-    rounds = {sample.repeat: sample for sample in other.samples}
-    pairs = [(sample, rounds[sample.repeat]) for sample in one.samples if sample.repeat in rounds]
-    figure = FIGURES[metric]
-    return ratios([figure(ours) or 0.0 for ours, _ in pairs], [figure(theirs) or 0.0 for _, theirs in pairs])
+    ours, theirs = one.by_round(FIGURES[metric]), other.by_round(FIGURES[metric])
+    both = sorted(ours.keys() & theirs.keys())
+    return ratios([ours[repeat] for repeat in both], [theirs[repeat] for repeat in both])
 
 
 def _is(result: PointResult, axis: str, name: str) -> bool:

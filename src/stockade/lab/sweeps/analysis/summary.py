@@ -5,6 +5,7 @@ did not meet, and the figures say nothing about control. And it counts only if t
 Neighbours: `crossovers.py` compares points, `document.py` writes them.
 """
 
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -58,7 +59,7 @@ class PointResult:
     Attributes:
         point: where.
         contender: who.
-        samples: all of them, in the order of their repeats.
+        samples: all of them, in the order of their rounds; a round has several bursts.
         control_failed: whether the control broke a rule at this point, in any repeat.
         must_hold: whether the strategy claims to break no rule here.
     """
@@ -97,10 +98,20 @@ class PointResult:
         """Whether its figures may be compared with those of others."""
         return not self.why_not
 
+    def by_round(self, figure: Callable[[Sample], float | None]) -> dict[int, float]:
+        """By round the median of its bursts, of rounds that have the figure: one value, because bursts of one turn are
+        not independent of each other.
+        """
+        found: dict[int, list[float]] = {}
+        for sample in self.samples:
+            if (value := figure(sample)) is not None:
+                found.setdefault(sample.repeat, []).append(value)
+        return {repeat: statistics.median(values) for repeat, values in found.items()}
+
     def figure(self, name: str) -> Interval | None:
         """A figure of `FIGURES`; None: no sample has it."""
-        found = [value for sample in self.samples if (value := FIGURES[name](sample)) is not None]
-        return interval(found) if found else None
+        found = self.by_round(FIGURES[name])
+        return interval(list(found.values())) if found else None
 
     def per_order(self, name: str) -> Interval | None:
         """What one decided order used; None: it was not measured.
@@ -108,12 +119,13 @@ class PointResult:
         Args:
             name: a member of `Resources`.
         """
-        found = [
-            float(value) / sample.decided
-            for sample in self.samples
-            if sample.decided and (value := getattr(sample.resources, name)) is not None
-        ]
-        return interval(found) if found else None
+
+        def used(sample: Sample) -> float | None:
+            value = getattr(sample.resources, name)
+            return float(value) / sample.decided if sample.decided and value is not None else None
+
+        found = self.by_round(used)
+        return interval(list(found.values())) if found else None
 
     def latencies(self) -> dict[str, JsonValue]:
         """Percentiles over all buyers of all repeats, by nearest rank, in milliseconds."""

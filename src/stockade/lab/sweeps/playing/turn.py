@@ -1,4 +1,4 @@
-"""One turn of a strategy at a point: warm up, one order alone, then the burst that counts.
+"""One turn of a strategy at a point: warm up, an order alone, then the bursts that count.
 
 The engine is that of a burst (`lab/execution`): child processes which a barrier starts together. The engine of
 recordings is not used: it takes seconds to open and to close one load, and a sweep has thousands of turns; and its load
@@ -39,7 +39,7 @@ from stockade.lab.targets.redis_commands import commands_sent
 from stockade.strategies.options import Options
 
 ALONE: Final = 3  # orders that have everything for themselves, one after the other; their median counts
-KINDS: Final = 2  # bursts of a turn, each with orders of its own
+BURSTS: Final = 3  # that count, each with orders of its own: what disturbs one of them does not decide the round
 
 
 class _Before(NamedTuple):
@@ -81,8 +81,8 @@ class TurnPlayer:
     ) -> None:
         await self._stack.aclose()
 
-    async def play(self, point: Point, contender: Contender, repeat: int) -> Sample:
-        """Play one turn.
+    async def play(self, point: Point, contender: Contender, repeat: int) -> list[Sample]:
+        """Play one turn; a sample for each burst that counts.
 
         Args:
             point: where.
@@ -94,10 +94,10 @@ class TurnPlayer:
         """
         variant, setting = variant_of(self._plan.resource, point.setting), point.setting
         run, target = secrets.token_hex(4), self._servers.target
-        warm, timed = (self._workload(variant, run, KINDS * repeat + kind) for kind in range(KINDS))
+        warm, *timed = (self._workload(variant, run, (1 + BURSTS) * repeat + kind) for kind in range(1 + BURSTS))
         single = variant_of(self._plan.resource, replace(setting, buyers=1, keys=1))
         alone = [self._workload(single, f"{run}a", number) for number in range(ALONE)]
-        await create_rows(target, [warm, timed, *alone])
+        await create_rows(target, [warm, *timed, *alone])
         if self._servers.link is not None:
             late = Conditions(latency_s=setting.latency / 2000)  # there and back
             self._servers.link.set_conditions(late if setting.latency else CLEAN)
@@ -105,12 +105,19 @@ class TurnPlayer:
             opened = await self._open(stack, setting, contender)
             warmed = await opened.sender.send(warm.orders)
             alone_ms = sorted([await self._alone(opened.sender, each, single) for each in alone])[ALONE // 2]
-            before = await self._before(opened, contender)
-            result = await opened.sender.send(timed.orders)
-            used = await self._used(opened, contender, before, result)
-        checked = [await check_repeat(target, variant, warm, warmed.responses, timed=False)]
-        checked.append(await check_repeat(target, variant, timed, result.responses, timed=True))
-        return _sample(repeat, alone_ms, checked, result, used)
+            bursts = [await self._burst(opened, contender, each) for each in timed]
+        first = await check_repeat(target, variant, warm, warmed.responses, timed=False)
+        found, rules = list[Sample](), [each.rule for each in first.violations]  # of the warm-up: they count too
+        for number, (workload, (result, used)) in enumerate(zip(timed, bursts, strict=True)):
+            checked = await check_repeat(target, variant, workload, result.responses, timed=True)
+            found.append(_sample(_Place(repeat, number, alone_ms), checked, rules, result, used))
+            rules = []
+        return found
+
+    async def _burst(self, opened: _Open, contender: Contender, workload: Workload) -> "tuple[SendResult, _Used]":
+        before = await self._before(opened, contender)
+        result = await opened.sender.send(workload.orders)
+        return result, await self._used(opened, contender, before, result)
 
     def _workload(self, variant: Variant, run: str, number: int) -> Workload:
         return variant.workload(RepeatNames(run, number, variant.buyers, 0, now_ms()))
@@ -197,14 +204,22 @@ def _pids(opened: _Open) -> list[int]:
     return [*opened.sender.pids, *(opened.workers.pids if opened.workers else [])]
 
 
-def _sample(repeat: int, alone_ms: float, checked: list[CheckedRepeat], result: SendResult, used: _Used) -> Sample:
-    timed, latencies = checked[-1], sorted(checked[-1].latencies_ms)
+class _Place(NamedTuple):
+    """Which burst it is, and how long an order alone took before."""
+
+    repeat: int
+    burst: int
+    alone_ms: float
+
+
+def _sample(place: _Place, checked: CheckedRepeat, rules: list[str], result: SendResult, used: _Used) -> Sample:
+    latencies = sorted(checked.latencies_ms)
     resources = Resources(
         transactions=used.stats.transactions,
         deadlocks=used.stats.deadlocks,
         connection_ms=used.connections.held_s * 1e3,
         pool_wait_ms=used.connections.waited_s * 1e3,
-        blocked_ms=sum(max(0.0, each - alone_ms) for each in latencies),
+        blocked_ms=sum(max(0.0, each - place.alone_ms) for each in latencies),
         redis_commands=used.redis_commands,
         service_cpu_ms=used.service_ms,
         database_cpu_ms=used.servers.get(DATABASE),
@@ -212,14 +227,15 @@ def _sample(repeat: int, alone_ms: float, checked: list[CheckedRepeat], result: 
         kafka_cpu_ms=used.servers.get(KAFKA),
     )
     return Sample(
-        repeat=repeat,
-        wall_ms=timed.wall_ms,
-        alone_ms=alone_ms,
-        accepted=timed.accepted,
-        rejected=timed.rejected,
-        failed=timed.failed,
+        repeat=place.repeat,
+        burst=place.burst,
+        wall_ms=checked.wall_ms,
+        alone_ms=place.alone_ms,
+        accepted=checked.accepted,
+        rejected=checked.rejected,
+        failed=checked.failed,
         latencies_ms=tuple(latencies),
         inversions=inversions([(each.began_ns, each.ended_ns) for each in result.responses]),
-        violations=tuple(dict.fromkeys(each.rule for repeat_ in checked for each in repeat_.violations)),
+        violations=tuple(dict.fromkeys([*rules, *(each.rule for each in checked.violations)])),
         resources=resources,
     )
