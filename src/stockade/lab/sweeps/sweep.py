@@ -7,8 +7,7 @@ about each of them. The strategy that begins changes from round to round. Neighb
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from stockade.core import JsonValue
 from stockade.lab.model.contender import Contender
@@ -18,10 +17,12 @@ from stockade.lab.sweeps.analysis.summary import PointResult, results_of
 from stockade.lab.sweeps.axes import Point
 from stockade.lab.sweeps.document import document
 from stockade.lab.sweeps.plan import SweepPlan, dialect_of
-from stockade.lab.sweeps.playing.servers import SweepServers, open_servers
+from stockade.lab.sweeps.playing.servers import open_servers
 from stockade.lab.sweeps.playing.turn import TurnPlayer
 from stockade.lab.sweeps.sample import Sample
 from stockade.lab.sweeps.sweep_file import SweepFile
+
+WRITING_SHARE: Final = 0.05  # of the time goes into writing the file, at most
 
 
 class Progress(NamedTuple):
@@ -51,18 +52,18 @@ class Sweep:
         plan: what to play.
         file: with the samples that are there, and where new ones go.
         code: version and hash of the present code.
+
+    Attributes:
+        complexity: of every strategy.
     """
 
     def __init__(self, plan: SweepPlan, file: SweepFile, code: Mapping[str, JsonValue]) -> None:
         self._plan, self._file, self._code = plan, file, code
         self._played_s: dict[tuple[str, str], float] = {}
         self._environment = file.environment
-
-    @cached_property
-    def complexity(self) -> list[dict[str, JsonValue]]:
-        """Of every strategy."""
-        name = dialect_of(self._plan.database)
-        return [complexity_of(each, name).as_json() for each in self._plan.contenders]
+        database = dialect_of(plan.database)
+        self.complexity = [complexity_of(each, database).as_json() for each in plan.contenders]
+        self._write_at_s = 0.0  # on the monotonic clock
 
     @property
     def results(self) -> list[PointResult]:
@@ -102,13 +103,14 @@ class Sweep:
             self._environment = await describe(servers.target)
             self._file.check_machine(self._environment)
             async with TurnPlayer(self._plan, servers) as player:
-                for repeat in range(self._plan.repeats):
-                    await self._round(player, servers, repeat, report)
+                try:
+                    for repeat in range(self._plan.repeats):
+                        await self._round(player, repeat, report)
+                finally:
+                    self._write()
         return self.document()
 
-    async def _round(
-        self, player: TurnPlayer, servers: SweepServers, repeat: int, report: Callable[[Progress], None]
-    ) -> None:
+    async def _round(self, player: TurnPlayer, repeat: int, report: Callable[[Progress], None]) -> None:
         for point in self._plan.points:
             missing = [each for where, each in self.missing(repeat) if where == point]
             if not missing:
@@ -128,8 +130,16 @@ class Sweep:
         for name, samples in taken.items():
             others = [each for each in self._file.samples[point.id, name] if each.repeat != samples[0].repeat]
             self._file.samples[point.id, name] = sorted([*others, *samples], key=lambda each: (each.repeat, each.burst))
-        if self._file.path is not None:
-            self._file.write(self.document())
+        if time.monotonic() >= self._write_at_s:
+            self._write()
+
+    def _write(self) -> None:
+        if self._file.path is None:
+            return
+        began_s = time.monotonic()
+        self._file.write(self.document())
+        ended_s = time.monotonic()
+        self._write_at_s = ended_s + (ended_s - began_s) / WRITING_SHARE
 
     def _progress(self, point: Point, contender: Contender, samples: Sequence[Sample], unkept: int) -> Progress:
         turns = self._plan.turns

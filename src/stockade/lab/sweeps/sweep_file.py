@@ -1,8 +1,8 @@
 """The file of a sweep: it is the document, and a sweep that was interrupted reads it and goes on.
 
-It is written anew after each round of a point and takes the place of the old one in one step (rename), so whatever ends
-the sweep, there is a whole document. What is lost is the round under way, which says nothing alone: its strategies are
-compared with one another. Neighbours: `document.py` has the members, `sweep.py` writes.
+It is written anew and takes the place of the old one in one step (rename), so whatever ends the sweep, there is a whole
+document. SIGKILL loses the round under way, which says nothing alone as its strategies are compared with one another,
+and what was played since the last time it was written. Neighbours: `document.py` has the members, `sweep.py` writes.
 """
 
 import json
@@ -67,8 +67,7 @@ class SweepFile:
             return
         new = self.path.with_name(f"{self.path.name}.new")
         with new.open("w", encoding="utf-8") as file:
-            json.dump(found, file, separators=(",", ":"))
-            file.write("\n")
+            file.write(json.dumps(found, separators=(",", ":")) + "\n")
             file.flush()
             os.fsync(file.fileno())
         new.replace(self.path)
