@@ -4,8 +4,8 @@ import pytest
 
 from tests.browser.chromium import Windows, violations
 
-PAGE = """<!doctype html><html lang="en"><head><meta name="viewport" content="width=device-width"><title>A</title><style>
-body {{ color: {ink}; background: white }}</style></head><body><main><h1>Shirts</h1>{more}</main>
+PAGE = """<!doctype html><html lang="en"><head><meta name="viewport" content="width=device-width"><title>A</title>
+<style>body {{ color: {ink}; background: white }}</style></head><body><main><h1>Shirts</h1>{more}</main>
 </body></html>"""
 
 
