@@ -158,6 +158,6 @@ def _require_same_origin(scope: Scope, visit: Visit) -> None:
         ProblemError: FORBIDDEN.
     """
     site = header(scope, b"sec-fetch-site")
-    origin = header(scope, b"origin").partition("://")[2]
-    if site not in ("", "none", "same-origin") or (origin and origin != visit.host):
+    origin = header(scope, b"origin")
+    if site not in ("", "none", "same-origin") or (origin and origin.partition("://")[2] != visit.host):
         raise ProblemError("FORBIDDEN", "the form was sent by another site")

@@ -9,6 +9,7 @@ from functools import lru_cache
 from hashlib import sha256
 from importlib.resources import files
 from typing import Any
+from zlib import crc32
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -70,7 +71,7 @@ def moment(at: str) -> str:
 
 def tile(text: str) -> int:
     """Which of the colours a category has, always the same."""
-    return sum(text.encode()) % _TILES
+    return crc32(text.encode(), _TILES) % _TILES
 
 
 @lru_cache(maxsize=1)

@@ -1,5 +1,6 @@
-// The shop front works without this file. It adds two things: every click on a button that buys is sent at once and told
-// what it was answered, so that two clicks are seen to be one order; and the page of a queued order looks again itself.
+// The shop front works without this file. It adds three things: sums follow the quantities; every click on a button
+// that buys is sent at once and told what it was answered, so that two clicks are seen to be one order; and the page of
+// a queued order looks again itself.
 "use strict";
 
 const SETTLE_MS = 600; // after the last answer: a second click of a double click comes within this time
@@ -87,5 +88,29 @@ function watchOrder(place) {
   setTimeout(look, LOOK_AGAIN_MS);
 }
 
+// Sums follow the quantities, in the form in which the service wrote them.
+function watchQuantities(form) {
+  const rows = [...form.querySelectorAll("tr[data-price]")];
+  const total = form.querySelector("[data-total]");
+
+  function write(cell, amount) {
+    const places = cell.textContent.match(/\.(\d+)/)?.[1].length ?? 0;
+    const digits = { minimumFractionDigits: places, maximumFractionDigits: places };
+    const text = (amount / 10 ** places).toLocaleString("en", digits);
+    cell.textContent = cell.textContent.replace(/\d[\d,.]*/, text);
+  }
+
+  form.addEventListener("input", () => {
+    let sum = 0;
+    for (const row of rows) {
+      const amount = row.dataset.price * row.querySelector("input[name=quantity]").value;
+      write(row.querySelector("[data-sum]"), amount);
+      sum += amount;
+    }
+    write(total, sum);
+  });
+}
+
 document.querySelectorAll("form[data-buy]").forEach(watchClicks);
+document.querySelectorAll("form.checkout").forEach(watchQuantities);
 document.querySelectorAll("[data-look]").forEach(watchOrder);

@@ -6,7 +6,7 @@ could carry out; `stockade dead-letters` shows and sends again everything.
 
 import asyncio
 import time
-from typing import Any
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -26,7 +26,18 @@ from stockade.store.outbox import Outbox
 PER_PAGE = 25
 MAX_LETTERS = 50
 MAX_COUNTED = 1_000
+MAX_SHOWN_BYTES = 2_000
 LOG_WAIT_S = 10.0
+
+
+class _Letter(NamedTuple):
+    """An event that a sink refused, or a command that no worker could carry out."""
+
+    number: int
+    what: str
+    key: str
+    why: str
+    body: str
 
 
 async def _stock(visit: Visit) -> Response:
@@ -66,12 +77,13 @@ async def _events(visit: Visit) -> Response:
     state = visit.state
     outbox = Outbox(state.shop.database)
     lag, dead = await outbox.lag(MAX_COUNTED), await outbox.dead(MAX_LETTERS)
+    events = [_Letter(event.id, event.kind, event.key, why, _text(event.body)) for event, why in dead]
     letters, reached = await _of_the_log(visit)
     return await visit.page(
         "admin/events",
         sink=state.settings.events,
         lag=lag,
-        dead=dead,
+        dead=events,
         most=MAX_COUNTED,
         log=bool(state.settings.kafka_bootstrap),
         letters=letters,
@@ -80,20 +92,29 @@ async def _events(visit: Visit) -> Response:
     )
 
 
-async def _of_the_log(visit: Visit) -> tuple[list[DeadLetter], bool]:
+async def _of_the_log(visit: Visit) -> tuple[list[_Letter], bool]:
     """Commands that no worker could carry out, and whether the brokers answered."""
     settings = visit.state.settings
     if not settings.kafka_bootstrap:
         return [], True
     try:
         async with asyncio.timeout(LOG_WAIT_S):
-            return await dead_letters(kafka_options(settings), MAX_LETTERS), True
+            return [_of(each) for each in await dead_letters(kafka_options(settings), MAX_LETTERS)], True
     except (Busy, TimeoutError):  # the page says so; the events of the outbox are shown all the same
         return [], False
 
 
+def _of(each: DeadLetter) -> _Letter:
+    name = each.origin if each.command is None else each.command.name
+    return _Letter(each.number, name, _text(each.record.key or b""), each.reason, "")
+
+
+def _text(raw: bytes) -> str:
+    return raw[:MAX_SHOWN_BYTES].decode(errors="replace")
+
+
 async def _send_again(visit: Visit) -> Response:
-    ids: list[Any] = visit.form.numbers("event")[:MAX_LETTERS]
+    ids = visit.form.numbers("event")[:MAX_LETTERS]
     sent = await Outbox(visit.state.shop.database).requeue(ids) if ids else 0
     return visit.go("/shop/admin/events", sent=str(sent))
 

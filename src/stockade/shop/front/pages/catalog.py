@@ -53,7 +53,12 @@ async def _language(visit: Visit) -> Response:
     return visit.go(own_path(visit.query.text("back")))
 
 
+async def _home(visit: Visit) -> Response:
+    return visit.go("/shop")
+
+
 CATALOG = (
+    PageRoute("GET", "/", _home, Access.ANYONE),
     PageRoute("GET", "/shop", _products, Access.ANYONE),
     PageRoute("GET", "/shop/products/{product_id}", _product, Access.ANYONE),
     PageRoute("GET", "/shop/language", _language, Access.ANYONE),
