@@ -11,6 +11,7 @@ import pytest_asyncio
 from stockade.core import Busy, Pending
 from tests.browser.served_shop import served_shop
 from tests.http.stand_ins import Failing
+from tests.waiting import eventually_async
 
 BUY = "form[data-buy] button.main"
 KEY = re.compile(r"(?<=&key=)[^&]+")
@@ -82,8 +83,7 @@ async def test_two_clicks_are_one_order(served, page, shot):
     keys = []
     page.on("request", lambda sent: keys.extend(KEY.findall(sent.post_data or "")))
     await page.dblclick(BUY)
-    await page.wait_for_function("document.querySelectorAll('[data-clicks] p').length === 2")
-    await page.wait_for_function("document.querySelector('[data-clicks]').textContent.includes('same order')")
+    await page.wait_for_selector("[data-clicks] p:nth-child(2):has-text('the same order')")
     await shot(page, "shop-two-clicks")
     await page.wait_for_url("**clicks=2**")
     assert "2 clicks, one order" in await page.text_content(".notice")
@@ -256,6 +256,6 @@ async def test_nothing_foreign_runs(served, open_page):
           document.body.append(script);
         }"""
     )
-    await page.wait_for_function("document.querySelector('#p img').complete")
+    await eventually_async(lambda: page.evaluate("document.querySelector('#p img').complete"))
     assert await page.evaluate("getComputedStyle(document.getElementById('p')).color") != "rgb(1, 2, 3)"
     assert await page.evaluate("window.hacked") is None

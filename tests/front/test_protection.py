@@ -7,11 +7,13 @@ import subprocess
 import sys
 from urllib.parse import quote
 
+import httpx2
 import pytest
 
 from stockade.shop.config.settings import BadSetting
 from stockade.shop.front.rendering import POLICY
 from stockade.shop.front.sessions import SESSION_S, Sessions
+from tests.cli.service import Service
 from tests.front.conftest import visiting
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'{{ 7*7 }}"
@@ -187,3 +189,15 @@ async def test_it_is_not_there_where_it_is_off(visit):
     """Without the setting `/shop` is a path like any other that is not there."""
     async with visit(shop_front="no") as ann:
         assert (await ann.get("/shop")).json()["code"] == "NOT_FOUND"
+
+
+def test_the_demo_is_there_with_one_command(tmp_path):
+    """`serve --demo` makes the data, says where the shop front is, and lets a visitor in with one click."""
+    with Service(tmp_path, "--demo") as service:
+        assert service.process.stdout.readline() == f"shop front on {service.url}/shop\n"
+        with httpx2.Client(base_url=service.url) as browser:
+            assert "Product 1" in browser.get("/shop").text
+            page = browser.get("/shop/sign-in").text
+            fields = {"form_token": re.search(r'name="form_token" value="([^"]+)"', page)[1], "user": "user-1"}
+            assert browser.post("/shop/sign-in/demo", data=fields).status_code == 303
+            assert "1,000,000 points" in browser.get("/shop").text

@@ -1,8 +1,8 @@
 """The shop front: pages of the shop for people, at `/shop`, where the setting `shop_front` asks for them.
 
 A page is a route and a template. Pages call the routes' commands and the queries inside this process, so a button obeys
-the same rules as the API; they work without a script. Neighbours: `http.routing.app` mounts them and imports nothing of
-this package otherwise; `pages` has the routes, `templates` and `words` what they show.
+the same rules as the API; they work without a script. `templates` and
+`words` have what they show. Neighbours: `http.routing.app` mounts them; `pages` has the routes.
 """
 
 from stockade.shop.front.handlers import front_handlers

@@ -26,7 +26,7 @@ from stockade.shop.http.routing.endpoint import Endpoint
 
 T = TypeVar("T")
 Endpoints = Mapping[tuple[str, str], Endpoint]
-_NO_PURSE: dict[str, Any] = {"points": None, "in_basket": 0}
+_NO_PURSE: dict[str, Any] = {"points": None, "in_basket": None}
 
 
 class Answer(msgspec.Struct, frozen=True):
