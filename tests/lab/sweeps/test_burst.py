@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from stockade.lab.model.workload import RepeatNames
+from stockade.lab.model.burst import RepeatNames
 from stockade.lab.sweeps.axes import Setting
 from stockade.lab.sweeps.playing.burst import chosen_keys, variant_of
 

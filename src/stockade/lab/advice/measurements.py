@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from stockade.lab.errors import LabError
+from stockade.lab.model.burst import RepeatNames
 from stockade.lab.model.contender import Contender
-from stockade.lab.model.workload import RepeatNames
 from stockade.lab.presets import find
 from stockade.lab.reporting.verdict import AS_PROMISED, BROKEN
 from stockade.lab.sweeps.analysis.crossovers import compare

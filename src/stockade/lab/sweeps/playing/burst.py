@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from stockade.core import Key
+from stockade.lab.model.burst import Burst, RepeatNames
 from stockade.lab.model.preset import Variant
-from stockade.lab.model.workload import RepeatNames, Workload
 from stockade.lab.sweeps.axes import POINTS, STOCK, Setting
 from stockade.shop.commands import CreateProduct, NewSku
 
@@ -60,22 +60,22 @@ def _shares(wanted: list[int]) -> dict[int, int]:
     return {row: max(1, math.floor(wanted.count(row) * ENOUGH)) for row in sorted(set(wanted))}
 
 
-def _stock(names: RepeatNames, wanted: list[int]) -> Workload:
+def _stock(names: RepeatNames, wanted: list[int]) -> Burst:
     """Orders that are paid later, so that a row of stock is the only one that they share."""
     shares = _shares(wanted)
     products, keys = _products(names, shares)
     orders = tuple(names.order(n, names.id("user"), (keys[row],), "LATER") for n, row in enumerate(wanted))
-    return Workload(products, orders, tuple(keys.values()), sum(shares.values()), change=-1)
+    return Burst(products, orders, tuple(keys.values()), sum(shares.values()), change=-1)
 
 
-def _points(names: RepeatNames, wanted: list[int]) -> Workload:
+def _points(names: RepeatNames, wanted: list[int]) -> Burst:
     """Orders of a product of their own that few accounts pay at once, so that an account is the only shared row."""
     shares = _shares(wanted)
     accounts = {row: names.id("user", row) for row in shares}
     opened = tuple(names.charge(f"open-{row}", accounts[row], units * PRICE) for row, units in shares.items())
     products, keys = _products(names, dict.fromkeys(range(len(wanted)), 1))
     orders = tuple(names.order(n, accounts[row], (keys[n],), "POINTS") for n, row in enumerate(wanted))
-    return Workload(
+    return Burst(
         (*products, *opened),
         orders,
         tuple(Key("points", user) for user in accounts.values()),

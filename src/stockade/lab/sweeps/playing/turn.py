@@ -23,9 +23,9 @@ from stockade.lab.execution.command_log.log_worker import LogWorkerProgress
 from stockade.lab.execution.command_log.log_workers import LogWorkers
 from stockade.lab.execution.metered_database import ConnectionUse
 from stockade.lab.execution.order_senders import SenderConfig, SendResult, stats_since
+from stockade.lab.model.burst import Burst, RepeatNames
 from stockade.lab.model.contender import Contender
 from stockade.lab.model.preset import Variant
-from stockade.lab.model.workload import RepeatNames, Workload
 from stockade.lab.reporting.checked_repeat import CheckedRepeat
 from stockade.lab.runs.repeats import check_repeat, create_rows
 from stockade.lab.sweeps.analysis.statistics import inversions
@@ -114,15 +114,15 @@ class TurnPlayer:
             rules = []
         return found
 
-    async def _burst(self, opened: _Open, contender: Contender, workload: Workload) -> "tuple[SendResult, _Used]":
+    async def _burst(self, opened: _Open, contender: Contender, workload: Burst) -> "tuple[SendResult, _Used]":
         before = await self._before(opened, contender)
         result = await opened.sender.send(workload.orders)
         return result, await self._used(opened, contender, before, result)
 
-    def _workload(self, variant: Variant, run: str, number: int) -> Workload:
+    def _workload(self, variant: Variant, run: str, number: int) -> Burst:
         return variant.workload(RepeatNames(run, number, variant.buyers, 0, now_ms()))
 
-    async def _alone(self, sender: ProcessSender, workload: Workload, variant: Variant) -> float:
+    async def _alone(self, sender: ProcessSender, workload: Burst, variant: Variant) -> float:
         """How long an order takes that has everything for itself, in milliseconds."""
         result = await sender.send(workload.orders)
         checked = await check_repeat(self._servers.target, variant, workload, result.responses, timed=False)
