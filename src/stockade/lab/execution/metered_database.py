@@ -4,6 +4,7 @@ Neighbours: `payer.py` reads the waits, `order_senders.py` and `command_log/log_
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -53,11 +54,11 @@ class MeteredDatabase(Database):
         """Since it was opened."""
         return ConnectionUse(self._inside_s - self._waited_s, self._waited_s)
 
-    async def read(self, body: Callable[[Connection], T], *, timeout_s: float = 5.0) -> T:
+    async def read(self, body: Callable[[Connection], T], *, timeout_s: float = 5.0, deadline: float = math.inf) -> T:
         """See `Database.read`."""
         began_s = time.monotonic()
         try:
-            return await super().read(body, timeout_s=timeout_s)
+            return await super().read(body, timeout_s=timeout_s, deadline=deadline)
         finally:
             self._inside_s += time.monotonic() - began_s
 
