@@ -9,7 +9,7 @@ from typing import Final
 
 from stockade.lab.charts.axis import Axis
 from stockade.lab.charts.labels import apart
-from stockade.lab.charts.theme import BAD, LETTER, MUTED, Spec, Style, chart
+from stockade.lab.charts.theme import BAD, LETTER, MUTED, Spec, Style, by_style, chart
 
 AXIS_ROOM: Final = 58  # pixels of the labels and the title on the left
 GAP: Final = 10  # between the end of a line and its name
@@ -72,29 +72,37 @@ def lines(
         "x": {"field": "x", "type": "quantitative", "scale": x.scale(ends_x), "axis": x.shown(ends_x, across // 60)},
         "y": {"field": "y", "type": "quantitative", "scale": y.scale(ends_y), "axis": y.shown(ends_y, height // 40)},
     }
-    layers = [*_spans(events, ends_x[1], encoding["x"]), *(_band(each, encoding) for each in series if each.band)]
-    layers += [layer for each in series for layer in _line(each, encoding)]
+    styled = by_style({each.name: each.style for each in series})
+    layers = [*_spans(events, ends_x[1], encoding["x"]), *_bands(series, encoding, styled)]
+    layers += _lines(series, encoding, styled)
     layers += _event_names(events, x, ends_x, across, encoding["x"])
     layers += _names(series, (x, y), (ends_x, ends_y), (across, height))
     return chart(across, height, layers)
 
 
-def _line(series: Series, encoding: Spec) -> list[Spec]:
-    values = [{"x": x, "y": y} for x, y in series.points]
-    every = max(len(values) // MARKED_POINTS * 4, 1)
-    style = series.style
-    line = {"type": "line", "color": style.colour, "strokeDash": list(style.dash), "strokeWidth": 2, "clip": False}
-    mark = {"type": "point", "color": style.colour, "fill": style.colour, "shape": style.shape, "size": 44}
+def _lines(series: Sequence[Series], encoding: Spec, styled: Spec) -> list[Spec]:
+    values = [{"name": each.name, "x": x, "y": y} for each in series for x, y in each.points]
+    marked = [
+        {"name": each.name, "x": x, "y": y}
+        for each in series
+        for x, y in each.points[:: max(len(each.points) // MARKED_POINTS * 4, 1)]
+    ]
+    by_name = {**encoding, "color": styled["color"]}
+    line = {"type": "line", "strokeWidth": 2}
+    mark = {"type": "point", "filled": True, "opacity": 1, "size": 46}
     return [
-        {"data": {"values": values}, "mark": line, "encoding": encoding},
-        {"data": {"values": values[::every]}, "mark": mark, "encoding": encoding},
+        {"data": {"values": values}, "mark": line, "encoding": {**by_name, "strokeDash": styled["strokeDash"]}},
+        {"data": {"values": marked}, "mark": mark, "encoding": {**by_name, "shape": styled["shape"]}},
     ]
 
 
-def _band(series: Series, encoding: Spec) -> Spec:
-    values = [{"x": x, "y": low, "high": high} for x, low, high in series.band]
-    mark = {"type": "area", "color": series.style.colour, "opacity": 0.16}
-    return {"data": {"values": values}, "mark": mark, "encoding": {**encoding, "y2": {"field": "high"}}}
+def _bands(series: Sequence[Series], encoding: Spec, styled: Spec) -> list[Spec]:
+    values = [{"name": s.name, "x": x, "y": low, "high": high} for s in series for x, low, high in s.band]
+    if not values:
+        return []
+    mark = {"type": "area", "opacity": 0.16}
+    by_name = {**encoding, "y2": {"field": "high"}, "color": styled["color"]}
+    return [{"data": {"values": values}, "mark": mark, "encoding": by_name}]
 
 
 def _spans(events: Sequence[Event], end: float, x: Spec) -> list[Spec]:
@@ -168,16 +176,14 @@ def _names(
             "y2": {"field": "y2"},
         },
     }
-    names = [
-        {
-            "data": {"values": [{"label": each.name, "y": place}]},
-            "mark": {"type": "text", "align": "left", "baseline": "middle", "color": each.style.colour},
-            "encoding": {
-                "x": {"value": across + GAP},
-                "y": {"field": "y", **by_pixel},
-                "text": {"field": "label"},
-            },
-        }
-        for each, place in zip(shown, places, strict=True)
-    ]
-    return [*([to_name] if rules else []), *names]
+    names = {
+        "data": {"values": [{"name": each.name, "y": y} for each, y in zip(shown, places, strict=True)]},
+        "mark": {"type": "text", "align": "left", "baseline": "middle"},
+        "encoding": {
+            "x": {"value": across + GAP},
+            "y": {"field": "y", **by_pixel},
+            "text": {"field": "name"},
+            "color": by_style({each.name: each.style for each in series})["color"],
+        },
+    }
+    return [*([to_name] if rules else []), names]

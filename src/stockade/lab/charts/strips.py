@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from stockade.lab.charts.axis import Axis
-from stockade.lab.charts.theme import INK, LETTER, MUTED, PAPER, Spec, Style, chart
+from stockade.lab.charts.theme import INK, LETTER, MUTED, PAPER, Spec, Style, by_style, chart
 
 ROW: Final = 28  # pixels
 GAP: Final = 14
@@ -24,7 +24,7 @@ class Strip:
         name: on the left; names must differ.
         style: of its marks.
         samples: each a thin tick.
-        marks: values with a filled mark each, the first one large; those after it are joined to it by a line.
+        marks: values; the first one is a filled mark, those after it are bars across, and a line joins all.
         label: on the right, as text.
         beside: a hollow diamond: a value of someone else; None: there is none.
     """
@@ -48,8 +48,10 @@ def strips(rows: Sequence[Strip], x: Axis, *, width: int) -> Spec:
     name_room = max((len(row.name) for row in rows), default=0) * LETTER + GAP
     label_room = max((len(row.label) for row in rows), default=0) * LETTER + GAP
     across = max(int(width - name_room - label_room), ENOUGH)
-    everything = [value for row in rows for value in (*row.samples, *row.marks)]
-    ends = x.ends(everything + [row.beside for row in rows if row.beside is not None])
+    ends = x.ends(
+        [value for row in rows for value in (*row.samples, *row.marks)]
+        + [row.beside for row in rows if row.beside is not None]
+    )
     along = {"field": "x", "type": "quantitative", "scale": x.scale(ends), "axis": x.shown(ends, across // 60)}
     by_name = {
         "field": "name",
@@ -58,14 +60,12 @@ def strips(rows: Sequence[Strip], x: Axis, *, width: int) -> Spec:
         "axis": {"title": None, "labelColor": INK, "ticks": False, "domain": False, "grid": True, "labelPadding": 6},
     }
     at = {"y": by_name, "x": along}
-    layers = [layer for row in rows for layer in _row(row, at)]
-    layers.append(
-        {
-            "data": {"values": [{"name": row.name, "label": row.label} for row in rows]},
-            "mark": {"type": "text", "align": "left", "baseline": "middle"},
-            "encoding": {"y": by_name, "x": {"value": across + GAP - 4}, "text": {"field": "label"}},
-        }
-    )
+    styled = by_style({row.name: row.style for row in rows})
+    label = {"type": "text", "align": "left", "baseline": "middle"}
+    beside_label = {"y": by_name, "x": {"value": across + GAP - 4}, "text": {"field": "label"}}
+    layers: list[Spec] = [*_samples(rows, at, styled), *_marks(rows, at, styled)]
+    values = [{"name": row.name, "label": row.label} for row in rows if row.label]
+    layers.append({"data": {"values": values}, "mark": label, "encoding": beside_label})
     beside = [{"name": row.name, "x": row.beside} for row in rows if row.beside is not None]
     if beside:
         mark = {"type": "point", "shape": "diamond", "fill": PAPER, "color": INK, "size": 90, "strokeWidth": 1.6}
@@ -73,27 +73,29 @@ def strips(rows: Sequence[Strip], x: Axis, *, width: int) -> Spec:
     return chart(across, max(len(rows), 1) * ROW, layers)
 
 
-def _row(row: Strip, at: Spec) -> list[Spec]:
-    colour = row.style.colour
-    every = max(-(-len(row.samples) // TICKS), 1)
+def _samples(rows: Sequence[Strip], at: Spec, styled: Spec) -> list[Spec]:
+    values = [
+        {"name": row.name, "x": value}
+        for row in rows
+        for value in sorted(row.samples)[:: max(-(-len(row.samples) // TICKS), 1)]
+    ]
+    mark = {"type": "tick", "opacity": 0.45, "thickness": 1.4, "height": {"band": 0.62}}
+    encoding = {**at, "color": styled["color"]}
+    return [{"data": {"values": values}, "mark": mark, "encoding": encoding}] if values else []
+
+
+def _marks(rows: Sequence[Strip], at: Spec, styled: Spec) -> list[Spec]:
+    joined = [{"name": r.name, "x": min(r.marks), "far": max(r.marks)} for r in rows if len(r.marks) > 1]
+    others = [{"name": row.name, "x": value} for row in rows for value in row.marks[1:]]
+    first = [{"name": row.name, "x": row.marks[0]} for row in rows if row.marks]
+    across = {"type": "tick", "thickness": 2.4, "height": {"band": 0.42}}
+    point = {"type": "point", "filled": True, "opacity": 1, "size": 100}
+    coloured = {**at, "color": styled["color"]}
     layers: list[Spec] = []
-    if row.samples:
-        values = [{"name": row.name, "x": value} for value in sorted(row.samples)[::every]]
-        mark = {"type": "tick", "color": colour, "opacity": 0.45, "thickness": 1.4, "height": {"band": 0.62}}
-        layers.append({"data": {"values": values}, "mark": mark, "encoding": at})
-    if len(row.marks) > 1:
-        values = [{"name": row.name, "x": min(row.marks), "far": max(row.marks)}]
-        mark = {"type": "rule", "color": MUTED, "strokeWidth": 1.2}
-        layers.append({"data": {"values": values}, "mark": mark, "encoding": {**at, "x2": {"field": "far"}}})
-    for n, value in enumerate(row.marks):
-        mark = {
-            "type": "point",
-            "shape": row.style.shape if n == 0 else "stroke",
-            "angle": 0 if n == 0 else 90,
-            "fill": colour if n == 0 else None,
-            "color": colour,
-            "size": 100 if n == 0 else 160 - 50 * n,
-            "strokeWidth": 1 if n == 0 else 2.4,
-        }
-        layers.append({"data": {"values": [{"name": row.name, "x": value}]}, "mark": mark, "encoding": at})
+    if joined:
+        rule = {"type": "rule", "color": MUTED, "strokeWidth": 1.2}
+        layers.append({"data": {"values": joined}, "mark": rule, "encoding": {**at, "x2": {"field": "far"}}})
+        layers.append({"data": {"values": others}, "mark": across, "encoding": coloured})
+    if first:
+        layers.append({"data": {"values": first}, "mark": point, "encoding": {**coloured, "shape": styled["shape"]}})
     return layers

@@ -73,6 +73,22 @@ def styles(names: Sequence[str]) -> dict[str, Style]:
     return found
 
 
+def by_style(styled: Mapping[str, Style], field: str = "name") -> Spec:
+    """Encodings that give each name its style: `color`, `strokeDash` and `shape`.
+
+    Args:
+        styled: the style of each name.
+        field: that has the name.
+    """
+    base = {"field": field, "type": "nominal", "legend": None}
+    looks = {
+        "color": [each.colour for each in styled.values()],
+        "strokeDash": [list(each.dash) for each in styled.values()],
+        "shape": [each.shape for each in styled.values()],
+    }
+    return {what: {**base, "scale": {"domain": list(styled), "range": look}} for what, look in looks.items()}
+
+
 def dark_rules(scope: str) -> str:
     """Rules of CSS that show pictures of the light colours in the dark ones.
 
