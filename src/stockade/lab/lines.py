@@ -1,6 +1,6 @@
 """Lines of JSON between the live page's server and its children: standard input and output of a child process.
 
-Neighbours: `live/child.py` is the server's side; `slow_motion/main.py` and `live/run_main.py` are children.
+Neighbours: `live/child.py` is the server's side; `slow_motion/main.py` and `live/running/main.py` are children.
 """
 
 import asyncio

@@ -60,9 +60,7 @@ def choices() -> Choices:
 
 def burst_variants() -> dict[str, Variant]:
     """The presets that a page can run: those without a gateway, and with every control."""
-    return {
-        name: variant for name, variant in find("all") if variant.payment is None and not variant.strategies
-    }
+    return {name: variant for name, variant in find("all") if variant.payment is None and not variant.strategies}
 
 
 def _summary(contender: Contender) -> str:

@@ -1,6 +1,6 @@
 """A run of the live page as values, read from what a page sends; every number has bounds.
 
-Neighbours: `choices.py` says what there is to choose, `run_main.py` carries it out.
+Neighbours: `choices.py` says what there is to choose, `running/main.py` carries it out.
 """
 
 from collections.abc import Mapping
@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from stockade.lab.errors import LabError
+from stockade.lab.faults import find_faults
 from stockade.lab.live.choices import Choices
+from stockade.lab.model.contender import Contender
 from stockade.lab.recording.engine import impossible
 from stockade.lab.recording.plan import RecordingPlan
-from stockade.lab.faults import find_faults
-from stockade.lab.model.contender import Contender
 from stockade.lab.workloads.registry import find_workload
 
 BURST, RECORDING = "burst", "recording"
@@ -64,11 +64,6 @@ class LivePlan:
     def as_json(self) -> dict[str, Any]:
         """For pages and for the process of the run."""
         return asdict(self)
-
-    @property
-    def presets_fault(self) -> tuple[Any, ...]:
-        """The faults of a recording."""
-        return find_faults(self.fault)
 
 
 def read_plan(sent: Any, choices: Choices) -> LivePlan:
@@ -122,7 +117,11 @@ def recording_plan(plan: LivePlan, control: str) -> RecordingPlan:
 
 def _controls(sent: Mapping[str, Any], choices: Choices) -> tuple[str, ...]:
     found = sent.get("controls")
-    if not isinstance(found, list) or not 1 <= len(found) <= MOST_CONTROLS or not all(isinstance(c, str) for c in found):
+    if (
+        not isinstance(found, list)
+        or not 1 <= len(found) <= MOST_CONTROLS
+        or not all(isinstance(c, str) for c in found)
+    ):
         raise LabError(f"controls must be a list of 1 to {MOST_CONTROLS} names")
     if len(set(found)) < len(found):
         raise LabError("a control is named twice")

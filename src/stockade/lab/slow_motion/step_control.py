@@ -140,7 +140,7 @@ class StepControl:
 
         event.listen(Engine, "before_cursor_execute", before)
         event.listen(Engine, "after_cursor_execute", after)
-        PreparedStatement._run = watched  # type: ignore[method-assign]  # noqa: SLF001 - as above
+        PreparedStatement._run = watched  # type: ignore[method-assign,assignment]  # noqa: SLF001 - as above
         try:
             yield
         finally:

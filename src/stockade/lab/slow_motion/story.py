@@ -12,24 +12,27 @@ from stockade.lab.slow_motion.row_view import RowView
 from stockade.lab.slow_motion.step_control import LOADED, SAVED
 from stockade.lab.slow_motion.two_buyers import QUEUE, Buyer, TwoBuyers
 
-Told = dict[str, JsonValue]
+Happening = dict[str, JsonValue]
 MOST_SQL: Final = 240  # characters of a statement
 LOCKS_FILE: Final = "BEGIN IMMEDIATE"
 _TABLE: Final = re.compile(r"[`\"]?skus[`\"]?\b")
-_COLUMNS: Final = ((re.compile(r"SELECT .*? FROM "), "SELECT … FROM "), (re.compile(r" SET .*? WHERE "), " SET … WHERE "))
+_COLUMNS: Final = (
+    (re.compile(r"SELECT .*? FROM "), "SELECT … FROM "),
+    (re.compile(r" SET .*? WHERE "), " SET … WHERE "),
+)
 
 
 class Story:
     """Tells the steps of one race.
 
     Args:
-        race: that is told.
+        race: that is base.
     """
 
     def __init__(self, race: TwoBuyers) -> None:
         self._race = race
         self._before: dict[str, tuple[str, int]] = {}
-        self._told: list[Told] = []
+        self._steps: list[Happening] = []
 
     async def step(self, who: str) -> None:
         """Let one go on, and keep what that did.
@@ -44,58 +47,58 @@ class Story:
         before = {name: self._seen(buyer) for name, buyer in race.buyers.items()}
         attempts = race.actor(QUEUE).attempts
         await race.step(who)
-        happened: list[Told] = self._in_queue(attempts) if race.in_queue else []
+        happened: list[Happening] = self._in_queue(attempts) if race.in_queue else []
         order = [who, *(name for name in race.buyers if name != who)] if who in race.buyers else list(race.buyers)
         for name in order:
             happened += self._of_buyer(race.buyers[name], before[name])
         row = await race.row()
-        self._told.append({"number": race.steps, "who": who, "happened": happened, "row": row.as_json()})
+        self._steps.append({"number": race.steps, "who": who, "happened": happened, "row": row.as_json()})
 
     def _seen(self, buyer: Buyer) -> tuple[str, int]:
         return self._race.state_of(buyer), self._race.actor(buyer.name).attempts
 
-    def _of_buyer(self, buyer: Buyer, before: tuple[str, int]) -> list[Told]:
+    def _of_buyer(self, buyer: Buyer, before: tuple[str, int]) -> list[Happening]:
         """What changed for a buyer: it read, waits, has its lock, wrote, lost against another, or has its answer."""
         now, attempts = self._seen(buyer)
         if (now, attempts) == before:
             return []
         actor = self._race.actor(buyer.name)
-        told: Told = {"who": buyer.name, "sql": _on_the_row(actor.statements)}
+        base: Happening = {"who": buyer.name, "sql": _on_the_row(actor.statements)}
         if now == "answered":
-            return [{**told, "did": "accepted" if buyer.answer == "ACCEPTED" else "refused", "code": buyer.answer}]
+            return [{**base, "did": "accepted" if buyer.answer == "ACCEPTED" else "refused", "code": buyer.answer}]
         if now == "queued":
-            return [{**told, "did": "queued"}]
+            return [{**base, "did": "queued"}]
         if now == "waiting":
-            return [{**told, "did": "waits", "sql": _shortened(actor.unanswered)}]
+            return [{**base, "did": "waits", "sql": _shortened(actor.unanswered)}]
         if now == LOADED:
             did = "conflict" if attempts > max(before[1], 1) else "got_lock" if before[0] == "waiting" else "read"
-            return [{**told, "did": did, **_view(actor.sees)}]
+            return [{**base, "did": did, **_view(actor.sees)}]
         if now == SAVED:
             did = "wrote" if buyer.order.decision == "accept" else "wrote_refusal"
-            return [{**told, "did": did, **_view(buyer.order.decided_on), "writes": _version(actor.sees)}]
-        return [{**told, "did": now}]
+            return [{**base, "did": did, **_view(buyer.order.decided_on), "writes": _version(actor.sees)}]
+        return [{**base, "did": now}]
 
-    def _in_queue(self, attempts: int) -> list[Told]:
+    def _in_queue(self, attempts: int) -> list[Happening]:
         actor = self._race.actor(QUEUE)
-        told: Told = {"who": QUEUE, "sql": _on_the_row(actor.statements)}
+        base: Happening = {"who": QUEUE, "sql": _on_the_row(actor.statements)}
         if actor.attempts > attempts:
-            return [{**told, "did": "batch_read", **_view(actor.sees)}]
+            return [{**base, "did": "batch_read", **_view(actor.sees)}]
         if actor.point == SAVED:
             decided: list[JsonValue] = [
                 {"who": each.name, "decision": each.order.decision, **_view(each.order.decided_on)}
                 for each in self._race.buyers.values()
             ]
-            return [{**told, "did": "batch_wrote", "decided": decided, "writes": _version(actor.sees)}]
-        return [{**told, "did": "batch_committed"}]
+            return [{**base, "did": "batch_wrote", "decided": decided, "writes": _version(actor.sees)}]
+        return [{**base, "did": "batch_committed"}]
 
-    async def state(self) -> Told:
+    async def state(self) -> Happening:
         """Everything that a page shows."""
         race = self._race
         ended = not race.movable
-        found: Told = {
+        found: Happening = {
             "control": race.control,
             "database": race.target.name,
-            "steps": list(self._told),
+            "steps": list(self._steps),
             "buyers": {name: self._buyer(buyer) for name, buyer in race.buyers.items()},
             "row": (await race.row()).as_json(),
             "movable": list(race.movable),
@@ -112,7 +115,7 @@ class Story:
             ]
         return found
 
-    def _buyer(self, buyer: Buyer) -> Told:
+    def _buyer(self, buyer: Buyer) -> Happening:
         actor = self._race.actor(buyer.name)
         sees: Mapping[str, JsonValue] | None = actor.sees.as_json() if actor.sees is not None else None
         decided = buyer.order.decided_on
@@ -126,7 +129,7 @@ class Story:
         }
 
 
-def _view(row: RowView | None) -> Told:
+def _view(row: RowView | None) -> Happening:
     return {"free": row.free, "version": row.version} if row is not None else {}
 
 

@@ -161,7 +161,7 @@ class TwoBuyers:
     def next(self) -> str:
         """Who would go on so that the race is as bad as it can be; empty: it has ended."""
         movable = self.movable
-        order = BAD_ORDER[self.steps :] + (A, B, QUEUE)
+        order = (*BAD_ORDER[self.steps :], A, B, QUEUE)
         return next((name for name in order if name in movable), "")
 
     async def step(self, who: str) -> None:

@@ -1,7 +1,7 @@
 """One control under load for some seconds, with a fault: a recording that is looked at every quarter of a second.
 
 The checkers judge the whole history at the end. One rule is watched meanwhile, because it needs no history: a version
-of a row that two requests were given is a lost update. Neighbours: `lab/recording/` records, `run_main.py` calls this.
+of a row that two requests were given is a lost update. Neighbours: `lab/recording/` records, `main.py` calls this.
 """
 
 import asyncio
@@ -16,9 +16,9 @@ from sqlalchemy import Connection
 from stockade.core import Busy, Key
 from stockade.lab.errors import LabError
 from stockade.lab.history.operation import FAILED, OK, REFUSED, UNKNOWN
-from stockade.lab.live.burst_leg import Show
-from stockade.lab.live.figures import Point, Sums, per_transaction, percentile
 from stockade.lab.live.plan import LivePlan, recording_plan
+from stockade.lab.live.running.burst_leg import Show
+from stockade.lab.live.running.figures import Point, Sums, per_transaction, percentile
 from stockade.lab.recording.engine import record
 from stockade.lab.recording.final_reads import read_rows
 from stockade.lab.recording.processes.messages import Count

@@ -1,6 +1,6 @@
 """The process of one run: carries out a plan, control after control, and writes what a page shows as lines of JSON.
 
-`python -m stockade.lab.live.run_main`; the first line of its input is the plan. It ends when its input does, or on
+`python -m stockade.lab.live.running.main`; the first line of its input is the plan. It ends when its input does, or on
 SIGTERM, and then its servers and service processes end too. A process of its own, so that the page's server neither
 disturbs a run nor waits for it. Neighbours: `burst_leg.py`, `recording_leg.py`; `session.py` reads the lines.
 """
@@ -13,10 +13,10 @@ from typing import Any, Final
 
 from stockade.lab.errors import LabError
 from stockade.lab.lines import Input, run_child, said_by, write_line
-from stockade.lab.live.burst_leg import play_bursts
-from stockade.lab.live.figures import Point, Sums
 from stockade.lab.live.plan import BURST, LivePlan
-from stockade.lab.live.recording_leg import play_recording
+from stockade.lab.live.running.burst_leg import play_bursts
+from stockade.lab.live.running.figures import Point, Sums
+from stockade.lab.live.running.recording_leg import play_recording
 from stockade.lab.model.contender import Contender
 from stockade.lab.site.site_servers import SiteServers
 from stockade.lab.targets.target_database import open_target_database
@@ -80,7 +80,7 @@ async def carry_out(plan: LivePlan) -> None:
                     "verdict": verdict,
                     "kept": kept,
                     "reason": reason,
-                    "control_group": oversells,
+                    "must_fail": oversells,
                 }
             )
 

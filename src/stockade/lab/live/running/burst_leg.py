@@ -1,7 +1,7 @@
 """One control in bursts: everybody orders at the same moment, round after round, each checked at once.
 
 It is what `stockade lab` without a word does, with the rounds shown one by one. Neighbours: `lab/runs/` has the steps
-of a round, `lab/checks/` judge it, `run_main.py` calls this.
+of a round, `lab/checks/` judge it, `main.py` calls this.
 """
 
 from collections.abc import AsyncIterator
@@ -14,8 +14,8 @@ from stockade.lab.errors import LabError
 from stockade.lab.execution.child_processes import ProcessSender
 from stockade.lab.execution.order_senders import OrderSender, SenderConfig, open_sender
 from stockade.lab.live.choices import burst_variants
-from stockade.lab.live.figures import Point, Sums, per_transaction, percentile
 from stockade.lab.live.plan import LivePlan
+from stockade.lab.live.running.figures import Point, Sums, per_transaction, percentile
 from stockade.lab.model.contender import Contender
 from stockade.lab.model.preset import Variant
 from stockade.lab.reporting.checked_repeat import CheckedRepeat
