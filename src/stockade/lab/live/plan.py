@@ -89,7 +89,7 @@ def read_plan(sent: Any, choices: Choices) -> LivePlan:
         workload=_one_of(sent, "workload", choices.bursts if kind == BURST else choices.workloads),
         controls=_controls(sent, choices),
         database=_one_of(sent, "database", choices.databases),
-        fault=_one_of(sent, "fault", ("", *choices.faults)) if kind == RECORDING else "",
+        fault=_one_of(sent, "fault", {"": "", **choices.faults}) if kind == RECORDING else "",
         **numbers,
     )
     if kind == RECORDING:

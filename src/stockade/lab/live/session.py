@@ -37,6 +37,7 @@ class Session:
     Attributes:
         feed: tells pages what happens.
         runs: the newest last.
+        run_pid: process, and group, of the newest run.
     """
 
     def __init__(self, choices: Choices) -> None:
@@ -46,6 +47,7 @@ class Session:
         self._number = 0
         self._task: asyncio.Task[None] | None = None
         self._stopped = False
+        self.run_pid = 0
         self._race: Child | None = None
         self._race_id = ""
         self._race_turn = asyncio.Lock()
@@ -80,6 +82,7 @@ class Session:
         try:
             async with asyncio.timeout(LONGEST_RUN_S):
                 child = await Child.start(RUN)
+                self.run_pid = child.pid
                 await child.send(run.plan.as_json())
                 while (told := await child.receive()) is not None:
                     run.take(told)

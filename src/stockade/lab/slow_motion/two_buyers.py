@@ -224,8 +224,11 @@ class TwoBuyers:
         """Roll back what is open."""
         self._control.abandon()
         tasks = [each.task for each in self.buyers.values() if each.task is not None]
-        if tasks:
-            await asyncio.wait(tasks, timeout=SETTLE_S)
+        if not tasks:
+            return
+        done, _ = await asyncio.wait(tasks, timeout=SETTLE_S)
+        for task in done:  # that it was given up is no news
+            task.cancelled() or task.exception()
 
 
 @asynccontextmanager
