@@ -7,6 +7,7 @@ const FIGURES = [["accepted", 0], ["refused", 0], ["failed", 0], ["unknown", 0],
 const POINTS = [["accepted", 0], ["refused", 0], ["left", 0], ["rate", 0], ["p95_ms", 1], ["batch", 1], ["waiting", 0], ["violations", 0]];
 const EVERY_MS = 1000; // a chart at most
 const SAID_RULES = 4;
+const MOST_SPOKEN = 12;
 
 let shown = null; // the run that is shown
 let openSlow = () => {};
@@ -60,7 +61,8 @@ function speak(run) {
   });
   const fresh = all.filter(([name]) => !spoken.has(name));
   fresh.forEach(([name]) => spoken.add(name));
-  if (fresh.length) write(byId("spoken"), fresh.map(([, text]) => text).join(" "));
+  byId("spoken").append(...fresh.map(([, text]) => make("p", {}, text)));
+  while (byId("spoken").children.length > MOST_SPOKEN) byId("spoken").firstElementChild.remove();
 }
 
 /** The verdict on one control: a kind for its colour, and the plain sentence. */
