@@ -76,6 +76,10 @@ class Pages:
             ]
         )
 
+    def warm(self) -> None:
+        """Get ready to draw, in the background."""
+        self._pictures.warm()
+
     def close(self) -> None:
         """End what draws."""
         self._pictures.close()

@@ -14,12 +14,13 @@ from stockade.lab.charts import Axis, Bar, Event, Series, Spec, bars, lines, sty
 from stockade.lab.errors import LabError
 from stockade.lab.live.plan import BURST
 from stockade.lab.live.running.figures import thinned
-from stockade.lab.live.runs import SHOWN_POINTS, Run
+from stockade.lab.live.runs import Run
 from stockade.lab.live.words import words
 
 FIGURES: Final = ("accepted", "p95_ms", "batch", "waiting", "left", "violations", "rate")
 LEAST_WIDTH, MOST_WIDTH = 280, 1_000  # pixels
 HEIGHT: Final = 180
+DRAWN_POINTS: Final = 60  # of a control
 KEPT: Final = 40  # pictures
 BAR_COLOURS: Final = ("#0072b2", "#b3261e")  # kept, broken
 
@@ -73,6 +74,10 @@ class Pictures:
                 self._kept.popitem(last=False)
         return self._kept[key]
 
+    def warm(self) -> None:
+        """Start what draws before the first run, which would else share the processor with it for a second."""
+        self._thread.submit(svg, lines([], Axis(""), Axis(""), width=LEAST_WIDTH))
+
     def close(self) -> None:
         """End the thread."""
         self._thread.shutdown(wait=False, cancel_futures=True)
@@ -85,7 +90,7 @@ def _lines(run: Run, figure: str, width: int, language: str) -> Spec:
     series = [
         Series(leg.control, styled[leg.control], tuple((p["x"], p[figure]) for p in points if p[figure] is not None))
         for leg in run.legs
-        for points in [thinned(leg.points, SHOWN_POINTS)]
+        for points in [thinned(leg.points, DRAWN_POINTS)]
     ]
     events = (
         [Event(at_s, name) for at_s, name, action, _ in run.legs[-1].sums.get("faults", ()) if action == "inject"]

@@ -15,11 +15,15 @@ let cards = [];
 let drawnAt = 0;
 let due = null; // timer of the next chart
 let drawing = false;
+let chosen = false; // a figure, by the visitor
 const spoken = new Set();
 
 export function prepareShow(open) {
   openSlow = open;
-  byId("figure").addEventListener("change", () => chart(true));
+  byId("figure").addEventListener("change", () => {
+    chosen = true;
+    chart(true);
+  });
   byId("points").addEventListener("toggle", table);
   byId("compare").addEventListener("toggle", compare);
   document.addEventListener("visibilitychange", () => chart(false));
@@ -31,6 +35,7 @@ export function show(run) {
     cards = [];
     byId("legs").replaceChildren();
     byId("charts").hidden = true;
+    if (!chosen) byId("figure").value = run.plan.kind === "burst" ? "accepted" : "rate";
   }
   shown = run;
   byId("stop").hidden = run.state !== "running";
@@ -114,7 +119,8 @@ function fill(parts, leg, run) {
   const last = leg.points.at(-1) ?? {};
   const violations = Object.values(sums.violations ?? {}).reduce((sum, count) => sum + count, 0);
   const moving = run.state === "running" && !leg.verdict;
-  const values = { ...sums, violations, waiting: moving ? last.waiting : null, left: sums.left };
+  const values = { ...sums, violations, waiting: moving ? last.waiting : null,
+    rate: moving ? last.rate : sums.rate, p50_ms: sums.p50_ms ?? last.p50_ms, p95_ms: sums.p95_ms ?? last.p95_ms };
   for (const [name, digits] of FIGURES) {
     write(parts.values[name], number(values[name], digits));
     parts.values[name].parentElement.hidden = ["failed", "unknown", "waiting"].includes(name) && !values[name];
@@ -122,7 +128,7 @@ function fill(parts, leg, run) {
   parts.values.violations.parentElement.classList.toggle("wrong", violations > 0);
   faults(parts.faults, sums.faults ?? []);
   if (!leg.verdict && !leg.why) {
-    write(parts.badge, moving ? say("leg.moving") : "");
+    write(parts.badge, moving ? say("leg.moving") : say("leg.cut"));
     return;
   }
   const found = verdict(leg, run);
@@ -175,7 +181,7 @@ export function showEarlier(runs) {
   const rows = [...runs].reverse().flatMap((run) => run.legs.map((leg) => {
     const what = { workload: run.plan.workload, database: run.plan.database, fault: run.plan.fault };
     const found = leg.verdict || leg.why ? verdict(leg, run) : null;
-    const mark = !found ? say("leg.moving") : found.kind === "held" ? "✓" : found.kind === "odd" ? "!" : "✗";
+    const mark = !found ? (run.state === "running" ? say("leg.moving") : say("leg.cut")) : found.kind === "held" ? "✓" : found.kind === "odd" ? "!" : "✗";
     return make("tr", {}, make("th", { scope: "row" }, String(run.number)),
       make("td", {}, say(run.plan.fault ? "earlier.under" : "earlier.text", what)), make("td", {}, leg.control),
       make("td", {}, found ? `${mark} ${say(`badge.${found.kind}`)}` : mark),
