@@ -3,6 +3,7 @@
 import asyncio
 import json
 from contextlib import asynccontextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx2
@@ -73,3 +74,16 @@ async def live_page():
     finally:
         serving.stop()
         await asyncio.wait_for(task, LIMIT_S)
+
+
+def processes_of(session=None, *, parent=None):
+    """Ids of the processes in the session that this one leads, or of this parent; zombies are left out."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, its_parent, _group, its_session = stat.read_text().rpartition(")")[2].split()[:4]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if state != "Z" and (int(its_session) == session if parent is None else int(its_parent) == parent):
+            found.append(int(stat.parent.name))
+    return found

@@ -1,7 +1,6 @@
 """The live page's server without a browser: who may talk to it, and that runs begin, move, stop and end with it."""
 
 import socket
-from pathlib import Path
 
 import pytest
 
@@ -9,7 +8,7 @@ from stockade.lab.errors import LabError
 from stockade.lab.live.app import MOST_PAGES
 from stockade.lab.live.security import MOST_BODY
 from stockade.lab.live.server import bind
-from tests.lab.live.serving import QUICK, live_page
+from tests.lab.live.serving import QUICK, live_page, processes_of
 from tests.waiting import eventually_async
 
 LONG = {"kind": "recording", "workload": "order-stream", "controls": ["pessimistic"], "seconds": 100, "processes": 1}
@@ -91,19 +90,6 @@ async def test_a_run_is_stopped_with_all_its_processes():
         second = client.serving.session.run_pid
         assert processes_of(second)
     assert processes_of(second) == []
-
-
-def processes_of(session):
-    """Ids of the processes in the session of this one, without those that have ended and are not waited for."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, _parent, _group, its_session = stat.read_text().rpartition(")")[2].split()[:4]
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if state != "Z" and int(its_session) == session:
-            found.append(int(stat.parent.name))
-    return found
 
 
 async def test_pages_have_a_bound():
