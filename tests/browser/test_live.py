@@ -27,7 +27,7 @@ async def test_a_newcomer_sees_why(open_page, device, shot, assert_accessible):
         assert "sequencer: " in await page.inner_text("#spoken")
         await page.wait_for_selector("#chart svg")
         await page.click("#points summary")
-        assert await page.locator("#point-table tbody tr").count() == 64
+        await page.wait_for_selector("#point-table tbody tr:nth-child(64)")
         await page.click("#points summary")
         assert await page.locator("#earlier tr").count() == 2
         await shot(page, f"live-{device}-story", schemes=("light", "dark"))

@@ -75,7 +75,7 @@ async def test_a_run_moves_and_is_compared():
 
 
 async def test_a_run_is_stopped_with_all_its_processes():
-    """Stop answers when nothing of the run is left; so does the end of the server."""
+    """Stop answers when nothing of the run is left."""
     async with live_page() as client, client.events() as following:
         await client.post("run", LONG)
         await client.until(following, lambda kind, data: kind == "told" and data["event"] == "points")
@@ -85,11 +85,6 @@ async def test_a_run_is_stopped_with_all_its_processes():
         assert processes_of(first) == []
         last = await client.until(following, lambda kind, data: kind == "run" and data["state"] != "running")
         assert last[-1][2]["state"] == "stopped"
-        await client.post("run", LONG)
-        await client.until(following, lambda kind, data: kind == "told" and data["event"] == "leg")
-        second = client.serving.session.run_pid
-        assert processes_of(second)
-    assert processes_of(second) == []
 
 
 async def test_pages_have_a_bound():

@@ -114,6 +114,8 @@ class Pages:
 
     async def events(self, request: Request) -> Response:
         """The events, from the last one that the page has."""
+        if request.method == "HEAD":
+            return Response(media_type="text/event-stream")
         feed = self._session.feed
         if feed.pages >= MOST_PAGES:
             return PlainTextResponse(f"{MOST_PAGES} pages listen already: close one\n", 503)

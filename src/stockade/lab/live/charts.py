@@ -86,12 +86,16 @@ class Pictures:
 def _lines(run: Run, figure: str, width: int, language: str) -> Spec:
     said = words(language)
     burst = run.plan.kind == BURST
-    styled = styles(run.plan.controls)
+    right = said["chart.right"]
+    styled = styles((*run.plan.controls, right))
     series = [
         Series(leg.control, styled[leg.control], tuple((p["x"], p[figure]) for p in points if p[figure] is not None))
         for leg in run.legs
         for points in [thinned(leg.points, DRAWN_POINTS)]
     ]
+    if run.right is not None and figure == "accepted" and series:
+        last = max((point[0] for each in series for point in each.points), default=1)
+        series.append(Series(right, styled[right], ((0, run.right), (last, run.right))))
     events = (
         [Event(at_s, name) for at_s, name, action, _ in run.legs[-1].sums.get("faults", ()) if action == "inject"]
         if run.legs

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from stockade.lab.live.plan import LivePlan
+from stockade.lab.live.choices import burst_variants
+from stockade.lab.live.plan import BURST, LivePlan
 from stockade.lab.live.running.figures import thinned
 
 RUNNING, ENDED, STOPPED, FAILED = "running", "ended", "stopped", "failed"
+OUT_OF_STOCK: Final = "OUT_OF_STOCK"
 MOST_POINTS: Final = 600  # of a leg that are kept
 SHOWN_POINTS: Final = 120  # of a leg that a page gets at once
 
@@ -73,6 +75,13 @@ class Run:
         self.state, self.error = RUNNING, ""
         self.version = 0
 
+    @property
+    def right(self) -> int | None:
+        """How many orders of a burst must be accepted, where the stock decides that; None: something else does."""
+        if self.plan.kind != BURST or burst_variants()[self.plan.workload].allowed_rejection != OUT_OF_STOCK:
+            return None
+        return min(self.plan.buyers, self.plan.stock)
+
     def take(self, received: Mapping[str, Any]) -> None:
         """Take in what its process says."""
         self.version += 1
@@ -95,6 +104,7 @@ class Run:
         return {
             "number": self.number,
             "plan": self.plan.as_json(),
+            "right": self.right,
             "state": self.state,
             "error": self.error,
             "legs": [each.as_json(SHOWN_POINTS if points else 0) for each in self.legs],

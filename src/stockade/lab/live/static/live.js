@@ -86,7 +86,7 @@ byId("first-go").addEventListener("click", async () => {
 byId("first-slow").addEventListener("click", () => openSlow("unprotected"));
 byId("stop").addEventListener("click", async () => {
   write(byId("say"), say("now.stopping"));
-  await post("stop");
+  await post("stop").catch((error) => write(byId("say"), error.message));
 });
 prepareForm(start);
 prepareSlow();

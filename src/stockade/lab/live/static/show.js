@@ -76,8 +76,8 @@ export function verdict(leg, run) {
   const burst = run.plan.kind === "burst";
   const rules = sums.violations ?? {};
   if (leg.why) return { kind: "odd", text: say("leg.left_out", { why: leg.why }) };
-  const values = { ...sums, stock: run.plan.stock, more: sums.accepted - run.plan.stock };
-  if (burst && rules.oversell && values.more > 0 && ["reference", "short-stock", "last-unit", "peak"].includes(run.plan.workload)) {
+  const values = { ...sums, stock: run.right, more: sums.accepted - run.right };
+  if (rules.oversell && run.right !== null && values.more > 0) {
     return { kind: "oversold", text: say("verdict.oversold", values) };
   }
   const broken = Object.entries(rules).map(([rule, count]) => `${rule} ${number(count)}`);
