@@ -30,6 +30,21 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
+def browser_s(server: int) -> float:
+    """Processor time of the browser: of all descendants of this process but the server and its own."""
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+        except (FileNotFoundError, ProcessLookupError):  # it has ended this moment
+            continue
+    found, new = set[int](), {os.getpid()}
+    while new:
+        new = {pid for pid, parent in parents.items() if parent in new and pid != server}
+        found |= new
+    return sum(cpu_s(pid) for pid in found)
+
+
 def rate_without(options: argparse.Namespace) -> float:
     """Decided operations per second of a recording that nobody looks at."""
     words = [f"--seconds={options.seconds:g}", f"--strategies={options.control}", f"--database={options.database}"]
@@ -40,8 +55,8 @@ def rate_without(options: argparse.Namespace) -> float:
     return float(found[1])
 
 
-async def rate_with(page: Any, options: argparse.Namespace) -> float:
-    """The same of a recording that the page shows."""
+async def rate_with(page: Any, server: int, options: argparse.Namespace) -> tuple[float, float, float]:
+    """The same of a recording that the page shows, and what server and browser take, in percent of a core."""
     await page.select_option("#own select[name=workload]", "recording:order-stream")
     await page.select_option("#own select[name=database]", options.database)
     checked = page.locator("#own input[name=control]:checked")
@@ -52,9 +67,12 @@ async def rate_with(page: Any, options: argparse.Namespace) -> float:
         await page.fill(f"#own input[name={name}]", value)
     await page.click("#own-go")
     await page.wait_for_selector("#stop", state="visible", timeout=RUN_LIMIT_MS)
+    before, began_s = (cpu_s(server), browser_s(server)), time.monotonic()
     await page.wait_for_selector("#stop", state="hidden", timeout=RUN_LIMIT_MS)
+    took_s = time.monotonic() - began_s
+    shares = [(now - then) / took_s * 100 for now, then in zip((cpu_s(server), browser_s(server)), before, strict=True)]
     text = await page.inner_text("#earlier tr:first-child td:nth-child(8)")
-    return float(text.replace(",", ""))
+    return float(text.replace(",", "")), shares[0], shares[1]
 
 
 async def idle(pid: int, seconds: float) -> float:
@@ -73,12 +91,16 @@ async def measure(url: str, pid: int, options: argparse.Namespace) -> None:
         await asyncio.sleep(WARM_S)
         shares = [await idle(pid, options.idle) for _ in range(3)]
         print(f"idle: {statistics.median(shares):.2f} % of a core ({min(shares):.2f} to {max(shares):.2f})")
-        ratios, rates = [], []
+        ratios, rates, costs = [], [], []
         for pair in range(options.pairs):
             both = {}
             for shown in (False, True) if pair % 2 else (True, False):
                 blank = None if shown else await asyncio.to_thread(rate_without, options)
-                both[shown] = await rate_with(page, options) if blank is None else blank
+                if blank is None:
+                    both[True], *cost = await rate_with(page, pid, options)
+                    costs.append(cost)
+                else:
+                    both[False] = blank
             rates.append((both[False], both[True]))
             ratios.append(both[True] / both[False])
             print(f"pair {pair + 1}: {both[False]:,.0f}/s without, {both[True]:,.0f}/s shown: {ratios[-1]:.3f}")
@@ -86,6 +108,9 @@ async def measure(url: str, pid: int, options: argparse.Namespace) -> None:
         without, shown_rates = (statistics.median(each) for each in zip(*rates, strict=True))
         print(f"medians: {without:,.0f}/s without, {shown_rates:,.0f}/s shown")
         print(f"shown / without: median {statistics.median(ratios):.3f} ({low:.3f} to {high:.3f})")
+        for name, each in zip(("server", "browser"), zip(*costs, strict=True), strict=True):
+            middle, least, most = statistics.median(each), min(each), max(each)
+            print(f"while shown, {name}: {middle:.1f} % of a core ({least:.1f} to {most:.1f})")
         await windows.close()
         assert not windows.errors, windows.errors
 

@@ -38,7 +38,7 @@ async def test_a_newcomer_sees_why(open_page, device, shot, assert_accessible):
             await page.wait_for_selector(f"#slow-steps tr:nth-child({number})")
         assert TWICE[language] in await page.inner_text("#slow-say")
         assert await page.is_disabled("#slow-next")
-        await shot(page, f"live-{device}-slow", schemes=("light", "dark"))
+        await shot(page, f"live-{device}-slow")
         await assert_accessible(page)
         assert await page.evaluate("document.documentElement.scrollWidth") <= await page.evaluate("innerWidth")
 
