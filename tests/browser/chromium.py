@@ -104,11 +104,19 @@ class Windows:
             self.errors.append(f"{kind}: {text}")
 
 
-async def violations(page):
-    """What axe-core finds serious or critical on the page as it stands; a line for each rule."""
-    from axe_playwright_python.async_playwright import Axe
+async def violations(page, only=()):
+    """What axe-core finds serious or critical on the page as it stands; a line for each rule.
 
-    found = (await Axe().run(page)).response["violations"]
+    Args:
+        page: to be examined.
+        only: ids of rules; empty: all.
+    """
+    from axe_playwright_python.base import AXE_SCRIPT
+
+    if not await page.evaluate("'axe' in window"):
+        await page.evaluate(AXE_SCRIPT)
+    options = {"resultTypes": ["violations"], **({"runOnly": list(only)} if only else {})}
+    found = await page.evaluate("async (options) => (await axe.run(options)).violations", options)
     return [
         f"{rule['id']} ({rule['impact']}): {rule['help']}: {'; '.join(node['html'][:160] for node in rule['nodes'])}"
         for rule in found

@@ -2,6 +2,7 @@
 
 import typer
 
+from stockade.cli.lab.advise import advise
 from stockade.cli.lab.burst import lab
 from stockade.cli.lab.claims import claims
 from stockade.cli.lab.deadlock import deadlock
@@ -10,6 +11,7 @@ from stockade.cli.lab.judge import judge
 from stockade.cli.lab.record import record
 from stockade.cli.lab.ring import ring
 from stockade.cli.lab.soak import soak
+from stockade.cli.lab.sweep import sweep
 
 app = typer.Typer(
     name="lab", invoke_without_command=True, callback=lab, subcommand_metavar="[WORD]…", rich_markup_mode=None
@@ -21,3 +23,5 @@ app.command()(ring)
 app.command()(soak)
 app.command()(deadlock)
 app.command()(claims)
+app.command()(sweep)
+app.command()(advise)

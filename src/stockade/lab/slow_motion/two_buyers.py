@@ -18,8 +18,8 @@ from sqlalchemy import Connection
 from stockade.core import Accepted, Backoff, Command, Decision, JsonValue, Outcome, Rows, StockadeError
 from stockade.lab.checks import violations
 from stockade.lab.errors import LabError
+from stockade.lab.model.burst import Burst
 from stockade.lab.model.repeat_result import ACCEPTED, FAILED, REJECTED, LedgerEntry, RepeatResult, Response
-from stockade.lab.model.workload import Workload
 from stockade.lab.presets.reference import PRESET
 from stockade.lab.runs.repeats import create_rows, fresh_names
 from stockade.lab.runs.snapshot import read_snapshot
@@ -124,7 +124,7 @@ class TwoBuyers:
     """
 
     def __init__(
-        self, control: str, target: TargetDatabase, workload: Workload, *, steps: StepControl, buyers: list[Buyer]
+        self, control: str, target: TargetDatabase, workload: Burst, *, steps: StepControl, buyers: list[Buyer]
     ) -> None:
         self.control, self.target, self.workload = control, target, workload
         self._control, self.buyers = steps, {each.name: each for each in buyers}

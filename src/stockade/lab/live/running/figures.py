@@ -104,11 +104,10 @@ def percentile(ordered: Sequence[float], share: float) -> float | None:
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else None
 
 
-def per_transaction(stats: Mapping[str, int], before: Mapping[str, int]) -> float | None:
-    """Orders for each transaction since then; None where there was none."""
-    transactions = stats.get("transactions", 0) - before.get("transactions", 0)
-    commands = stats.get("commands", 0) - before.get("commands", 0)
-    return commands / transactions if transactions > 0 and commands >= 0 else None
+def per_transaction(stats: Mapping[str, int]) -> float | None:
+    """Orders for each transaction, by counters of stores; None where there was no transaction."""
+    transactions = stats.get("transactions", 0)
+    return stats.get("commands", 0) / transactions if transactions > 0 else None
 
 
 def thinned(points: Sequence[dict[str, Any]], most: int) -> list[dict[str, Any]]:

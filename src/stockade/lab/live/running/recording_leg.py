@@ -6,6 +6,7 @@ of a row that two requests were given is a lost update. Neighbours: `lab/recordi
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -49,8 +50,8 @@ class Watch:
         self._seen = self._open = 0
         self._versions: dict[tuple[str, int], str] = {}
         self._latencies: list[float] = []
-        self._stats: dict[str, int] = {}
-        self._first_stats: dict[str, int] = {}
+        self._before: dict[str, Mapping[str, int]] = {}  # by process
+        self._stats = Counter[str]()
         self._batch: float | None = None
         self._began_s = self._last_s = 0.0
 
@@ -119,7 +120,7 @@ class Watch:
         self._latencies = [*self._latencies, *latencies][-MOST_LATENCIES:]
         sums.rate = (sums.accepted + sums.refused) / max(1e-3, now_s - self._began_s)
         sums.left = point.left
-        sums.batch = per_transaction(self._stats, self._first_stats)
+        sums.batch = per_transaction(self._stats)
         sums.faults = [
             (round(each.at_ns / 1e9 - self._began_s, 2), each.fault, each.action, each.detail)
             for each in observed.fault_log
@@ -136,20 +137,19 @@ class Watch:
         """Ask every process what waits in it, and how many orders its transactions had."""
         places = [*observed.processes.places, *observed.workers.places]
         found = await asyncio.gather(*(place.ask(Count(), COUNT_WAIT_S) for place in places), return_exceptions=True)
-        stats: dict[str, int] = {}
-        opened = 0
-        for counters in found:
+        now, opened = Counter[str](), 0
+        for place, counters in zip(places, found, strict=True):
             if isinstance(counters, LabError):  # a fault has stopped or killed it
                 continue
             if isinstance(counters, BaseException):
                 raise counters
             opened += max(0, counters.held.get("requests", 0))
-            for name, count in counters.stats.items():
-                stats[name] = stats.get(name, 0) + count
-        self._open = opened
-        self._batch = per_transaction(stats, self._stats)
-        self._first_stats = self._first_stats or stats
-        self._stats = stats
+            before = self._before.get(place.name, {})
+            anew = counters.stats.get("commands", 0) < before.get("commands", 0)  # it was started again
+            now.update({name: count - (0 if anew else before.get(name, 0)) for name, count in counters.stats.items()})
+            self._before[place.name] = counters.stats
+        self._open, self._batch = opened, per_transaction(now)
+        self._stats.update(now)
 
     async def _left(self, observed: Observed) -> int | None:
         """What is free in the rows that many requests share; None where the database does not answer now."""

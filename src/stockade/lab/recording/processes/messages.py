@@ -7,7 +7,7 @@ many are open at a time. Neighbours: `service_process.py` is the lab's side, `se
 import asyncio
 import pickle
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
 
 from stockade.core import Command
@@ -99,15 +99,15 @@ class Counters:
 
     Attributes:
         held: what must be back to where it was when no request is open.
-        stats: counters of its store.
         partitions: of the log that it reads.
         cpu_s: processor time, in seconds.
+        stats: counters of its store, for whoever looks while the load runs.
     """
 
     held: Mapping[str, int]
-    stats: Mapping[str, int]
     partitions: tuple[int, ...] = ()
     cpu_s: float = 0.0
+    stats: Mapping[str, int] = field(default_factory=dict)
 
 
 class Channel(asyncio.Protocol):

@@ -191,8 +191,8 @@ class _Handler:
             "tasks": len(asyncio.all_tasks()) - len(self._tasks),
             "threads": sum(not each.name.startswith(POOLED) for each in threading.enumerate()),
         }
-        stats: dict[str, int] = {}
         partitions: tuple[int, ...] = ()
+        stats: dict[str, int] = {}
         if self._service is not None:
             if not self._has_log:  # how many brokers a Kafka client is connected to is its own affair
                 held["files"] = _open_files()
@@ -201,9 +201,8 @@ class _Handler:
             stats = self._service.store.stats.as_dict()
         if self._worker is not None:
             progress = self._worker.progress()
-            stats, partitions = progress.stats.as_dict(), progress.partitions
-            stats["decided"] = progress.decided
-        return Counters(held, stats, partitions, time.process_time())
+            partitions, stats = progress.partitions, progress.stats.as_dict()
+        return Counters(held, partitions, time.process_time(), stats)
 
     async def end(self) -> None:
         """The lab is gone: give what is under way a moment."""
