@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import pytest
 
 from stockade.race import Fire
-from stockade.testing import race_http
+from stockade.testing import race
 from tests.cli.service import here
 from tests.race.services import http, scenario, service
 
@@ -105,14 +105,14 @@ async def test_the_helper_for_tests():
     """It returns the rounds, and raises the proof; inside an event loop it says what to do."""
     async with service() as shop:
         right = scenario(shop.url)
-        assert len((await asyncio.to_thread(race_http, right)).rounds) == 1
+        assert len((await asyncio.to_thread(race, right)).rounds) == 1
         wrong = scenario(shop.url, invariants={"few": "successes < 5"})
         with pytest.raises(
             AssertionError, match=r"few: successes < 5  \(5 < 5\)\n  answer +buyer 0: POST /orders -> 201"
         ):
-            await asyncio.to_thread(race_http, wrong)
+            await asyncio.to_thread(race, wrong)
         with pytest.raises(RuntimeError, match=r"asyncio\.to_thread"):
-            race_http(right)
+            race(right)
 
 
 def test_a_race_has_bounds():
