@@ -60,10 +60,13 @@ async def test_a_violation(file, tmp_path):
 
 
 async def test_a_secret_is_hidden_in_an_error_too(file):
-    """The line of a race without a verdict has the name of the variable."""
+    """A race without a verdict ends with a line, and with an error of JUnit, which have the name of the variable."""
     async with service(lambda head, body: http(403)) as shop:
-        done = await here("race", file(shop.url, 3))
+        path = file(shop.url, 3)
+        done = await here("race", path, "--junit", path.with_suffix(".xml"))
     assert done.returncode == 2
+    error = ElementTree.fromstring(path.with_suffix(".xml").read_text()).find("testcase/error")
+    assert "POST /orders?who=${TOKEN} gave 403" in error.get("message")
     assert "POST /orders?who=${TOKEN} gave 403" in done.stderr
 
 
