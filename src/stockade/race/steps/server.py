@@ -41,8 +41,11 @@ async def running(server: Server, address: Address, variables: Mapping[str, Any]
         variables: for its placeholders, with `folder`, where it starts.
 
     Raises:
-        RaceError: it did not start, or does not answer in time; the message has the end of its output.
+        RaceError: it did not start, or does not answer in time; the message has the end of its output. Or something
+            else answers there already, which would be raced instead.
     """
+    if await _answers("", address):
+        raise RaceError(f"{address.url} answers before the server is started: end that process, or use {{port}}")
     folder = Path(str(variables["folder"]))
     process = _start(server, folder, variables)
     try:
