@@ -8,6 +8,7 @@ from stockade.cli.lab.deadlock import deadlock
 from stockade.cli.lab.history import history
 from stockade.cli.lab.judge import judge
 from stockade.cli.lab.record import record
+from stockade.cli.lab.report import report
 from stockade.cli.lab.ring import ring
 from stockade.cli.lab.soak import soak
 
@@ -21,3 +22,4 @@ app.command()(ring)
 app.command()(soak)
 app.command()(deadlock)
 app.command()(claims)
+app.command()(report)

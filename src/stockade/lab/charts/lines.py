@@ -69,7 +69,7 @@ def lines(
     in_bands = [value for each in series for _, low, high in each.band for value in (low, high)]
     ends_y = y.ends([point[1] for each in series for point in each.points] + in_bands)
     encoding: Spec = {
-        "x": {"field": "x", "type": "quantitative", "scale": x.scale(ends_x), "axis": x.shown(ends_x, across // 60)},
+        "x": {"field": "x", "type": "quantitative", "scale": x.scale(ends_x), "axis": x.shown(ends_x, across // 50)},
         "y": {"field": "y", "type": "quantitative", "scale": y.scale(ends_y), "axis": y.shown(ends_y, height // 40)},
     }
     styled = by_style({each.name: each.style for each in series})

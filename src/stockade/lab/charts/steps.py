@@ -13,7 +13,7 @@ from stockade.lab.charts.theme import CONFIG, FAINT, INK, Spec, Style
 
 AXIS_ROOM: Final = 52  # pixels of the labels and the title on the left
 PANEL_GAP: Final = 18
-LEAST_PANEL: Final = 130  # pixels of a panel
+LEAST_PANEL: Final = 120  # pixels of a panel
 MOST_STEPS: Final = 100  # of a line; more samples are shown by their quantiles
 
 

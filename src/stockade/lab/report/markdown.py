@@ -1,0 +1,104 @@
+"""A report as Markdown, with pictures beside it. Neighbours: `page.py` has what is in it, `pictures.py` writes those.
+
+Everything from a document is escaped by entities: it can be no link, no HTML and no end of a cell.
+"""
+
+import textwrap
+from collections.abc import Callable
+from typing import Final
+
+from stockade.lab.report.page import Cell, Figure, Listing, Report, Section, Table, Text, plain
+
+COLUMNS: Final = 119
+ENTITIES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;"} | {
+    each: f"&#{ord(each)};" for each in ("\\", "`", "*", "[", "]", "|", "~", "$", "{", "}", "!")
+}
+KEPT: Final = frozenset("$!{}")  # harmless between spaces, and frequent in prose
+Picture = Callable[[Figure], str]
+
+
+def markdown(report: Report, picture: Picture | None = None, *, level: int = 1) -> str:
+    """The whole text.
+
+    Args:
+        report: of the lab.
+        picture: address of the picture of a figure; None: there are none, the tables have the data.
+        level: of the first heading.
+    """
+    mark = "#" * level
+    lines = [f"{mark} {escape(report.title)}", "", f"{escape(report.made)}.", "", f"{mark}# In a minute", ""]
+    for line in report.answer:
+        lines += _wrapped(f"**{line.kind}** {escape(line.text)}" if line.kind in MARKED else escape(line.text), "- ")
+    for section in report.sections:
+        lines += _section(section, picture, mark)
+    if report.missing:
+        lines += ["", f"{mark}# Not measured here", ""]
+        for missing in report.missing:
+            lines += _wrapped(f"{escape(missing.what)}: {code(missing.command)}", "- ")
+    lines += ["", f"{mark}# Where the figures come from", "", *table(report.sources)]
+    return "\n".join(lines) + "\n"
+
+
+MARKED: Final = ("bad",)
+
+
+def _section(section: Section, picture: Picture | None, mark: str) -> list[str]:
+    lines = ["", f"{mark}# {escape(section.title)}"]
+    for text in section.text:
+        lines += ["", *_wrapped(escape(text))]
+    for part in section.parts:
+        lines += ["", *_wrapped(f"**{escape(part.title)}**"), ""]
+        if isinstance(part, Table):
+            lines += table(part)
+        elif isinstance(part, Listing):
+            lines += [f"    {line}" for line in part.text.splitlines()]
+        else:
+            lines += _figure(part, picture)
+    return lines
+
+
+def _figure(figure: Figure, picture: Picture | None) -> list[str]:
+    lines = []
+    if picture:
+        lines += [*_wrapped(f"![{escape(figure.says)}]({picture(figure)})"), ""]
+    if figure.note:
+        lines += [*_wrapped(escape(figure.note)), ""]
+    return [*lines, *table(figure.table)]
+
+
+def table(shown: Table) -> list[str]:
+    """The lines of a table."""
+    marks = ["---:" if at in shown.numbers else "---" for at in range(len(shown.heads))]
+    lines = [f"| {' | '.join(escape(head) for head in shown.heads)} |", f"|{'|'.join(marks)}|"]
+    return lines + [
+        f"| {' | '.join(_cell(cell, shown.code and at == 0) for at, cell in enumerate(row))} |" for row in shown.rows
+    ]
+
+
+def _cell(cell: Text, is_code: bool) -> str:
+    text = plain(cell)
+    if is_code and text:
+        return code(text)
+    escaped = escape(text)
+    if isinstance(cell, Cell) and cell.text:
+        return {"bad": f"**{escaped}**", "others": f"*{escaped}*"}.get(cell.kind, escaped)
+    return escaped
+
+
+def escape(text: str) -> str:
+    """The text so that it is shown as it is, whatever is in it."""
+    one_line = " ".join(text.split())
+    return "".join(each if each in KEPT else ENTITIES.get(each, each) for each in one_line)
+
+
+def code(text: str) -> str:
+    """The text as code, or escaped where code cannot hold it."""
+    one_line = " ".join(text.split())
+    return escape(one_line) if set(one_line) & set("`|\\") else f"`{one_line}`"
+
+
+def _wrapped(text: str, first: str = "") -> list[str]:
+    indent = " " * len(first)
+    return textwrap.wrap(
+        text, COLUMNS, initial_indent=first, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
