@@ -116,7 +116,7 @@ CONFIG: Final[Spec] = {
     "aria": False,  # the picture has one text alternative; a name for each of its marks would be noise
     "background": None,
     "font": FONT,
-    "padding": 2,
+    "padding": {"left": 10, "right": 14, "top": 2, "bottom": 2},  # other fonts are wider
     "view": {"stroke": None},
     "axis": {
         "labelColor": MUTED,

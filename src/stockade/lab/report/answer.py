@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from stockade.lab.claims.claim import FALSE, HOLDS, HOLDS_ONLY_WHEN
 from stockade.lab.report.documents import Source
 from stockade.lab.report.groups import Group, Row, broken_as_meant, compared, groups, ranking, rows, tied
 from stockade.lab.report.numbers import ms
@@ -13,7 +14,7 @@ from stockade.lab.reporting.verdict import AS_PROMISED
 
 MOST_GROUPS: Final = 3  # that the answer speaks of; the sections have all
 SHOWN_RANKS: Final = 4
-ONE: Final = 1
+VERDICTS: Final = {HOLDS: "hold", FALSE: "false", HOLDS_ONLY_WHEN: "hold only under a condition"}
 
 
 def answer(sources: Sequence[Source]) -> list[Line]:
@@ -35,40 +36,40 @@ def _most_telling(all_groups: Sequence[Group]) -> list[Group]:
 def _fastest(group: Group) -> list[Line]:
     ranked = ranking(group)
     if not ranked:
-        return [Line(f"{group.what}: no strategy kept its promise, so nothing is ranked.", BAD, "comparison")]
+        return [Line("Nothing is ranked", f"no strategy kept its promise; {group.what}.", BAD, "comparison")]
     first = ranked[0]
     even = tied(first, ranked)
-    name = first.name
-    lead = f"Fastest of the {len(ranked)} that kept their promise: {name}, {ms(first.middle.value)} ms (median)"
-    if len(ranked) == ONE:
-        lead = f"The only one that kept its promise: {name}, {ms(first.middle.value)} ms (median)"
+    lead = f"{first.name} is the fastest"
     if even:
-        lead += f"; too close to call: {sentence([each.name for each in even])}"
-    behind = [each for each in ranked if each is not first and each not in even]
-    then = ", ".join(_behind(each, first) for each in behind[:SHOWN_RANKS])
-    more = f", and {len(behind) - SHOWN_RANKS} more" if len(behind) > SHOWN_RANKS else ""
-    follow = f" Then {then}{more}." if then else ""
-    return [Line(f"{lead}. {group.what}.{follow}", GOOD, "comparison")]
+        lead = f"{sentence([each.name for each in (first, *even)])} are too close to call"
+    load = f"{group.buyers} buyers of {group.stock} units ({group.preset}, {group.database}) have an answer"
+    text = f"{ms(first.middle.value)} ms (median) until {load}; {len(ranked)} strategies kept their promise."
+    later = [each for each in ranked if each is not first and each not in even]
+    then = ", ".join(f"{each.name} {_times(each, first)}" for each in later[:SHOWN_RANKS])
+    more = f", and {len(later) - SHOWN_RANKS} more" if len(later) > SHOWN_RANKS else ""
+    follow = f" Then, in multiples of its time: {then}{more}." if then else ""
+    return [Line(lead, text + follow, GOOD, "comparison")]
 
 
-def _behind(row: Row, first: Row) -> str:
-    return f"{row.name} {ms(row.middle.value)} ms ({row.middle.value / first.middle.value:.1f} times)"
+def _times(row: Row, first: Row) -> str:
+    return f"{row.middle.value / first.middle.value:.1f}"
 
 
 def _published(group: Group) -> list[Line]:
-    ours = [row for row in rows(group) if row.published is not None]
+    shown = rows(group)
+    ours = [row for row in shown if row.published is not None]
     if len(ours) < 2:
         return []
     theirs = sorted(ours, key=lambda row: row.published or 0)
     here = " < ".join(f"{_named(row)} {ms(row.middle.value)}" for row in ours)
     there = " < ".join(f"{_named(row)} {ms(row.published or 0)}" for row in theirs)
-    same = (
-        "The same order as" if [each.name for each in ours] == [each.name for each in theirs] else "Another order than"
-    )
-    accepted = next((row for row in ours if row.accepted), None)
-    decided = next((row for row in rows(group) if accepted and row.run is accepted.run and row is not accepted), None)
-    apart = f" Kafka until it had accepted; decided after {ms(decided.middle.value)} ms." if decided else ""
-    return [Line(f"{same} the report published (ms): {there}. Here: {here}.{apart}", PLAIN, "comparison")]
+    same = [each.name for each in ours] == [each.name for each in theirs]
+    lead = "The published order holds" if same else "The published order does not hold"
+    text = f"published ms: {there}; here: {here}."
+    decided = next((row for row in shown if row.run.log and not row.accepted), None)
+    if decided:
+        text += f" Kafka's time is until it accepted; its orders are decided after {ms(decided.middle.value)} ms."
+    return [Line(lead, text, PLAIN, "comparison")]
 
 
 def _named(row: Row) -> str:
@@ -81,18 +82,13 @@ def _violated(group: Group) -> list[Line]:
     lines = []
     if bad:
         said = sentence([f"{run.strategy} ({run.verdict})" for run in bad])
-        lines.append(Line(f"Broken promise: {said}.", BAD, "comparison"))
+        lines.append(Line("A promise was broken", f"by {said}.", BAD, "comparison"))
     if meant:
         said = sentence([f"{run.strategy} accepted {run.accepted} of {run.stock}" for run in meant])
-        lines.append(
-            Line(f"Negative control, broken as it must be: {said}. So this load shows a fault.", MEANT, "comparison")
-        )
+        text = f"{said}. So this load does show what the others prevent."
+        lines.append(Line("Broken, as it must be", text, MEANT, "comparison"))
     else:
-        lines.append(
-            Line(
-                "No negative control broke a rule here, so this load proves nothing about safety.", QUIET, "comparison"
-            )
-        )
+        lines.append(Line("No negative control failed", "so this load says nothing about safety.", QUIET, "comparison"))
     return lines
 
 
@@ -104,21 +100,22 @@ def _sweeps(sources: Sequence[Source]) -> list[Line]:
             continue
         counting = sum(point.counts for point in sweep.points)
         turned = sweeps.flips(sweep)
-        text = f"The fastest one changes {'; '.join(turned)}" if turned else "No order of two strategies flips clearly"
-        found.append(Line(f"{text}. {counting} points of a sweep count.", PLAIN, "sweeps"))
+        lead = "The order flips" if turned else "No order flips clearly"
+        said = f"{'; '.join(turned)}. " if turned else ""
+        found.append(Line(lead, f"{said}{counting} points of a sweep count.", PLAIN, "sweeps"))
     return found
 
 
 def _faults(sources: Sequence[Source]) -> list[Line]:
-    runs = [run for group in groups(sources) if group.fault for run in group.runs]
+    runs = [run for group in groups(sources) if group.fault for run in group.runs if not run.payments]
     if not runs:
         return []
     bad = [
         f"{run.strategy} under {run.fault}" for run in runs if run.verdict != AS_PROMISED and not broken_as_meant(run)
     ]
     if bad:
-        return [Line(f"Under aimed faults a promise was broken: {sentence(bad)}.", BAD, "faults")]
-    return [Line(f"Under aimed faults: {len(runs)} runs, no promise broken.", GOOD, "faults")]
+        return [Line("Under aimed faults a promise was broken", f"{sentence(bad)}.", BAD, "faults")]
+    return [Line("Under aimed faults", f"{len(runs)} runs, no promise broken.", GOOD, "faults")]
 
 
 def _rings(sources: Sequence[Source]) -> list[Line]:
@@ -132,7 +129,7 @@ def _rings(sources: Sequence[Source]) -> list[Line]:
         missed = [f"not caught: {', '.join(document.controls_not_caught)}"] if document.controls_not_caught else []
         which = [f"{len(failed)} failed, first {failed[0].cell} ({failed[0].verdict})"] if failed else []
         behind = f" {'; '.join([*which, *missed])}." if which or missed else ""
-        found.append(Line(f"Under random faults: {ring.sums(document)}{behind}", kind, "ring"))
+        found.append(Line("Under random faults", f"{ring.sums(document)}{behind}", kind, "ring"))
     return found
 
 
@@ -144,12 +141,10 @@ def _deadlocks(sources: Sequence[Source]) -> list[Line]:
             continue
         bad = [one.name for one in each.experiments if not one.held]
         cured = [one for one in each.experiments if one.removed and one.figures.get("deadlocks") == 0]
-        text = (
-            f"Deadlocks on {each.database}: {len(each.experiments) - len(bad)} of {len(each.experiments)} experiments "
-        )
+        text = f"{len(each.experiments) - len(bad)} of {len(each.experiments)} experiments "
         text += "ended as they must"
         text += f"; not so: {sentence(bad)}." if bad else f"; {len(cured)} ways under load had none."
-        found.append(Line(text, BAD if bad else GOOD, "deadlock"))
+        found.append(Line(f"Deadlocks on {each.database}", text, BAD if bad else GOOD, "deadlock"))
     return found
 
 
@@ -160,10 +155,10 @@ def _claims(sources: Sequence[Source]) -> list[Line]:
     counts = {
         verdict: sum(each.verdict == verdict for each in every) for verdict in dict.fromkeys(e.verdict for e in every)
     }
-    said = sentence([f"{count} {verdict}" for verdict, count in counts.items()])
+    said = sentence([f"{count} {VERDICTS.get(verdict, verdict)}" for verdict, count in counts.items()])
     doubted = [each.name for each in every if each.as_expected is False]
     doubt = f" Not to be trusted: {sentence(doubted)}." if doubted else ""
-    return [Line(f"Of {len(every)} claims of the reports: {said}.{doubt}", BAD if doubted else PLAIN, "claims")]
+    return [Line(f"{len(every)} claims of the reports", f"{said}.{doubt}", BAD if doubted else PLAIN, "claims")]
 
 
 def _recordings(sources: Sequence[Source]) -> list[Line]:
@@ -171,4 +166,4 @@ def _recordings(sources: Sequence[Source]) -> list[Line]:
     if not histories:
         return []
     operations = sum(len(each.operations) for each in histories)
-    return [Line(f"{len(histories)} recordings with {operations:,} operations over time.", PLAIN, "throughput")]
+    return [Line("Over time", f"{len(histories)} recordings with {operations:,} operations.", PLAIN, "throughput")]

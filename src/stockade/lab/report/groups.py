@@ -14,6 +14,7 @@ from stockade.lab.model.preset import Variant
 from stockade.lab.presets import presets
 from stockade.lab.report.documents import Run, Source
 from stockade.lab.report.numbers import Middle, middle
+from stockade.lab.report.page import slug
 from stockade.lab.reporting.verdict import AS_PROMISED, BROKEN, holds
 
 
@@ -48,6 +49,11 @@ class Group:
         return f"{self.preset}: {self.buyers} buyers, {self.stock} in stock, {where}"
 
     @property
+    def slug(self) -> str:
+        """For the names of its figures."""
+        return slug(self.source.name.rpartition(".")[0], self.preset, self.database, str(self.processes), self.fault)
+
+    @property
     def published(self) -> dict[str, float]:
         """Wall times in the Kotlin project's report, in ms, by strategy; empty for a load that it did not have."""
         same = [each for each in variants(self.preset) if (each.buyers, each.stock) == (self.buyers, self.stock)]
@@ -75,6 +81,17 @@ def groups(sources: Iterable[Source]) -> list[Group]:
 def compared(sources: Iterable[Source]) -> list[Group]:
     """The groups without a fault and without payments: those that are ranked."""
     return [each for each in groups(sources) if not each.fault and not any(run.payments for run in each.runs)]
+
+
+def behind(group: Group, sources: Iterable[Source]) -> str:
+    """What stands behind the titles of a group's charts: nothing if there is no other group."""
+    return f": {group.what}" if len(compared(sources)) > 1 else ""
+
+
+def loads(sources: Iterable[Source]) -> tuple[str, ...]:
+    """A paragraph that says what all charts of the only group show; none if there are several."""
+    found = compared(sources)
+    return (f"{found[0].what}, {len(found[0].runs[0].wall_ms.samples)} repeats.",) if len(found) == 1 else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +142,7 @@ def rows(group: Group) -> list[Row]:
         # the report measured until its producer had published the commands
         found.append(
             Row(
-                f"{name}, accepted",
+                f"{name} (accepted)",
                 run,
                 run.log.accepted_wall_ms.samples,
                 before.p50,
@@ -135,7 +152,7 @@ def rows(group: Group) -> list[Row]:
                 accepted=True,
             )
         )
-        found.append(Row(f"{name}, decided", run, run.wall_ms.samples, times.p50, times.p95, times.p99, None))
+        found.append(Row(f"{name} (decided)", run, run.wall_ms.samples, times.p50, times.p95, times.p99, None))
     return sorted(found, key=lambda row: row.middle.value)
 
 
@@ -168,4 +185,4 @@ def style_of(names: Sequence[str]) -> dict[str, Style]:
 
 def base(name: str) -> str:
     """The strategy in the name of a row."""
-    return name.partition(",")[0]
+    return name.partition(" (")[0]

@@ -28,7 +28,7 @@ def markdown(report: Report, picture: Picture | None = None, *, level: int = 1) 
     mark = "#" * level
     lines = [f"{mark} {escape(report.title)}", "", f"{escape(report.made)}.", "", f"{mark}# In a minute", ""]
     for line in report.answer:
-        lines += _wrapped(f"**{line.kind}** {escape(line.text)}" if line.kind in MARKED else escape(line.text), "- ")
+        lines += _wrapped(f"**{escape(line.lead)}:** {escape(line.text)}", "- ")
     for section in report.sections:
         lines += _section(section, picture, mark)
     if report.missing:
@@ -37,9 +37,6 @@ def markdown(report: Report, picture: Picture | None = None, *, level: int = 1) 
             lines += _wrapped(f"{escape(missing.what)}: {code(missing.command)}", "- ")
     lines += ["", f"{mark}# Where the figures come from", "", *table(report.sources)]
     return "\n".join(lines) + "\n"
-
-
-MARKED: Final = ("bad",)
 
 
 def _section(section: Section, picture: Picture | None, mark: str) -> list[str]:

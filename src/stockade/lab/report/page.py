@@ -60,6 +60,8 @@ class Figure:
         draw: makes its specification for a width in pixels.
         table: its data.
         note: how to read it.
+        opened: whether its data is seen at once.
+        wide_only: whether its table stands for it on a phone, where its marks would be too small.
     """
 
     name: str
@@ -68,6 +70,8 @@ class Figure:
     draw: Callable[[int], Spec]
     table: Table
     note: str = ""
+    opened: bool = False
+    wide_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +107,13 @@ class Line:
     """A line of the answer.
 
     Attributes:
+        lead: what it says in a few words.
         text: a sentence or two.
         kind: of `KINDS`.
         section: name of the one that shows more; empty: none does.
     """
 
+    lead: str
     text: str
     kind: str = PLAIN
     section: str = ""

@@ -28,17 +28,24 @@ def section(sources: Sequence[Source]) -> Section | None:
         if len(points) >= LEAST_POINTS:
             parts.append(_attempts(source, claim, points))
     rows = tuple(_row(claim) for _, claim in found)
-    parts.append(Table("What the reports say", ("claim", "the report says", "verdict", "measured"), rows, code=True))
+    parts.append(
+        Table(
+            "What the reports say",
+            ("claim", "verdict", "the report says", "because, or when", "measured"),
+            rows,
+            code=True,
+        )
+    )
     return Section("claims", "What the reports claim", parts=tuple(parts))
 
 
 def _row(claim: Claim) -> tuple[Text, ...]:
     said = f"{claim.says} ({claim.source})"
     if claim.left_out:
-        return claim.name, said, Cell("not measured", QUIET), claim.left_out
+        return claim.name, Cell("not measured", QUIET), said, "", claim.left_out
     doubt = "" if claim.as_expected is not False else " NOT TO BE TRUSTED: a control did not fail as it must."
-    verdict = Cell(f"{claim.verdict}: {claim.why}{doubt}", BAD if doubt else KINDS.get(claim.verdict, MEANT))
-    return claim.name, said, verdict, f"{'; '.join(claim.measured)} ({claim.database})"
+    verdict = Cell(claim.verdict, BAD if doubt else KINDS.get(claim.verdict, MEANT))
+    return claim.name, verdict, said, f"{claim.why}.{doubt}", f"{'; '.join(claim.measured)} ({claim.database})"
 
 
 def _points(claim: Claim) -> list[tuple[float, float, float]]:

@@ -5,9 +5,23 @@ from typing import Final
 
 from stockade.lab.charts import Axis, Spec, Strip, strips
 from stockade.lab.report.documents import Run, Source
-from stockade.lab.report.groups import Group, Row, broken_as_meant, compared, rows, style_of
+from stockade.lab.report.groups import Group, Row, behind, broken_as_meant, compared, loads, rows, style_of
 from stockade.lab.report.numbers import ms
-from stockade.lab.report.page import BAD, GOOD, MEANT, OTHERS, Cell, Figure, Missing, Part, Section, Table, Text, slug
+from stockade.lab.report.page import (
+    BAD,
+    GOOD,
+    MEANT,
+    OTHERS,
+    QUIET,
+    Cell,
+    Figure,
+    Missing,
+    Part,
+    Section,
+    Table,
+    Text,
+    slug,
+)
 from stockade.lab.reporting.verdict import AS_PROMISED
 
 MISSING: Final = Missing("every strategy on the same load", "stockade lab --database postgres --json lab.json")
@@ -19,6 +33,7 @@ NAMES: Final = {  # as the report calls them
 }
 HEADS: Final = (
     "strategy",
+    "verdict",
     "accepted",
     "rejected",
     "failed",
@@ -27,8 +42,6 @@ HEADS: Final = (
     "median ms",
     "range ms",
     "published ms",
-    "transactions per order",
-    "verdict",
 )
 NOTE: Final = (
     "Each tick is one repeat, the filled mark their median. A hollow diamond is what the report published: one cold "
@@ -41,8 +54,8 @@ def section(sources: Sequence[Source]) -> Section | None:
     found = compared(sources)
     if not found:
         return None
-    parts = [part for group in found for part in _parts(group)]
-    return Section("comparison", "The comparison", parts=tuple(parts))
+    parts = [part for group in found for part in _parts(group, behind(group, sources))]
+    return Section("comparison", "The comparison", loads(sources), tuple(parts))
 
 
 def verdict_cell(run: Run) -> Cell:
@@ -50,25 +63,25 @@ def verdict_cell(run: Run) -> Cell:
     if run.verdict == AS_PROMISED:
         return Cell(run.verdict, GOOD)
     if broken_as_meant(run):
-        return Cell("broken, as it must be", MEANT)
+        return Cell("broken, as meant", MEANT)
     return Cell(run.verdict, BAD)
 
 
-def _parts(group: Group) -> list[Part]:
+def _parts(group: Group, of: str) -> list[Part]:
     shown = rows(group)
     parts: list[Part] = []
-    beside = _beside(group, shown)
+    beside = _beside(group, shown, of)
     if beside:
         parts.append(beside)
-    title = f"Time until everybody has an answer: {group.what}"
     parts.append(
         Figure(
-            slug("wall", group.source.name, group.preset, group.database, str(group.processes)),
-            title,
+            slug("wall", group.slug),
+            f"Time until everybody has an answer{of}",
             _says(shown),
             lambda width: _drawn(shown, width),
-            _table(group, shown),
+            _table(shown, of),
             NOTE if any(row.published for row in shown) else NOTE.partition(" A hollow")[0],
+            opened=True,
         )
     )
     return parts
@@ -103,12 +116,12 @@ def _drawn(shown: Sequence[Row], width: int) -> Spec:
     )
 
 
-def _table(group: Group, shown: Sequence[Row]) -> Table:
+def _table(shown: Sequence[Row], of: str) -> Table:
     return Table(
-        group.what,
+        f"Every strategy{of}",
         HEADS,
         tuple(_row(row) for row in shown),
-        numbers=frozenset({1, 2, 3, 4, 5, 6, 7, 8, 9}),
+        numbers=frozenset({2, 3, 4, 5, 6, 7, 8, 9}),
         code=True,
     )
 
@@ -117,6 +130,7 @@ def _row(row: Row) -> tuple[Text, ...]:
     run = row.run
     return (
         row.name,
+        verdict_cell(run),
         str(run.accepted),
         str(run.rejected),
         str(run.failed),
@@ -125,12 +139,10 @@ def _row(row: Row) -> tuple[Text, ...]:
         ms(row.middle.value),
         f"{ms(min(row.samples))} to {ms(max(row.samples))}",
         Cell(ms(row.published), OTHERS) if row.published else "",
-        f"{run.attempts_per_order:.2f}",
-        verdict_cell(run),
     )
 
 
-def _beside(group: Group, shown: Sequence[Row]) -> Table | None:
+def _beside(group: Group, shown: Sequence[Row], of: str) -> Table | None:
     """The report's figures beside ours, in its order from slow to fast; accepted and decided apart."""
     if not group.published:
         return None
@@ -155,9 +167,9 @@ def _beside(group: Group, shown: Sequence[Row]) -> Table | None:
         later = [each for each in shown if each.run is row.run and each is not row]
         lines += [
             (
-                "not measured there",
-                Cell("", OTHERS),
-                Cell("", OTHERS),
+                f"{NAMES.get(each.run.strategy, each.run.strategy)}, decided",
+                Cell("not measured", QUIET),
+                "",
                 each.name,
                 ms(each.middle.value),
                 f"{ms(each.middle.low)} to {ms(each.middle.high)}",
@@ -166,7 +178,7 @@ def _beside(group: Group, shown: Sequence[Row]) -> Table | None:
             for each in later
         ]
     return Table(
-        f"The report's figures beside ours: {group.what}",
+        f"The report's figures beside ours{of}",
         ("in the report", "published ms", "published rank", "here", "median ms", "95 % interval ms", "rank here"),
         tuple(lines),
         numbers=frozenset({1, 2, 4, 5, 6}),

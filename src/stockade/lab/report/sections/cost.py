@@ -5,7 +5,7 @@ from typing import Final
 
 from stockade.lab.charts import Axis, Bar, Spec, bars
 from stockade.lab.report.documents import Run, Source
-from stockade.lab.report.groups import Group, compared, style_of
+from stockade.lab.report.groups import Group, behind, compared, loads, style_of
 from stockade.lab.report.page import BAD, Cell, Figure, Missing, Part, Section, Table, Text, slug
 from stockade.lab.report.sections.swept_cost import costs
 
@@ -14,24 +14,24 @@ MISSING: Final = Missing("cost per order", "stockade lab --database postgres --j
 
 def section(sources: Sequence[Source]) -> Section | None:
     """Of every group and every sweep."""
-    parts: list[Part] = [_transactions(group) for group in compared(sources)]
+    parts: list[Part] = [_transactions(group, behind(group, sources)) for group in compared(sources)]
     for source in sources:
         if source.document and source.document.sweep:
             parts += costs(source, source.document.sweep)
-    return Section("cost", "What an order costs", parts=tuple(parts)) if parts else None
+    return Section("cost", "What an order costs", loads(sources), tuple(parts)) if parts else None
 
 
-def _transactions(group: Group) -> Figure:
+def _transactions(group: Group, of: str) -> Figure:
     runs = sorted(group.runs, key=lambda run: run.attempts_per_order)
     first, last = runs[0], runs[-1]
     return Figure(
-        slug("transactions", group.source.name, group.preset, group.database, str(group.processes)),
-        f"Transactions for each order: {group.what}",
+        slug("transactions", group.slug),
+        f"Transactions for each order{of}",
         f"Bars from {first.strategy} with {first.attempts_per_order:.2f} to {last.strategy} with "
         f"{last.attempts_per_order:.2f} transactions.",
         lambda width: _drawn(runs, width),
         Table(
-            f"Costs: {group.what}",
+            f"Costs{of}",
             ("strategy", "transactions per order", "orders per transaction", "deadlock victims", "most in the backlog"),
             tuple(_row(run) for run in runs),
             numbers=frozenset({1, 2, 3, 4}),

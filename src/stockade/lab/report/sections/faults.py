@@ -34,7 +34,7 @@ def _figure(found: Sequence[Group]) -> Figure:
     squares = [Square(run.strategy, fault, *_mark(run)) for fault, run in runs]
     bad = sum(square.kind == "bad" for square in squares)
     return Figure(
-        slug("faults", *dict.fromkeys(each.source.name for each in found)),
+        slug("faults", *dict.fromkeys(each.source.name.rpartition(".")[0] for each in found)),
         "Strategies under aimed faults",
         f"A matrix of {len(squares)} runs: {bad} broke a promise.",
         lambda width: _drawn(squares, width),
@@ -58,6 +58,7 @@ def _figure(found: Sequence[Group]) -> Figure:
             code=True,
         ),
         "ok: as promised. broken: a rule was broken by a strategy that does not claim to survive this fault.",
+        wide_only=True,
     )
 
 

@@ -7,7 +7,7 @@ from stockade.lab.charts import Axis, Samples, Spec, Strip, steps, strips
 from stockade.lab.history.history import History
 from stockade.lab.history.operation import OK, REFUSED
 from stockade.lab.report.documents import Source
-from stockade.lab.report.groups import Group, Row, compared, rows, style_of
+from stockade.lab.report.groups import Group, Row, behind, compared, loads, rows, style_of
 from stockade.lab.report.numbers import ms
 from stockade.lab.report.page import Figure, Missing, Section, Table, slug
 from stockade.lab.report.recordings import label, looks_of
@@ -20,11 +20,16 @@ MOST_PANELS: Final = 16  # of a figure; the table has all
 
 def section(sources: Sequence[Source]) -> Section | None:
     """Of every group of runs, and of all histories together."""
-    parts = [figure for group in compared(sources) for figure in (_repeats(group), _buyers(group))]
+    parts = [figure for group in compared(sources) for figure in _of_group(group, sources)]
     histories = [each.history for each in sources if each.history and _decided(each.history)]
     if histories:
         parts.append(_operations(histories))
-    return Section("latency", "How the times are distributed", parts=tuple(parts)) if parts else None
+    return Section("latency", "How the times are distributed", loads(sources), tuple(parts)) if parts else None
+
+
+def _of_group(group: Group, sources: Sequence[Source]) -> tuple[Figure, Figure]:
+    of = behind(group, sources)
+    return _repeats(group, of), _buyers(group, of)
 
 
 def _quantile_table(title: str, first: str, samples: Sequence[tuple[str, tuple[float, ...]]]) -> Table:
@@ -45,16 +50,16 @@ def _quantile_table(title: str, first: str, samples: Sequence[tuple[str, tuple[f
     )
 
 
-def _repeats(group: Group) -> Figure:
+def _repeats(group: Group, of: str) -> Figure:
     shown = rows(group)
     samples = [(row.name, row.samples) for row in shown]
     return Figure(
-        slug("steps", group.source.name, group.preset, group.database, str(group.processes)),
-        f"Share of the repeats that ended within a time: {group.what}",
+        slug("steps", group.slug),
+        f"Share of the repeats that ended within a time{of}",
         "A panel for each strategy: its steps rise from 0 to 100 % of its repeats, with those of all others in grey "
         f"behind. The steepest and leftmost is {shown[0].name}.",
         lambda width: _panels(samples, width),
-        _quantile_table(f"Times of the repeats: {group.what}", "strategy", samples),
+        _quantile_table(f"Times of the repeats{of}", "strategy", samples),
         "A steep step: every repeat took as long. A long tail on the right: some repeats waited.",
     )
 
@@ -65,16 +70,16 @@ def _panels(samples: Sequence[tuple[str, tuple[float, ...]]], width: int) -> Spe
     return steps(panels, Axis("ms, logarithmic", log=True), width=width)
 
 
-def _buyers(group: Group) -> Figure:
+def _buyers(group: Group, of: str) -> Figure:
     shown = sorted(rows(group), key=lambda row: row.p50)
     return Figure(
-        slug("latency", group.source.name, group.preset, group.database, str(group.processes)),
-        f"How long a buyer waits for an answer: {group.what}",
+        slug("latency", group.slug),
+        f"How long a buyer waits for an answer{of}",
         f"Three marks for each strategy: half, 95 and 99 of 100 buyers have an answer. From {shown[0].name} with "
         f"{ms(shown[0].p50)} ms for half of them to {shown[-1].name} with {ms(shown[-1].p50)} ms.",
         lambda width: _three(shown, width),
         Table(
-            f"Latencies of all buyers: {group.what}",
+            f"Latencies of all buyers{of}",
             ("strategy", "p50 ms", "p95 ms", "p99 ms", "p99 / p50"),
             tuple(
                 (row.name, ms(row.p50), ms(row.p95), ms(row.p99), f"{row.p99 / max(row.p50, 0.001):.1f}")

@@ -1,13 +1,15 @@
 """Rings and soaks: what each strategy claims under each fault against what was observed."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from stockade.lab.charts import Cell as Square
 from stockade.lab.charts import Spec, matrix
+from stockade.lab.faults import FAULTS
 from stockade.lab.report.documents import CellOfRing, Document, Source
 from stockade.lab.report.page import BAD, GOOD, MEANT, QUIET, Cell, Figure, Missing, Part, Section, Table, Text, slug
+from stockade.lab.ring.cell import NO_FAULT
 from stockade.lab.ring.expectation import (
     AS_CLAIMED,
     BROKEN_AS_CLAIMED,
@@ -74,7 +76,8 @@ def failures(document: Document) -> list[CellOfRing]:
 def _figure(source: Source, document: Document) -> Figure:
     names = list(dict.fromkeys(each.strategy for each in document.matrix))
     met = {each.fault for each in document.matrix if each.verdict != NOT_RUN}
-    order = list(dict.fromkeys(each.fault for each in document.matrix if each.fault in met))
+    known_order = [NO_FAULT, *FAULTS]
+    order = [fault for fault in known_order if fault in met] + sorted(met.difference(known_order))
     known = {(each.fault, each.strategy): each.verdict for each in document.matrix}
     squares = [
         Square(fault, name, _mark(verdict), KINDS.get(verdict, BAD))
@@ -95,6 +98,7 @@ def _figure(source: Source, document: Document) -> Figure:
         lambda width: _drawn(squares, width),
         Table("Faults and strategies", ("fault", *names), tuple(rows), code=True),
         f"{LEGEND}.",
+        wide_only=True,
     )
 
 
@@ -129,9 +133,8 @@ def _tables(document: Document) -> list[Part]:
         parts.append(
             Table(
                 "Negative controls: what protects nothing must be caught",
-                ("recording", "seed", "caught by"),
-                tuple((each.cell, str(each.seed), _caught(each)) for each in controls),
-                numbers=frozenset({1}),
+                ("control", "database", "caught in", "by the rules"),
+                tuple(_controls(controls)),
                 code=True,
             )
         )
@@ -147,6 +150,11 @@ def _why(cell: CellOfRing) -> str:
     return "; ".join([*first, *([cell.reason] if cell.reason else [])])
 
 
-def _caught(cell: CellOfRing) -> Text:
-    rules = ", ".join(dict.fromkeys(each.rule for each in cell.violations))
-    return rules if cell.verdict == BROKEN_AS_CLAIMED else Cell("not caught", BAD)
+def _controls(controls: Sequence[CellOfRing]) -> Iterator[tuple[Text, ...]]:
+    """A row for each control on each database: one of its recordings must catch it."""
+    for name, database in dict.fromkeys((each.strategy, each.database) for each in controls):
+        own = [each for each in controls if (each.strategy, each.database) == (name, database)]
+        caught = [each for each in own if each.verdict == BROKEN_AS_CLAIMED]
+        rules = ", ".join(dict.fromkeys(found.rule for each in caught for found in each.violations))
+        share = f"{len(caught)} of {len(own)}"
+        yield name, database, Cell(share, GOOD if caught else BAD), rules or "none"

@@ -15,7 +15,12 @@ MISSING: Final = Missing(
 RATE: Final = "decided_s"
 FLIPS, NONE, NOT_MEASURED = "flips", "none", "not measured"
 LOG_FROM: Final = 8  # an axis whose last value is so many times its first one is logarithmic
-TITLES: Final = {"section": "length of the transaction", "skew": "skew of the buyers' choice", "latency": "latency"}
+TITLES: Final = {
+    "buyers": "number of buyers",
+    "section": "length of the transaction",
+    "skew": "skew of the buyers' choice",
+    "latency": "latency of the database",
+}
 
 
 def section(sources: Sequence[Source]) -> Section | None:
@@ -58,7 +63,9 @@ def _figure(source: Source, sweep: Sweep, axis: str) -> Figure | None:
     if not counting:
         return None
     unit = counting[0].unit
-    title = f"Decisions per second by {TITLES.get(axis, axis)} ({unit}): {counting[0].database}"
+    name = TITLES.get(axis, axis)
+    title = f"Decisions per second by {name}: {counting[0].database}"
+    along = name if unit in name else f"{name}, {unit}"
     flipped = [each for each in sweep.crossovers if each.axis == axis and each.verdict == FLIPS]
     names = sentence_of(counting)
     said = f" The order flips {'; '.join(map(_said, flipped))}." if flipped else " No order of two flips clearly."
@@ -66,7 +73,7 @@ def _figure(source: Source, sweep: Sweep, axis: str) -> Figure | None:
         slug("sweep", source.name, axis),
         title,
         f"A line for each of {names}, over {len({p.value for p in counting})} values.{said}",
-        lambda width: _drawn(counting, flipped, f"{TITLES.get(axis, axis)}, {unit}", width),
+        lambda width: _drawn(counting, flipped, along, width),
         Table(
             title,
             (unit, "strategy", "decisions per s", "95 % interval", "p50 ms", "p99 ms", "counts"),

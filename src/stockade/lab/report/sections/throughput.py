@@ -39,16 +39,15 @@ def _summary(histories: Sequence[History]) -> Table:
         rows.append(
             (
                 name,
-                each.workload,
-                each.database,
+                f"{each.workload} on {each.database}",
                 faults,
                 str(each.seed),
                 *(f"{types[type_]:,}" for type_ in TYPES),
                 _broken(each),
             )
         )
-    heads = ("recording", "workload", "database", "faults", "seed", *TYPES, "broken rules")
-    return Table("The recordings", heads, tuple(rows), numbers=frozenset({4, 5, 6, 7, 8}), code=True)
+    heads = ("recording", "workload", "faults", "seed", *TYPES, "broken rules")
+    return Table("The recordings", heads, tuple(rows), numbers=frozenset({3, 4, 5, 6, 7}), code=True)
 
 
 def _broken(history: History) -> Text:
@@ -78,7 +77,7 @@ def _figure(history: History, name: str, number: int) -> Figure:
     )
     return Figure(
         slug("throughput", str(number), history.strategy, *history.faults),
-        f"{name}: {history.workload} on {history.database}{under}",
+        f"{history.strategy}: {history.workload} on {history.database}{under}",
         says,
         lambda width: _drawn(decided, lost, marked, width),
         table,

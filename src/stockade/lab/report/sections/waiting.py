@@ -8,7 +8,7 @@ from stockade.lab.charts import Axis, Bar, Spec, bars
 from stockade.lab.history.history import History
 from stockade.lab.history.operation import OK, REFUSED
 from stockade.lab.report.documents import Claim, Source
-from stockade.lab.report.groups import Group, compared, rows, style_of
+from stockade.lab.report.groups import Group, behind, compared, loads, rows, style_of
 from stockade.lab.report.numbers import jain, ms
 from stockade.lab.report.page import Figure, Missing, Part, Section, Table, slug
 from stockade.lab.report.recordings import label
@@ -20,7 +20,7 @@ ABOUT_WAITING: Final = ("fairness", "wake-up", "lock-wait", "nowait", "hold-time
 
 def section(sources: Sequence[Source]) -> Section | None:
     """Of every group and sweep, of histories, and of the claims about waiting."""
-    parts: list[Part] = [_unequal(group) for group in compared(sources)]
+    parts: list[Part] = [_unequal(group, behind(group, sources)) for group in compared(sources)]
     for each in sources:
         found = waits(each.document.sweep) if each.document and each.document.sweep else None
         parts += [found] if found else []
@@ -31,19 +31,19 @@ def section(sources: Sequence[Source]) -> Section | None:
     about = [each for each in claims if each.name in ABOUT_WAITING and not each.left_out]
     if about:
         parts.append(_claims(about))
-    return Section("waiting", "Waiting and fairness", parts=tuple(parts)) if parts else None
+    return Section("waiting", "Waiting and fairness", loads(sources), tuple(parts)) if parts else None
 
 
-def _unequal(group: Group) -> Figure:
+def _unequal(group: Group, of: str) -> Figure:
     shown = sorted(rows(group), key=lambda row: row.p99 / max(row.p50, 0.001))
     ratios = [(row.name, row.p99 / max(row.p50, 0.001)) for row in shown]
     return Figure(
-        slug("unequal", group.source.name, group.preset, group.database, str(group.processes)),
-        f"How many times longer the last buyers wait than half of them: {group.what}",
+        slug("unequal", group.slug),
+        f"How many times longer the last buyers wait than half of them{of}",
         f"Bars from {ratios[0][0]} with {ratios[0][1]:.1f} to {ratios[-1][0]} with {ratios[-1][1]:.1f}.",
         lambda width: _drawn(ratios, width),
         Table(
-            f"p99 by p50: {group.what}",
+            f"p99 by p50{of}",
             ("strategy", "p50 ms", "p99 ms", "p99 / p50"),
             tuple(
                 (row.name, ms(row.p50), ms(row.p99), f"{value:.1f}")
