@@ -65,7 +65,7 @@ class Style(NamedTuple):
 
 
 def styles(names: Sequence[str]) -> dict[str, Style]:
-    """A style for each name, by its place; no two of the first 42 are the same, in grey neither."""
+    """A style for each name, by its place; no two of the first 21 are the same, in grey neither."""
     found = {}
     for at, name in enumerate(names):
         dash = DASHES[(at + at // len(SERIES)) % len(DASHES)]

@@ -1,6 +1,7 @@
 """The answer in a minute: which control, in which order, and what was violated. Pure functions."""
 
 from collections.abc import Sequence
+from itertools import combinations
 from typing import Final
 
 from stockade.lab.claims.claim import FALSE, HOLDS, HOLDS_ONLY_WHEN
@@ -63,9 +64,14 @@ def _published(group: Group) -> list[Line]:
     theirs = sorted(ours, key=lambda row: row.published or 0)
     here = " < ".join(f"{_named(row)} {ms(row.middle.value)}" for row in ours)
     there = " < ".join(f"{_named(row)} {ms(row.published or 0)}" for row in theirs)
-    same = [each.name for each in ours] == [each.name for each in theirs]
-    lead = "The published order holds" if same else "The published order does not hold"
+    pairs = list(combinations(theirs, 2))  # of each, the first one is faster by the report
+    wrong = [pair for pair in pairs if pair[0].middle.low > pair[1].middle.high]
+    close = [pair for pair in pairs if pair not in wrong and not pair[0].middle.apart(pair[1].middle)]
+    lead = "The published order does not hold" if wrong else "The published order holds"
     text = f"published ms: {there}; here: {here}."
+    if close:
+        lead += "" if wrong else " as far as it can be told"
+        text += f" Too close to call: {'; '.join(f'{_named(one)} and {_named(other)}' for one, other in close)}."
     decided = next((row for row in shown if row.run.log and not row.accepted), None)
     if decided:
         text += f" Kafka's time is until it accepted; its orders are decided after {ms(decided.middle.value)} ms."

@@ -91,7 +91,7 @@ def behind(group: Group, sources: Iterable[Source]) -> str:
 def loads(sources: Iterable[Source]) -> tuple[str, ...]:
     """A paragraph that says what all charts of the only group show; none if there are several."""
     found = compared(sources)
-    return (f"{found[0].what}, {len(found[0].runs[0].wall_ms.samples)} repeats.",) if len(found) == 1 else ()
+    return (f"Load: {found[0].what}, {len(found[0].runs[0].wall_ms.samples)} repeats.",) if len(found) == 1 else ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ Everything from a document is escaped by entities: it can be no link, no HTML an
 """
 
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from stockade.lab.report.page import Cell, Figure, Listing, Report, Section, Table, Text, plain
@@ -35,8 +35,19 @@ def markdown(report: Report, picture: Picture | None = None, *, level: int = 1) 
         lines += ["", f"{mark}# Not measured here", ""]
         for missing in report.missing:
             lines += _wrapped(f"{escape(missing.what)}: {code(missing.command)}", "- ")
-    lines += ["", f"{mark}# Where the figures come from", "", *table(report.sources)]
+    lines += ["", f"{mark}# Where the figures come from", ""]
+    for row in report.sources.rows:
+        lines += _wrapped(_source(report.sources.heads, row), "- ")
     return "\n".join(lines) + "\n"
+
+
+def _source(heads: Sequence[str], row: Sequence[Text]) -> str:
+    """Where the figures of one file come from: its name and its command are code."""
+    said = [
+        f"{escape(head)} {code(plain(cell)) if head == 'command' else escape(plain(cell))}"
+        for head, cell in zip(heads[1:], row[1:], strict=True)
+    ]
+    return f"{code(plain(row[0]))}: {'; '.join(said)}"
 
 
 def _section(section: Section, picture: Picture | None, mark: str) -> list[str]:

@@ -13,6 +13,7 @@ from stockade.lab.report.page import BAD, GOOD, MEANT, QUIET, Cell, Figure, Miss
 
 MISSING: Final = Missing("what the reports claim, measured", "stockade lab claims --json claims.json")
 KINDS: Final = {HOLDS: GOOD, FALSE: BAD}
+HEADS: Final = ("claim", "verdict", "the report says", "because, or when", "measured")
 CURVES: Final = ("optimistic", "pessimistic")
 LEAST_POINTS: Final = 2
 

@@ -146,10 +146,10 @@ def _beside(group: Group, shown: Sequence[Row], of: str) -> Table | None:
     """The report's figures beside ours, in its order from slow to fast; accepted and decided apart."""
     if not group.published:
         return None
-    theirs = sorted(group.published.values())
     ours = [row for row in shown if row.published is not None]
     if not ours:
         return None
+    theirs = sorted(row.published or 0 for row in ours)
     order = sorted(row.middle.value for row in ours)
     lines: list[tuple[Text, ...]] = []
     for row in sorted(ours, key=lambda each: each.published or 0):
