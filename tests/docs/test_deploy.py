@@ -1,4 +1,5 @@
-"""docs/deploy.md and the files of deploy/: what they name exists, and each rule for them can be broken."""
+"""docs/deploy.md and the files of deploy/: what they name exists, and each rule for them can be broken. The alerts and
+the dashboard have tests of their own (tests/deploy)."""
 
 import re
 import shutil
@@ -7,89 +8,16 @@ import subprocess
 import pytest
 import yaml
 
-from stockade.core import Stats
 from stockade.shop.config.settings import Settings, setting_fields
-from stockade.shop.http.responses.error_codes import ERROR_CODES
-from stockade.shop.http.routing.routes import ROUTES
 from stockade.shop.migrations import SCHEMA
-from stockade.shop.operations.backlog import JOBS, OPEN_PAYMENTS, UNRESOLVED
-from stockade.shop.operations.metrics import Metrics
 from tests.docs.site import ROOT
 
 DEPLOY = ROOT / "deploy"
 PAGE = (ROOT / "docs" / "deploy.md").read_text()
-ALERTS = (DEPLOY / "alerts.yaml").read_text()
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 NGINX = (DEPLOY / "nginx.conf").read_text()
 UNITS = sorted([*DEPLOY.glob("*.service"), *DEPLOY.glob("*.timer")])
-SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_count", "_sum", "")}
-
-
-# -- metrics ---------------------------------------------------------------------------------------------------------
-
-
-def known_metrics():
-    """Name of each sample -> names of its labels."""
-    found = {}
-    for metric in Metrics()._own._collector_to_names:
-        for suffix in SUFFIXES[metric._type]:
-            found[f"{metric._name}{suffix}"] = {*metric._labelnames, *(["le"] if suffix == "_bucket" else [])}
-    return found
-
-
-VALUES = {
-    ("stockade_store_total", "event"): set(Stats().as_dict()),
-    ("stockade_commands_total", "code"): {"ACCEPTED", "REPLAYED", "QUEUED", *ERROR_CODES},
-    ("stockade_waiting", "where"): {"at_work", "strategy", "connection", "gateway"},
-    ("stockade_events", "state"): {"waiting", "dead"},
-    ("stockade_payments_total", "outcome"): {"APPROVED", "DECLINED", "UNFULFILLABLE", "UNKNOWN"},
-    ("stockade_payments_unresolved", "what"): set(UNRESOLVED),
-    ("stockade_payments_oldest_seconds", "what"): set(OPEN_PAYMENTS),
-    ("stockade_job_behind_seconds", "job"): set(JOBS),
-    ("stockade_lock_hold_seconds_count", "outcome"): {"released", "lost", "abandoned"},
-    ("stockade_request_seconds_bucket", "route"): {f"{route.method} {route.path}" for route in ROUTES},
-}
-
-
-def wrong_metrics(text):
-    """What a text names and the service does not have: metrics, their labels, values of labels."""
-    known = known_metrics()
-    for name, selector in re.findall(r"\b(stockade_(?:[a-z]+_?)+[a-z])(\{[^}]*\})?", text):
-        if name not in known:
-            yield name
-            continue
-        for label, value in re.findall(r'(\w+)=~?"([^"]*)"', selector):
-            allowed = VALUES.get((name, label))
-            if label not in known[name] or (allowed is not None and value not in allowed):
-                yield f"{name}{{{label}={value}}}"
-
-
-@pytest.mark.parametrize("text", [PAGE, ALERTS], ids=["deploy.md", "alerts.yaml"])
-def test_every_metric_exists(text):
-    """An alert on a metric, a label or a value that nothing makes would never fire."""
-    assert len(set(re.findall(r"stockade_\w+", text))) > 5
-    assert list(wrong_metrics(text)) == []
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["stockade_orders_total", 'stockade_waiting{place="x"}', 'stockade_store_total{event="x"}', "stockade_commands"],
-)
-def test_a_metric_that_does_not_exist_is_found(text):
-    """The control: a wrong name, label or value, and a counter without its suffix."""
-    assert list(wrong_metrics(text))
-
-
-def test_alerts_are_rules():
-    """Each has an expression over our metrics or `up`, a severity and a sentence."""
-    (group,) = yaml.safe_load(ALERTS)["groups"]
-    names = [rule["alert"] for rule in group["rules"]]
-    assert len(set(names)) == len(names) > 8
-    for rule in group["rules"]:
-        assert re.search(r"stockade_|\bup\{", rule["expr"])
-        assert rule["labels"]["severity"] in ("page", "ticket")
-        assert rule["annotations"]["summary"]
 
 
 # -- personal data ----------------------------------------------------------------------------------------------------
@@ -272,8 +200,10 @@ def test_what_is_for_the_inside_stays_there(name, path):
 
 
 def test_every_file_is_explained():
-    """Each file of the folder is named on the page or by a file that the page names."""
-    named = PAGE + "".join(each.read_text() for each in DEPLOY.iterdir() if f"deploy/{each.name}" in PAGE)
-    for each in DEPLOY.iterdir():
+    """Each file of the folder is named on a page or by a file that a page names."""
+    files = [each for each in DEPLOY.rglob("*") if each.is_file()]
+    pages = PAGE + (ROOT / "docs" / "monitoring.md").read_text()
+    named = pages + "".join(each.read_text() for each in files if f"deploy/{each.relative_to(DEPLOY)}" in pages)
+    for each in files:
         assert each.name in named or each.name == "Dockerfile.dockerignore", each.name
-    assert all((ROOT / path).exists() for path in re.findall(r"`(deploy/[\w.@-]+)`", PAGE))
+    assert all((ROOT / path).exists() for path in re.findall(r"`(deploy/[\w./@-]+)`", pages))

@@ -89,12 +89,13 @@ async def _work(settings: "Settings", application: "Application", app: str) -> N
 
 
 def _exposition_of(work: "KafkaWorker") -> "Callable[[], bytes]":
-    """What returns the metrics of a worker: the counters of its store."""
+    """What returns the metrics of a worker: the counters of its store, and what the process uses."""
     from stockade.shop.operations.metrics import Metrics
 
     metrics = Metrics()
 
     def exposition() -> bytes:
+        metrics.process.refresh()
         metrics.store(work.store_stats)
         return metrics.exposition()
 

@@ -23,8 +23,20 @@ class Store(Protocol):
         """Whether two batches at a time are faster than one: the next is handed over when the one before is decided."""
         ...
 
+    @property
+    def unsettled(self) -> bool:
+        """Whether a transaction whose caller has his answer (Unknown, cancelled) may still be committed."""
+        ...
+
     def supports(self, kind: GuardKind) -> bool:
         """Whether this database can carry out the guard."""
+        ...
+
+    async def settle(self) -> None:
+        """Wait until the connections of such transactions are ended, which is bounded.
+
+        Whoever protects rows by a lock of its own keeps it until then.
+        """
         ...
 
     async def transact(

@@ -3,6 +3,7 @@
 The order (name, then kind) keeps two callers from waiting for each other in a circle (Coffman et al. 1971).
 """
 
+import math
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from stockade.locks.engine.held_leases import LeaseT
@@ -11,6 +12,8 @@ from stockade.locks.engine.lock_request import Spec
 from stockade.locks.engine.manager import LockManager
 from stockade.locks.engine.release import Releaser
 from stockade.locks.errors import LockUnavailable
+
+_UNSEEN_S = 0.05  # after the deadline: a release that begins later is one in the background
 
 
 def in_order(specs: Iterable[Spec]) -> tuple[Spec, ...]:
@@ -52,15 +55,20 @@ async def acquire_all(
     except BaseException:
         manager.runtime.run_to_end(_release_unseen(manager.releaser, taken))
         raise
-    await _release_unseen(manager.releaser, taken)
+    end = started + timeout_s + _UNSEEN_S if blocking and timeout_s is not None else math.inf
+    await _release_unseen(manager.releaser, taken, end)
     return None
 
 
-async def _release_unseen(releaser: Releaser, taken: Sequence[HeldLock]) -> None:
-    """Release what the caller never received: each briefly; after one without an answer the rest in the background."""
+async def _release_unseen(releaser: Releaser, taken: Sequence[HeldLock], end: float = math.inf) -> None:
+    """Release what the caller never received.
+
+    Each briefly; after one without an answer, and after the monotonic second `end`, in the background: each may take
+    as long, and the caller's time is over.
+    """
     silent = False
     for lease in reversed(taken):
-        if silent:
+        if silent or lease.runtime.now() > end:
             releaser.release_later(lease)
         else:
             silent = not await releaser.release_unseen(lease)

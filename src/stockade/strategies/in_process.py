@@ -1,5 +1,6 @@
 """`in-process`: a fair mutex for each key, in this process only."""
 
+import asyncio
 import time
 from typing import ClassVar
 
@@ -12,13 +13,14 @@ from stockade.core import (
     MoreKeys,
     Outcome,
     Store,
+    Unknown,
     WithExtraKeys,
     merged_keys,
 )
 from stockade.core.decision import MAX_EXTRA_KEY_ROUNDS
-from stockade.locks import LockTimeout
 from stockade.locks.aio import MemoryLocks
 from stockade.strategies.base import Base
+from stockade.strategies.late_release import LateReleases
 from stockade.strategies.options import Options
 
 
@@ -35,6 +37,7 @@ class InProcess(Base):
     def __init__(self, store: Store, options: Options | None = None) -> None:
         super().__init__(store, options)
         self._locks = MemoryLocks()
+        self._late = LateReleases(store)
 
     @property
     def locks(self) -> MemoryLocks:
@@ -58,12 +61,22 @@ class InProcess(Base):
 
     async def _locked(self, command: Command, deadline: float) -> Outcome:
         names = [str(key) for key in merged_keys([command])]
+        lease = await self._locks.multi(*names).acquire(timeout=max(0.0, deadline - time.monotonic()))
+        if lease is None:
+            raise Busy(f"the mutexes of {', '.join(names)} did not come in {self.options.wait_s} s")
+        may_commit = False
         try:
-            async with self._locks.multi(*names).hold(timeout=max(0.0, deadline - time.monotonic())):
-                return await self.transact_one(command, self.guard, deadline)
-        except LockTimeout as error:
-            raise Busy(str(error)) from error
+            return await self.transact_one(command, self.guard, deadline)
+        except (Unknown, asyncio.CancelledError):
+            may_commit = self.store.unsettled  # nothing but the mutexes protects the rows from what may come
+            raise
+        finally:
+            if may_commit:
+                self._late.begin(lease.release)
+            else:
+                await lease.release()
 
     async def stop(self) -> None:
         """Discard the mutexes."""
+        await self._late.close()
         await self._locks.close()

@@ -10,15 +10,29 @@ import time
 from abc import abstractmethod
 from typing import ClassVar
 
-from stockade.core import Busy, Command, FenceRefused, Guard, GuardKind, Key, LockLost, Outcome, Store, merged_keys
+from stockade.core import (
+    Busy,
+    Command,
+    FenceRefused,
+    Guard,
+    GuardKind,
+    Key,
+    LockLost,
+    Outcome,
+    Store,
+    Unknown,
+    merged_keys,
+)
+from stockade.core.grace import grace_left_s
 from stockade.locks import LockError, LockTimeout, LockUnavailable, ProviderClosed
 from stockade.locks.aio import MultiLease, Provider
 from stockade.strategies.base import Retrying
+from stockade.strategies.late_release import LateReleases
 from stockade.strategies.lock_server_monitor import PROBE_LOCK, LockServerMonitor
 from stockade.strategies.options import Options
 
 log = logging.getLogger(__name__)
-_RELEASE_S = 0.25  # how long a command waits for the release of its locks after its deadline
+_CALL_LEAST_S = 0.02  # of a call after the deadline; a release that takes longer goes on in the background
 
 
 class LockBased(Retrying):
@@ -37,6 +51,7 @@ class LockBased(Retrying):
         super().__init__(store, options)
         self._locks: Provider | None = None
         self._monitor: LockServerMonitor | None = None
+        self._late = LateReleases(store)
         self.lost = 0
         self.refused = 0
 
@@ -68,6 +83,7 @@ class LockBased(Retrying):
 
     async def stop(self) -> None:
         """Disconnect from the lock server."""
+        await self._late.close()
         if self._monitor is not None:
             monitor, self._monitor = self._monitor, None
             await monitor.close()
@@ -131,11 +147,18 @@ class LockBased(Retrying):
     async def _under_locks(self, locks: Provider, command: Command, deadline: float) -> Outcome:
         """Acquire the locks, run one guarded transaction, release the locks."""
         lease = await self._acquire(locks, command, deadline)
+        may_commit = False
         try:
             outcome = await self.transact_with_retries(command, self._fenced(lease), deadline)
+        except (Unknown, asyncio.CancelledError):
+            may_commit = self.store.unsettled
+            raise
         finally:
             ended = lease.lost
-            await self._release(lease, deadline)
+            if may_commit:
+                self._late.begin(lambda: self._release(lease, time.monotonic() + self.options.wait_s))
+            else:
+                await self._release(lease, deadline)
         if ended and self.options.bare:
             raise LockLost("the lease ended before the transaction did, and no guard protected it")
         return outcome
@@ -162,7 +185,7 @@ class LockBased(Retrying):
         return Guard(GuardKind.FENCE, fences=fences)
 
     async def _release(self, lease: MultiLease, deadline: float) -> None:
-        """Release the locks by the command's deadline, without an error.
+        """Release the locks within the grace after the deadline, without an error.
 
         The transaction has ended: a lock that cannot be released must not turn a committed order into an error.
         """
@@ -184,4 +207,4 @@ class LockBased(Retrying):
 
 def _left_s(deadline: float) -> float:
     """Seconds that a call to the lock server may still take."""
-    return max(deadline - time.monotonic(), _RELEASE_S)
+    return max(grace_left_s(deadline), _CALL_LEAST_S)

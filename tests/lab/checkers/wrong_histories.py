@@ -63,6 +63,7 @@ def tried(*answers, share=0.9, **changes):
 
 
 BUSY = {"type": FAILED, "code": "BUSY", "invoke_ns": 0, "return_ns": MS}
+TOLD_LATE = {"deadline_ns": 10 * MS, "code": "OUTCOME_UNKNOWN"}
 SILENT = {"type": UNKNOWN, "code": "NO_ANSWER", "invoke_ns": 0, "return_ns": MS}
 
 
@@ -323,9 +324,7 @@ WRONG = {
     "a queue that nobody counted": ("nothing-left", small(leftovers=Leftovers(bounds={"queue": 8}))),
     "an unknown outcome long after its deadline": (
         "in-time",
-        small(
-            [FIRST, SECOND, THIRD, operation("request-d", 7, 511, UNKNOWN, deadline_ns=10 * MS, code="OUTCOME_UNKNOWN")]
-        ),
+        small([FIRST, SECOND, THIRD, operation("request-d", 7, 511, UNKNOWN, **TOLD_LATE)]),
     ),
     "an answer long after its deadline": (
         "in-time",
@@ -342,6 +341,13 @@ WRONG = {
         "in-time",
         small(
             [FIRST, SECOND, THIRD._replace(deadline_ns=10 * MS, return_ns=511 * MS)],
+            fault_log=(fault(9, "database-stop", "inject"), fault(500, "database-stop", "heal")),
+        ),
+    ),
+    "an unknown outcome that the service tells late, while the database was away": (
+        "in-time",
+        small(
+            [FIRST, SECOND, THIRD, operation("request-d", 7, 511, UNKNOWN, **TOLD_LATE)],
             fault_log=(fault(9, "database-stop", "inject"), fault(500, "database-stop", "heal")),
         ),
     ),

@@ -12,7 +12,7 @@ from stockade.cli import app
 from stockade.devservers import Servers
 from stockade.lab.claims import CLAIMS, find
 from stockade.lab.claims.answers import answer_all
-from stockade.lab.claims.claim import FALSE, HOLDS, HOLDS_ONLY_WHEN, Tools
+from stockade.lab.claims.claim import FALSE, HOLDS, HOLDS_ONLY_WHEN, NOT_SHOWN, Measured, Tools
 from stockade.lab.claims.runs import attempts, expiry, fairness, lock_wait, short_lease
 from stockade.lab.errors import LabError
 from stockade.lab.targets.target_database import open_target_database
@@ -129,6 +129,14 @@ def _changed(folder, document, member):
     file = folder / "changed.json"
     file.write_text(json.dumps({name: value for name, value in document.items() if name != member}))
     return file
+
+
+def test_a_claim_whose_control_did_not_fail_is_not_shown():
+    """The verdict of the figures is withheld: nothing follows from them."""
+    found = Measured(("measured",), HOLDS, "the reason", as_expected=False)
+    assert (found.verdict, "control" in found.why) == (NOT_SHOWN, True)
+    shown = Measured(("measured",), HOLDS, "the reason", as_expected=True)
+    assert (shown.verdict, shown.why) == (HOLDS, "the reason")
 
 
 def test_the_bench_on_the_command_line(tmp_path):

@@ -14,8 +14,8 @@ from stockade.core import Busy, Guard
 from stockade.devservers.tcp_proxy import TcpProxy
 from stockade.shop.model.resources import SHOP_RESOURCES
 from stockade.store import Database, SqlStore
-from stockade.store.engine.database import GRACE_S
-from stockade.store.engine.pools import END_WAIT_S, Pool
+from stockade.store.engine.database import OVERRUN_S
+from stockade.store.engine.pools import END_IN_TURN_S, END_WAIT_S, Pool
 from tests.store.commands import Take, rid
 from tests.store.conftest import opened, soon, stocked
 from tests.waiting import eventually_async
@@ -100,7 +100,7 @@ async def test_a_silent_server(server):
                 began = time.monotonic()
                 with pytest.raises(Busy):
                     await call
-                assert time.monotonic() - began < 0.5 + GRACE_S + END_WAIT_S + SLACK_S
+                assert time.monotonic() - began < 0.5 + OVERRUN_S + END_IN_TURN_S + SLACK_S
             began = time.monotonic()
             with pytest.raises(Busy, match=r"gave no connection within 0\.5 s") as caught:
                 await Database.open(f"{server.url}?connect_timeout=0.5")

@@ -15,7 +15,7 @@ from stockade.shop.migrations import SCHEMA
 from stockade.shop.model.tables import skus
 from stockade.shop.queries import due
 from stockade.store import Database
-from stockade.store.engine.database import GRACE_S
+from stockade.store.engine.database import OVERRUN_S
 from stockade.store.postgres.dialect import PooledPostgresDialect
 from stockade.store.schema import steps
 from stockade.store.schema.tables import requests
@@ -108,7 +108,7 @@ async def test_waits_are_bounded_behind_it(servers):
         store = await stocked(database, "s")
         async with held(other, "SELECT id FROM skus FOR UPDATE"):
             (answer,) = await asyncio.wait_for(
-                store.transact([Take(rid("late"))], Guard.ROW, deadline=soon(0.5)), 0.5 + GRACE_S + 1
+                store.transact([Take(rid("late"))], Guard.ROW, deadline=soon(0.5)), 0.5 + OVERRUN_S + 1
             )
         assert isinstance(answer, Busy)
 

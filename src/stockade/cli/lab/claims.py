@@ -30,7 +30,7 @@ def claims(names: Names = "", *, database: Database = "postgres", json_to: Json 
     """Measure what the reports claim; see which claims hold, and when.
 
     Each claim prints what the report says, what was measured, and the verdict:
-    holds, false, or holds only when (docs/lab.md).
+    holds, false, holds only when, or not shown (docs/lab.md).
 
     Exit code 0: every measurement's control failed as it must. 1: one did not.
     2: it could not run, or every claim was left out.

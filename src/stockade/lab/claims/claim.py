@@ -10,7 +10,7 @@ from stockade.devservers import Server, ServerFailed, Servers, ServerUnavailable
 from stockade.lab.errors import LabError
 from stockade.lab.targets.target_database import TargetDatabase
 
-HOLDS, FALSE, HOLDS_ONLY_WHEN = "holds", "false", "holds only when"
+HOLDS, FALSE, HOLDS_ONLY_WHEN, NOT_SHOWN = "holds", "false", "holds only when", "not shown"
 JAVA, KOTLIN, BOTH = "the Java project's report", "the Kotlin project's report", "both reports"
 
 
@@ -20,17 +20,27 @@ class Measured:
 
     Attributes:
         lines: what was measured, one sentence each.
-        verdict: `holds`, `false` or `holds only when`.
-        why: the condition, or the reason; one sentence.
-        as_expected: every control failed as it must and every cure held; the verdict is worth nothing otherwise.
+        verdict_if_expected: what follows where `as_expected`: `holds`, `false` or `holds only when`.
+        why_if_expected: the condition, or the reason; one sentence.
+        as_expected: every control failed as it must and every cure held.
         figures: measured; times in milliseconds unless the name says otherwise.
     """
 
     lines: tuple[str, ...]
-    verdict: str
-    why: str
+    verdict_if_expected: str
+    why_if_expected: str
     as_expected: bool
     figures: Mapping[str, JsonValue] = field(default_factory=dict)
+
+    @property
+    def verdict(self) -> str:
+        """What follows; `not shown` where a control held or a cure did not."""
+        return self.verdict_if_expected if self.as_expected else NOT_SHOWN
+
+    @property
+    def why(self) -> str:
+        """The condition, or the reason."""
+        return self.why_if_expected if self.as_expected else "a control did not fail, or a cure did not hold"
 
 
 class Tools:

@@ -35,6 +35,8 @@ from stockade.locks.runtime.runtime import Runtime
 
 _QUEUE_TTL_MS = 60_000  # after which the server forgets a queue that nobody uses
 _CALL_LEAST_S = 0.15  # what a call gets although its deadline is near: a healthy server answers in that time
+_LAST_CALL_S = 0.05  # of the last one after others were slow: less would cost a slow link its connection
+_LATE_S = 0.25  # after its deadline: no call of an acquire takes longer than until then, however many there are
 _WITHDRAW_S = 0.25  # for how long a caller waits for a withdrawal; then it is repeated in the background
 _AFTER_LEASE_S = 0.002  # after the end of another's lease; rounding must not make the query early
 _OTHERS_ASK = 4.0  # who is not first in line asks only every so many poll intervals: to stay in the line
@@ -96,7 +98,10 @@ class RedisBackend:
     def _limit(self, deadline: float, now: float) -> float:
         """Seconds that a call may take from now on: an answer after the caller's deadline is of no use."""
         call_s, left_s = self._call_s, deadline - now
-        return call_s if left_s >= call_s else min(call_s, max(left_s, _CALL_LEAST_S))
+        if left_s >= call_s:
+            return call_s
+        late_s = max(min(_CALL_LEAST_S, left_s + _LATE_S), _LAST_CALL_S)
+        return min(call_s, max(left_s, late_s))
 
     def _raise_if_closed(self, request: LockRequest) -> None:
         if self._waiters.closed:
@@ -154,7 +159,10 @@ class RedisBackend:
         finally:
             self._waiters.remove(waiter)
         if granted is None:  # it is in the queue, or was granted in this moment: leave both
-            await self._withdraw(request)
+            if self._runtime.now() + _CALL_LEAST_S < deadline + _LATE_S:
+                await self._withdraw(request, deadline + _LATE_S - self._runtime.now())
+            else:  # its last call took long
+                self.release_later(request)
         return granted
 
     async def _wait_for_notice(self, waiter: NoticeWaiter, last: Query, deadline: float) -> Grant | None:
@@ -264,8 +272,11 @@ class RedisBackend:
         self._release_retry.retry(request, [self._server], self._runtime.now() + lease_s + self._tuning.patience_s)
 
     async def release_briefly(self, request: LockRequest) -> None:
+        await self._release_within(request, _WITHDRAW_S)
+
+    async def _release_within(self, request: LockRequest, limit_s: float) -> None:
         try:
-            await self._release(self._server, request, _WITHDRAW_S)
+            await self._release(self._server, request, limit_s)
         except LockUnavailable:
             self.release_later(request)
             raise
@@ -274,10 +285,10 @@ class RedisBackend:
         """Leave the queue and the lock. Same connection as the acquire, so the server runs it after that."""
         await self._run(request, "release", _ALSO_QUEUED, min(self._call_s, timeout_s))
 
-    async def _withdraw(self, request: LockRequest) -> None:
+    async def _withdraw(self, request: LockRequest, limit_s: float = _WITHDRAW_S) -> None:
         """`release_briefly` for a caller that does not need the result."""
         try:
-            await self.release_briefly(request)
+            await self._release_within(request, min(limit_s, _WITHDRAW_S))
         except LockUnavailable:  # it is repeated in the background
             return
         except ProviderClosed:  # the process ends: the lease will

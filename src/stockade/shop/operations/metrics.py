@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from stockade.core import Stats
 from stockade.locks.telemetry import LockMetrics
+from stockade.shop.operations.process_metrics import ProcessMetrics
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 MULTIPROCESS_DIR = "PROMETHEUS_MULTIPROC_DIR"
@@ -24,6 +25,7 @@ class Metrics:
 
     Attributes:
         locks: of the strategies that lock.
+        process: of the process itself.
     """
 
     def __init__(self) -> None:
@@ -62,6 +64,7 @@ class Metrics:
         )
         self._make_backlog()
         self.locks = LockMetrics(self._own)
+        self.process = ProcessMetrics(self._own)
         self._request_children: dict[tuple[str, int], Histogram] = {}
         self._command_children: dict[tuple[str, str, str], Counter] = {}
         self._seen = Stats()

@@ -28,6 +28,16 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 MAX_AT_WORK: Final = 10_000  # payments and refunds at once, in one process: their buyers may have gone
 NOT_ASKED: Final = "GATEWAY_NOT_ASKED"  # no connection was made, or the gateway refused the merchant's key
+SECOND_CHARGE: Final = "SECOND_CHARGE"  # reported by the gateway: see `notifications`
+# Label values of the metric `stockade_payments`. Each is there from the start: Prometheus sees no growth in a series
+# whose first sample is 1.
+ANSWERS: Final = (
+    constants.APPROVED,
+    constants.DECLINED,
+    constants.UNFULFILLABLE,
+    constants.UNKNOWN,
+    SECOND_CHARGE,
+)
 GIVEN_BACK: Final = "GIVEN_BACK"  # the gateway approved and refunded all of it before that was recorded
 
 
@@ -44,8 +54,8 @@ class Payments:
             `after-record`, and the same of a refund with `refund-` before; for tests that aim kills.
 
     Attributes:
-        answers: how often each answer was recorded (APPROVED, DECLINED, UNFULFILLABLE), and under UNKNOWN how often the
-            gateway gave none; for the metrics.
+        answers: how often each answer was recorded (APPROVED, DECLINED, UNFULFILLABLE), under UNKNOWN how often the
+            gateway gave none, and under SECOND_CHARGE how often it reported one; for the metrics.
     """
 
     def __init__(
@@ -60,7 +70,7 @@ class Payments:
     ) -> None:
         self.calls = Calls(gateway, execute, read, call_s, clock_ms=clock_ms, checkpoint=checkpoint)
         self._refunds = RefundFlow(self.calls)
-        self.answers: Counter[str] = Counter()
+        self.answers: Counter[str] = Counter(dict.fromkeys(ANSWERS, 0))
         self._settled: dict[str, asyncio.Future[None]] = {}  # by payment that is being asked for
         self._at_work: set[asyncio.Task[Any]] = set()
 

@@ -20,7 +20,7 @@ from stockade.service.ids import derived_id
 from stockade.shop.model import constants
 from stockade.shop.model.tables import gateway_events
 from stockade.shop.payments.calls import Read
-from stockade.shop.payments.flow import Payments
+from stockade.shop.payments.flow import SECOND_CHARGE, Payments
 from stockade.shop.payments.gateway_events import was_taken
 from stockade.shop.payments.open_payments import OpenAttempt, attempt_of_reference, refund
 from stockade.store import Database
@@ -29,7 +29,6 @@ log = logging.getLogger(__name__)
 LOOK_UPS: Final = 16  # at once, in this process; the gateway sends again what is refused
 PAUSE_S: Final = 2.0  # after a hint about a payment, before the next one has it looked up
 MOST_PAUSES: Final = 1_000
-SECOND_CHARGE: Final = "SECOND_CHARGE"  # an outcome of the metric `stockade_payments`
 REMEMBER_S: Final = 5.0
 _OURS = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z").match  # a reference; anyone may have written another text
 _PLAIN = re.compile(r"[!-~]{1,200}\Z").match

@@ -62,6 +62,13 @@ class DatabaseBackend(Protocol):
     def lost(self) -> None:
         """The server does not answer: no connection that exists now is used again."""
 
+    @property
+    def unsettled(self) -> bool:
+        """See `stockade.core.Store.unsettled`."""
+
+    async def settle(self) -> None:
+        """See `stockade.core.Store.settle`."""
+
     async def close(self) -> None: ...
 
 
@@ -74,6 +81,8 @@ def run_in_transaction(
     with dialect.holding(connection, run.advisory, run.left_s):
         transaction = connection.begin()
         try:
+            if run.isolation is not None and dialect.isolates_in_transaction:
+                dialect.isolate(connection, run.isolation)
             dialect.after_begin(connection, min(left_s, run.left_s), run.advisory)
             result = body(connection)
         except BaseException as error:
@@ -109,15 +118,6 @@ def run_read(connection: Connection, dialect: Dialect, body: Callable[[Connectio
             return body(connection)
     except BaseException as error:
         _roll_back(connection, error)
-        raise
-
-
-def _isolate(connection: Connection, level: str) -> None:
-    """Set the level until the connection goes back to its pool; cancelled meanwhile, the connection is thrown away."""
-    try:
-        connection.execution_options(isolation_level=level)
-    except BaseException:
-        connection.invalidate()
         raise
 
 
@@ -160,8 +160,8 @@ class AsyncBackend:
                 with self._autocommit.sync_engine.connect() as connection:
                     return run_autocommit(connection, self.dialect, body, run)
             with self._write.sync_engine.connect() as connection:
-                if run.isolation is not None:
-                    _isolate(connection, run.isolation)
+                if run.isolation is not None and not self.dialect.isolates_in_transaction:
+                    self.dialect.isolate(connection, run.isolation)
                 return run_in_transaction(connection, self.dialect, body, run)
 
         try:
@@ -178,6 +178,14 @@ class AsyncBackend:
     def lost(self) -> None:
         self._writers.lost()
         self._readers.lost()
+
+    @property
+    def unsettled(self) -> bool:
+        return bool(self._writers.unsettled)
+
+    async def settle(self) -> None:
+        if self._writers.unsettled:
+            await asyncio.wait(self._writers.unsettled)
 
     async def close(self) -> None:
         for pool in (self._writers, self._readers):
@@ -219,6 +227,13 @@ class ThreadBackend:
 
     def lost(self) -> None:
         return None  # a file has no connections to lose
+
+    @property
+    def unsettled(self) -> bool:
+        return False  # `run_in_thread` waits for the end of a transaction
+
+    async def settle(self) -> None:
+        return None
 
     async def close(self) -> None:
         for engine, thread in ((self._writer, self._write_thread), (self._reader, self._read_thread)):

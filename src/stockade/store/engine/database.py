@@ -6,6 +6,7 @@ costs one thread switch instead of one for each statement.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -25,7 +26,9 @@ from stockade.store.engine.registry import connect
 from stockade.store.schema.tables import DEFAULT, StoreTables
 
 T = TypeVar("T")
-GRACE_S = 0.8  # how long the server may overrun a deadline before the client gives the connection up
+# How long the server may overrun a deadline before the client gives the connection up. A part of `core.grace.GRACE_S`:
+# the end of the connection (`pools.END_IN_TURN_S`) and the release of a lock follow.
+OVERRUN_S = 0.25
 
 
 class Database:
@@ -121,24 +124,35 @@ class Database:
         """Close every connection."""
         await self._backend.close()
 
-    async def read(self, body: Callable[[Connection], T], *, timeout_s: float = 5.0) -> T:
+    @property
+    def unsettled(self) -> bool:
+        """See `stockade.core.Store.unsettled`."""
+        return self._backend.unsettled
+
+    async def settle(self) -> None:
+        """See `stockade.core.Store.settle`."""
+        await self._backend.settle()
+
+    async def read(self, body: Callable[[Connection], T], *, timeout_s: float = 5.0, deadline: float = math.inf) -> T:
         """Run a read-only function on a connection of the read pool.
 
         Args:
             body: a synchronous function over a Connection; it must not write.
             timeout_s: the longest wait for a connection, and then for the answer, in seconds each; the server ends
                 a statement that takes longer (PostgreSQL: than the `wait_s` of `open`, or when the caller gives up).
+            deadline: on the monotonic clock, in seconds: ends both waits, of a command whose time they are.
 
         Raises:
             Busy: no connection in time (POOL_EXHAUSTED), or no server or no answer in time (DEPENDENCY_DOWN).
         """
-        await self._enter(self._readers, time.monotonic() + timeout_s)
+        await self._enter(self._readers, min(deadline, time.monotonic() + timeout_s))
+        timeout_s = max(0.001, min(timeout_s, deadline - time.monotonic()))
         try:
-            async with asyncio.timeout(timeout_s + GRACE_S):
+            async with asyncio.timeout(timeout_s + OVERRUN_S):
                 return await self._read_twice(body, timeout_s)
         except TimeoutError as error:
             self._backend.lost()
-            raise Busy(f"the database did not answer within {timeout_s} s", "DEPENDENCY_DOWN") from error
+            raise Busy(f"the database did not answer within {timeout_s:g} s", "DEPENDENCY_DOWN") from error
         except Busy:
             raise  # complete, whatever caused it
         except Exception as error:
@@ -238,7 +252,7 @@ class Database:
         await self._enter(self._writers, run.deadline)
         token = in_transaction.set(True)
         try:
-            async with asyncio.timeout(run.left_s + GRACE_S):
+            async with asyncio.timeout(run.left_s + OVERRUN_S):
                 return await self._backend.write(body, run)
         except TimeoutError as error:
             self._backend.lost()

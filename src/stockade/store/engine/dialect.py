@@ -66,12 +66,17 @@ class Dialect:
     returning: ClassVar[bool] = True  # UPDATE … RETURNING
     unsupported: ClassVar[frozenset[GuardKind]] = frozenset()
     migrates_in_steps: ClassVar[bool] = False  # a migration may be many transactions under one lock of the session
+    isolates_in_transaction: ClassVar[bool] = False  # `isolate` is its first statement, not before it begins
 
     def __init__(self, sql: SqlDialect) -> None:
         self.sql = sql
         self._prepared: dict[Hashable, PreparedStatement] = {}
 
     # -- session -------------------------------------------------------------------------------------------
+
+    def isolate(self, connection: Connection, level: str) -> None:
+        """Set the isolation level of one transaction; no message to the server may follow its commit."""
+        connection.execution_options(isolation_level=level)
 
     def before_begin(self, connection: Connection, left_s: float) -> None:
         """Bound lock waits to the time left, in seconds, before the transaction begins."""

@@ -72,5 +72,12 @@ class GivenBackend:
     def lost(self) -> None:
         """The broken connection was thrown away; the engine decides about the others (`pool_pre_ping`)."""
 
+    @property
+    def unsettled(self) -> bool:
+        return False  # the engine waits for the end of a connection
+
+    async def settle(self) -> None:
+        return None
+
     async def close(self) -> None:
         """Nothing: the caller closes its engine."""

@@ -21,6 +21,7 @@ from sqlalchemy.util import await_only
 from sqlalchemy.util.concurrency import in_greenlet
 
 END_WAIT_S = 0.5  # how long the orderly close of a connection may take before its socket is closed
+END_IN_TURN_S = 0.1  # for how long of that its last user waits; then it goes on in the background
 
 
 class Link(NamedTuple):
@@ -51,6 +52,7 @@ class Pool:
 
     Attributes:
         engine: over the pool.
+        unsettled: the ends of connections in use that their users did not see: what they had sent may still arrive.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Pool:
         self._open: WeakSet[Any] = WeakSet()
         self._stale: WeakSet[Any] = WeakSet()
         self._ending: set[asyncio.Task[None]] = set()
+        self.unsettled: set[asyncio.Task[None]] = set()
         self._lost_s = 0.0  # on the monotonic clock; connections made before are not used again
         given = {"async_creator_fn": self._connect, **(arguments or {})}
         self.engine = create_async_engine(url, pool_size=size, max_overflow=0, connect_args=given, **options)
@@ -85,8 +88,9 @@ class Pool:
     def _terminate(self, adapted: Any) -> None:
         """Replaces the dialect's own, which waits for the server four times as long, or without a bound.
 
-        The end of a connection whose statement was cancelled is waited for: the server must have received that before
-        its caller goes on. The end of one that was not in use is not.
+        The end of a connection whose statement was cancelled is waited for: the server should have received that before
+        its caller goes on. Over a dead link that would take `END_WAIT_S`, so the wait ends before, and the pool is
+        `unsettled`. The end of one that was not in use is not waited for.
         """
         driver = adapted.driver_connection
         try:
@@ -94,8 +98,12 @@ class Pool:
         except RuntimeError:  # called by the garbage collector outside of any loop
             self._link.kill(driver)
             return
-        if driver not in self._stale and in_greenlet():
-            await_only(asyncio.wait([task]))
+        if driver in self._stale:
+            return
+        self.unsettled.add(task)
+        task.add_done_callback(self.unsettled.discard)
+        if in_greenlet():
+            await_only(asyncio.wait([task], timeout=END_IN_TURN_S))
 
     def _end(self, driver: Any) -> asyncio.Task[None]:
         """Begin to end a connection.

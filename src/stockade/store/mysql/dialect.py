@@ -34,6 +34,12 @@ class MysqlDialect(Dialect):
     returning: ClassVar[bool] = False
     collation: ClassVar[str] = MYSQL_COLLATION
     migrates_in_steps: ClassVar[bool] = True
+    isolates_in_transaction: ClassVar[bool] = True
+
+    def isolate(self, connection: Connection, level: str) -> None:
+        # Of the next transaction, which the server begins with the next statement. SQLAlchemy would set the session's
+        # and set it back after the commit: where that fails, a committed order would look like one that is not.
+        connection.exec_driver_sql(f"SET TRANSACTION ISOLATION LEVEL {level}", execution_options=AS_TEXT)
 
     def before_begin(self, connection: Connection, left_s: float) -> None:
         seconds = max(1, math.ceil(left_s))

@@ -24,6 +24,7 @@ class _GivenSession(MysqlDialect):
     """What both databases have in common."""
 
     migrates_in_steps: ClassVar[bool] = False  # the session keeps nothing
+    isolates_in_transaction: ClassVar[bool] = False  # `after_begin` does, whatever the level
 
     def before_begin(self, connection: Connection, left_s: float) -> None:
         return None

@@ -10,7 +10,7 @@ after the other, were all so at one moment in between: a double collect (Afek, A
 "Atomic snapshots of shared memory", 1993).
 """
 
-import time
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
@@ -61,13 +61,15 @@ class OptimisticExecutor:
     async def _run_apart(self, batch: PendingBatch, guard: Guard, deadline: float) -> WriteSet:
         database = self._steps.database
         async with database.reserve_slot(deadline):
-            left_s = max(0.001, deadline - time.monotonic())
-            rows, recorded = await database.read(lambda c: self._steps.load(c, batch, guard), timeout_s=left_s)
+            rows, recorded = await database.read(
+                lambda c: self._steps.load(c, batch, guard), timeout_s=math.inf, deadline=deadline
+            )
             write_set = self._steps.decide(batch, guard, rows, recorded)
             if doubtful := _rows_of_refusals(batch, write_set, guard):
-                left_s = max(0.001, deadline - time.monotonic())
                 await database.read(
-                    lambda c: _confirm(doubtful, rows, write_set, partial(self._steps.read_again, c)), timeout_s=left_s
+                    lambda c: _confirm(doubtful, rows, write_set, partial(self._steps.read_again, c)),
+                    timeout_s=math.inf,
+                    deadline=deadline,
                 )
             if not write_set.requests and batch.offsets is None:
                 return write_set

@@ -83,6 +83,15 @@ class SqlStore:
         """See `stockade.core.Store.supports_pipelining`."""
         return self.database.dialect.is_async
 
+    @property
+    def unsettled(self) -> bool:
+        """See `stockade.core.Store.unsettled`."""
+        return self.database.unsettled
+
+    async def settle(self) -> None:
+        """See `stockade.core.Store.settle`."""
+        await self.database.settle()
+
     def supports(self, kind: GuardKind) -> bool:
         """Whether this database can carry out the guard."""
         return kind not in self.database.dialect.unsupported

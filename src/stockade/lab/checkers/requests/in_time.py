@@ -1,8 +1,8 @@
 """In time: no caller waits longer than `GRACE_S` past the deadline that it was offered.
 
 A stopped process tells nobody anything, so operations are left out that a fault overlaps which stops processes. So are
-those without a certain outcome that any fault overlaps, or the time that its healing may take: the recording gave them
-up. What the machine was late after the deadline is subtracted.
+those that the recording gave up, if any fault overlaps them or the time that its healing may take. An "unknown" of the
+service is an answer like every other. What the machine was late after the deadline is subtracted.
 """
 
 from collections.abc import Iterator
@@ -17,6 +17,7 @@ from stockade.lab.history.operation import UNKNOWN
 RULE: Final = "in-time"
 GRACE_S: Final = 0.5
 STOPPING: Final = "pause"  # in the names of faults that stop processes of the service
+GIVEN_UP: Final = ("", "NO_ANSWER", "PROCESS_ENDED", "CANCELLED")  # codes of what the service did not answer
 
 
 def check(history: IndexedHistory) -> Iterator[Violation]:
@@ -26,7 +27,8 @@ def check(history: IndexedHistory) -> Iterator[Violation]:
     for operation in history.history.operations:
         if not operation.deadline_ns or operation.return_ns <= operation.deadline_ns + GRACE_S * 1e9:
             continue
-        times = disturbed if operation.type == UNKNOWN else stopping
+        given_up = operation.type == UNKNOWN and operation.code in GIVEN_UP
+        times = disturbed if given_up else stopping
         if active_faults(times, operation.invoke_ns, operation.return_ns):
             continue
         late_s = (operation.return_ns - operation.deadline_ns) / 1e9

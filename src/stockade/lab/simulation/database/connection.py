@@ -181,5 +181,13 @@ class SimulatedBackend:
     def lost(self) -> None:
         """Nothing: no connection is used twice."""
 
+    @property
+    def unsettled(self) -> bool:
+        """Never: whoever gives a transaction up here is gone with its process."""
+        return False
+
+    async def settle(self) -> None:
+        """Nothing, likewise."""
+
     async def close(self) -> None:
         """Nothing, likewise."""

@@ -59,6 +59,7 @@ class AppState:
 
     def refresh_metrics(self) -> None:
         """Bring the metrics up to date that are not counted as they happen."""
+        self.metrics.process.refresh()
         self.metrics.store(self.shop.store.stats)
         self.metrics.waiting("at_work", self.concurrency.in_flight)
         self.metrics.waiting("strategy", self.shop.queued)
