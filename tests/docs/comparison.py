@@ -1,8 +1,8 @@
 """Writes docs/comparison.md, a report of a real comparison: `python -m tests.docs.comparison [FILE[@COMMIT]…]`.
 
 Without a file it measures first: every strategy on PostgreSQL, recordings under a fault, deadlocks and claims, about
-five minutes on two cores that nothing else needs. With files it shows what is in them. Neighbours: `stockade.lab.report`
-makes the report, `tests/lab/evidence.py` writes another page.
+five minutes on two cores that nothing else needs. With files it shows what is in them. Neighbours:
+`stockade.lab.report` makes the report, `tests/lab/evidence.py` writes another page.
 """
 
 import subprocess
