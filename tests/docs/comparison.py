@@ -7,8 +7,6 @@ five minutes on two cores that nothing else needs. With files it shows what is i
 
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
 from stockade.lab.report.build import build
 from stockade.lab.report.documents import read_sources
@@ -20,6 +18,7 @@ from tests.lab.evidence import commit
 
 PAGE = ROOT / "docs" / "comparison.md"
 FOLDER = ROOT / "docs" / "comparison"
+MEASURED = ROOT / "build" / "comparison"  # the documents stay there, to be drawn again
 TITLE = "A comparison, measured"
 HEAD = """\
 
@@ -50,6 +49,7 @@ def measure(folder):
         folder: for the files.
     """
     for name, words in MEASUREMENTS.items():
+        (folder / name).unlink(missing_ok=True)
         say(f"measuring {name}: stockade lab {' '.join(words)}")
         command = [sys.executable, "-m", "stockade", "lab", *words]
         done = subprocess.run(command, cwd=folder, stdout=subprocess.DEVNULL, check=False)
@@ -75,7 +75,7 @@ def write(names):
     report = build(read_sources(names), TITLE)
     for path in FOLDER.glob("*.svg"):
         path.unlink()
-    write_pictures(report, FOLDER, ("svg",))
+    write_pictures(report, FOLDER, ("svg",), headed=False)
     PAGE.write_text(text_of(report))
     say(f"{PAGE.relative_to(ROOT)}: {len(report.figures)} charts")
 
@@ -85,8 +85,8 @@ def main(names):
     if names:
         write(names)
         return
-    with tempfile.TemporaryDirectory() as folder:
-        write(measure(Path(folder)))
+    MEASURED.mkdir(parents=True, exist_ok=True)
+    write(measure(MEASURED))
 
 
 if __name__ == "__main__":

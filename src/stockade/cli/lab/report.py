@@ -70,8 +70,9 @@ def _write(made: "Report", output: str, pictures: str) -> list[Path]:
     from stockade.lab.report.markdown import markdown
     from stockade.lab.report.pictures import write_pictures
 
-    written = write_pictures(made, Path(pictures)) if pictures else []
-    if output.lower().endswith(MARKDOWN):
+    in_markdown = output.lower().endswith(MARKDOWN)
+    written = write_pictures(made, Path(pictures), headed=not in_markdown) if pictures else []
+    if in_markdown:
         beside = os.path.relpath(pictures, Path(output).parent) if pictures else ""
         write(output, markdown(made, (lambda figure: f"{beside}/{figure.name}.svg") if pictures else None))
     else:

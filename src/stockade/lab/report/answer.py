@@ -172,4 +172,5 @@ def _recordings(sources: Sequence[Source]) -> list[Line]:
     if not histories:
         return []
     operations = sum(len(each.operations) for each in histories)
-    return [Line("Over time", f"{len(histories)} recordings with {operations:,} operations.", PLAIN, "throughput")]
+    many = "" if len(histories) == 1 else "s"
+    return [Line("Over time", f"{len(histories)} recording{many} with {operations:,} operations.", PLAIN, "throughput")]

@@ -78,16 +78,11 @@ def table(shown: Table) -> list[str]:
     """The lines of a table."""
     marks = ["---:" if at in shown.numbers else "---" for at in range(len(shown.heads))]
     lines = [f"| {' | '.join(escape(head) for head in shown.heads)} |", f"|{'|'.join(marks)}|"]
-    return lines + [
-        f"| {' | '.join(_cell(cell, shown.code and at == 0) for at, cell in enumerate(row))} |" for row in shown.rows
-    ]
+    return lines + [f"| {' | '.join(_cell(cell) for cell in row)} |" for row in shown.rows]
 
 
-def _cell(cell: Text, is_code: bool) -> str:
-    text = plain(cell)
-    if is_code and text:
-        return code(text)
-    escaped = escape(text)
+def _cell(cell: Text) -> str:
+    escaped = escape(plain(cell))
     if isinstance(cell, Cell) and cell.text:
         return {"bad": f"**{escaped}**", "others": f"*{escaped}*"}.get(cell.kind, escaped)
     return escaped

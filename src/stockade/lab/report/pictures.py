@@ -10,13 +10,14 @@ from stockade.lab.report.page import Report
 KINDS: Final = ("svg", "png")
 
 
-def write_pictures(report: Report, folder: Path, kinds: Sequence[str] = KINDS) -> list[Path]:
+def write_pictures(report: Report, folder: Path, kinds: Sequence[str] = KINDS, *, headed: bool = True) -> list[Path]:
     """Write the chart of every figure; files of other charts stay.
 
     Args:
         report: of the lab.
         folder: is made if it is not there.
         kinds: `svg`, `png`, or both.
+        headed: with the title above; Markdown has it already.
 
     Raises:
         ChartsMissing: the library that draws is not installed.
@@ -25,7 +26,8 @@ def write_pictures(report: Report, folder: Path, kinds: Sequence[str] = KINDS) -
     folder.mkdir(parents=True, exist_ok=True)
     found = []
     for figure in report.figures:
-        spec = titled(figure.draw(WIDE), figure.title)
+        spec = figure.draw(WIDE)
+        spec = titled(spec, figure.title) if headed else spec
         if "svg" in kinds:
             found.append(folder / f"{figure.name}.svg")
             found[-1].write_text(svg(spec, alternative=figure.says, alone=True) + "\n", encoding="utf-8")
