@@ -18,7 +18,7 @@ from tests.lab.evidence import commit
 
 PAGE = ROOT / "docs" / "comparison.md"
 FOLDER = ROOT / "docs" / "comparison"
-MEASURED = ROOT / "build" / "comparison"  # the documents stay there, to be drawn again
+MEASURED = ROOT / ".stockade" / "comparison"  # the documents stay there, to be drawn again
 TITLE = "A comparison, measured"
 HEAD = """\
 

@@ -3,6 +3,7 @@
 Everything from a document is escaped by entities: it can be no link, no HTML and no end of a cell.
 """
 
+import re
 import textwrap
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -10,10 +11,8 @@ from typing import Final
 from stockade.lab.report.page import Cell, Figure, Listing, Report, Section, Table, Text, plain
 
 COLUMNS: Final = 119
-ENTITIES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;"} | {
-    each: f"&#{ord(each)};" for each in ("\\", "`", "*", "[", "]", "|", "~", "$", "{", "}", "!")
-}
-KEPT: Final = frozenset("$!{}")  # harmless between spaces, and frequent in prose
+ENTITIES: Final = {each: f"&#{ord(each)};" for each in ("\\", "`", "*", "[", "]", "|", "~")} | {">": "&gt;"}
+MARKUP: Final = re.compile(r"[&<](?=\S)")  # before a space they are only letters
 Picture = Callable[[Figure], str]
 
 
@@ -90,8 +89,8 @@ def _cell(cell: Text) -> str:
 
 def escape(text: str) -> str:
     """The text so that it is shown as it is, whatever is in it."""
-    one_line = " ".join(text.split())
-    return "".join(each if each in KEPT else ENTITIES.get(each, each) for each in one_line)
+    one_line = MARKUP.sub(lambda found: "&amp;" if found[0] == "&" else "&lt;", " ".join(text.split()))
+    return "".join(ENTITIES.get(each, each) for each in one_line)
 
 
 def code(text: str) -> str:
