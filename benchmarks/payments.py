@@ -28,9 +28,9 @@ from stockade.core.clock import now_ms
 from stockade.devservers import Server, Servers
 from stockade.devservers.gateway import GatewayClient
 from stockade.lab.execution.payer import MeteredDatabase, Payer, open_payer
+from stockade.lab.model.burst import RepeatNames
 from stockade.lab.model.payment import PaymentConfig
 from stockade.lab.model.taps import CURRENCY, PRICE, Checkout
-from stockade.lab.model.workload import RepeatNames
 from stockade.lab.schemes import SCHEMES, Scheme
 from stockade.lab.schemes.lock_over_call import LockOverCall, wait_for
 from stockade.lab.schemes.scheme import definite

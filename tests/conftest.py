@@ -16,10 +16,11 @@ from contextlib import contextmanager
 import pytest
 
 from stockade.devservers import Servers, ServerUnavailable, available, existing_url
+from tests.browser import chromium
 from tests.databases import CREATED
 from tests.devservers.pool import Pool, RemotePool, memory_folder
 
-ALL = ("postgres", "mariadb", "redis", "kafka", "pgbouncer")  # what the suite can start itself
+ALL = ("postgres", "mariadb", "redis", "kafka", "pgbouncer", "chromium")  # what the suite can start itself
 KINDS = (*ALL, "mysql")
 NEEDS = {
     "postgres_url": "postgres",
@@ -30,6 +31,7 @@ NEEDS = {
     "redis_url": "redis",
     "redis_server": "redis",
     "kafka_bootstrap": "kafka",
+    "chromium": "chromium",
 }
 # What takes longest begins first, so that no worker is left alone with it at the end. With xdist a file is one unit.
 SLOW_FIRST = (
@@ -58,7 +60,6 @@ POOL = pytest.StashKey()
 # Without bytecode each process that a test starts compiles all modules again, which takes over a second.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
-_why_not = functools.cache(available)
 
 
 def pytest_addoption(parser):
@@ -128,6 +129,11 @@ def _required(config):
     if unknown := set(names) - {*KINDS, "all"}:
         raise pytest.UsageError(f"--require {','.join(unknown)}: unknown; servers are {', '.join(KINDS)}, all")
     return sorted({*names} - {"all"} | ({*ALL} if "all" in names else set()))
+
+
+@functools.cache
+def _why_not():
+    return {**available(), "chromium": chromium.why_not()}
 
 
 def _left_out(kind):

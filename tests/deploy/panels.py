@@ -55,8 +55,8 @@ def store(event: str) -> str:
 
 
 def share(part: str, whole: str) -> str:
-    """A part of a whole, from 0 to 1."""
-    return f"{part} / {whole}"
+    """A part of a whole, from 0 to 1. A counter that never counted has no series: that is 0, not a gap."""
+    return f"({part} or 0 * {whole}) / {whole}"
 
 
 ALL_REQUESTS = grown("stockade_request_seconds_count{@}")

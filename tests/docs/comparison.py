@@ -23,8 +23,9 @@ TITLE = "A comparison, measured"
 HEAD = """\
 
 This page is a [report](report.md) of documents of the lab, written by `python -m tests.docs.comparison`, which
-measures and draws it in one go. Figures are those of one small machine: compare the ranking, and measure on your own.
-[Evidence](evidence.md) has the rings, [Benchmarks](benchmarks.md) what the service does under load.
+measures and draws it in one go. Figures are those of one small machine, which other work may have shared: the spread of
+the repeats shows how much. Compare the ranking, and measure on your own. [Evidence](evidence.md) has the rings,
+[Benchmarks](benchmarks.md) what the service does under load.
 """
 FAULT = "database-kill"
 RECORDED = ("pessimistic", "sequencer")

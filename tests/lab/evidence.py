@@ -13,8 +13,8 @@ from textwrap import wrap
 
 from stockade.lab.faults import FAULTS
 from stockade.lab.ring.cell import CellResult
-from stockade.lab.ring.expectation import FAILED, HELD, MUST_BREAK, NOT_CAUGHT, VIOLATED
-from stockade.lab.ring.matrix import LEGEND, Matrix, NotRun, markdown_table, reasons
+from stockade.lab.ring.expectation import FAILED, HELD, MUST_BREAK, NOT_CAUGHT, NOT_EXPOSED, VIOLATED
+from stockade.lab.ring.matrix import LEGEND, Matrix, NotRun, reasons
 from tests.docs.site import ROOT
 
 PAGE = ROOT / "docs" / "evidence.md"
@@ -58,7 +58,7 @@ def ring(documents):
     settings = document["settings"]
     command = f"stockade lab ring --seed {settings['seed']} --seconds {settings['seconds']:g}"
     found = matrix_of_document(document)
-    bad = [each for each in results if each.verdict in (VIOLATED, FAILED)]
+    bad = [each for each in results if each.verdict in (VIOLATED, FAILED, NOT_EXPOSED)]
     lines = [
         *origin(document, command),
         "",
@@ -85,6 +85,13 @@ def ring(documents):
     if bad:
         lines += ["", "| cell that failed | verdict | seed | why |", "|---|---|---|---|", *(map(_failure, bad))]
     return "\n".join(lines)
+
+
+def markdown_table(matrix):
+    """The matrix for a page."""
+    head = f"| fault | {' | '.join(f'`{name}`' for name in matrix.contenders)} |"
+    rows = [(fault, [matrix.mark(name, fault) for name in matrix.contenders]) for fault in matrix.faults]
+    return [head, "|---" * (len(matrix.contenders) + 1) + "|", *(f"| {f} | {' | '.join(marks)} |" for f, marks in rows)]
 
 
 def _sums(results):

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from stockade.core import Accepted, Key, Rejected
+from stockade.lab.model.burst import RepeatNames
 from stockade.lab.model.repeat_result import (
     ACCEPTED,
     FAILED,
@@ -13,7 +14,6 @@ from stockade.lab.model.repeat_result import (
     RowAmounts,
     Snapshot,
 )
-from stockade.lab.model.workload import RepeatNames
 from stockade.lab.presets.reference import workload
 
 NAMES = RepeatNames("test", 0, buyers=3, stock=2, now_ms=1)

@@ -10,7 +10,7 @@ from stockade.lab.aimed_faults.pause import FAULT as PAUSE
 from stockade.lab.errors import LabError
 from stockade.lab.execution.fault_harness import FaultHarness
 from stockade.lab.execution.order_senders import SenderConfig
-from stockade.lab.model.workload import RepeatNames
+from stockade.lab.model.burst import RepeatNames
 from stockade.lab.presets.reference import workload
 from stockade.lab.runs.repeats import create_rows
 from stockade.lab.targets.target_database import open_target_database

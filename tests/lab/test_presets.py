@@ -6,7 +6,7 @@ import pytest
 
 from stockade.core import Key
 from stockade.lab import presets as folder
-from stockade.lab.model.workload import PREFIX, RepeatNames
+from stockade.lab.model.burst import PREFIX, RepeatNames
 from stockade.lab.presets import find, presets
 
 EXPECTED = {  # variant: buyers, opening, accepted, left

@@ -15,7 +15,7 @@ from stockade.lab.errors import LabError
 from stockade.lab.execution import child_main
 from stockade.lab.execution.child_processes import ProcessSender
 from stockade.lab.execution.order_senders import SenderConfig
-from stockade.lab.model.workload import RepeatNames
+from stockade.lab.model.burst import RepeatNames
 from stockade.lab.presets.reference import workload
 from stockade.lab.runs.repeats import create_rows
 from stockade.lab.targets.target_database import open_target_database

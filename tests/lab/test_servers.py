@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from sqlalchemy import func, select
 
-from stockade.lab.model.workload import PREFIX
+from stockade.lab.model.burst import PREFIX
 from stockade.shop.migrations import SCHEMA
 from stockade.shop.model.tables import orders, point_accounts, products, skus
 from stockade.store import Database

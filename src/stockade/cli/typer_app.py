@@ -12,6 +12,7 @@ from stockade.cli.database.data import audit, demo, migrate
 from stockade.cli.database.retention import archive, erase_user
 from stockade.cli.info import strategies, token
 from stockade.cli.lab import words as of_the_lab
+from stockade.cli.race import race
 from stockade.cli.serving.serve import serve
 from stockade.cli.worker import worker
 
@@ -63,7 +64,7 @@ def locks(words: Annotated[list[str] | None, typer.Argument(metavar="[NAME]…")
     raise typer.Exit(of_locks.main(words or []))
 
 
-for command in (serve, worker, migrate, token, demo, audit, erase_user, archive, strategies):
+for command in (serve, worker, migrate, token, demo, audit, erase_user, archive, strategies, race):
     app.command()(command)
 app.command(cls=Locks, help=of_locks.ABOUT, add_help_option=False, context_settings={"ignore_unknown_options": True})(
     locks

@@ -11,6 +11,7 @@ EXTRAS = {
     "msgspec": "store",
     "uvicorn": "shop",
     "httptools": "shop",
+    "h11": "shop",
     "uvloop": "shop",
     "sqlalchemy": "store",
     "alembic": "store",

@@ -71,7 +71,6 @@ class TcpProxy:
         self.closed = False
         self._port = 0
         self._server: asyncio.Server | None = None
-        self._repeated: asyncio.TimerHandle | None = None
 
     async def open(self) -> None:
         """Listen on a free port.
@@ -133,19 +132,12 @@ class TcpProxy:
             loop = asyncio.get_running_loop()
             self._server = await loop.create_server(lambda: _ClientEnd(self), HOST, self._port)
 
-    def repeat(self, interval_s: float, action: Callable[[], None]) -> None:
-        """Do this now and then every `interval_s` seconds, until `restore`."""
-        self._stop_repeating()
-        action()
-        self._repeated = asyncio.get_running_loop().call_later(interval_s, self.repeat, interval_s, action)
-
     async def restore(self) -> None:
         """End every disturbance. If bytes were dropped, the open connections are reset, as they can not go on.
 
         Raises:
             OSError: another program listens on its port since it was refused.
         """
-        self._stop_repeating()
         self.conditions = CLEAN
         if not self.passing:
             self.passing = True
@@ -160,7 +152,6 @@ class TcpProxy:
     async def close(self) -> None:
         """Abort all connections and stop listening, for good."""
         self.closed = True
-        self._stop_repeating()
         self.refuse()
         self._abort_all()
         await asyncio.sleep(0)  # the loop closes aborted sockets in its next iteration
@@ -168,11 +159,6 @@ class TcpProxy:
     def _abort_all(self) -> None:
         for end in [*self.ends]:
             end.abort()
-
-    def _stop_repeating(self) -> None:
-        if self._repeated is not None:
-            self._repeated.cancel()
-            self._repeated = None
 
 
 class _End(asyncio.Protocol):

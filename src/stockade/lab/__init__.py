@@ -6,8 +6,8 @@ one workload each, `targets/` the servers; `model/` has the values that all of t
 that are compared with the shop's.
 """
 
+from stockade.lab.model.burst import Burst, RepeatNames
 from stockade.lab.model.preset import Preset, Variant
-from stockade.lab.model.workload import RepeatNames, Workload
 from stockade.lab.workloads.workload import Load, Request
 
-__all__ = ["Load", "Preset", "RepeatNames", "Request", "Variant", "Workload"]
+__all__ = ["Burst", "Load", "Preset", "RepeatNames", "Request", "Variant"]

@@ -1,4 +1,5 @@
-"""Helpers for the tests of an application: databases, races, one decision, a meeting of two transactions.
+"""Helpers for the tests of an application: databases, races of commands and of HTTP requests, one decision, a meeting
+of two transactions.
 
 Nothing here needs pytest; `stockade.testing.fixtures` has fixtures for those who use it. Neighbours: `service` and
 `devservers` below; `stockade.locks.testing` has the helpers for locks.
@@ -6,7 +7,8 @@ Nothing here needs pytest; `stockade.testing.fixtures` has fixtures for those wh
 
 from stockade.testing.databases import fresh_database
 from stockade.testing.decisions import WrongCommand, decide
+from stockade.testing.http_race import race_http
 from stockade.testing.races import race, request_ids
 from stockade.testing.rendezvous import Rendezvous
 
-__all__ = ["Rendezvous", "WrongCommand", "decide", "fresh_database", "race", "request_ids"]
+__all__ = ["Rendezvous", "WrongCommand", "decide", "fresh_database", "race", "race_http", "request_ids"]

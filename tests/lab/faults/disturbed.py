@@ -18,7 +18,8 @@ CHILD = "import sys, time\nfor line in sys.stdin: print(time.time(), time.monoto
 class Children:
     """`fault.Processes` of children that answer each line with their clocks. Every fault point is reached at once."""
 
-    def __init__(self, count=2):
+    def __init__(self, count=2, name="service"):
+        self.name = name
         self.places = [None] * count
         self.environments = [{}] * count
         self.starts = 0
@@ -73,6 +74,12 @@ class Children:
             return self.state(number) in "TXZ"
 
         return await eventually_async(hit, wait_s)
+
+    async def serves(self, number, wait_s):
+        async def runs():
+            return self.state(number) == "S"
+
+        return await eventually_async(runs, max(wait_s, 0.1))
 
     def pid(self, number):
         process = self.places[number]
@@ -134,15 +141,19 @@ class Disturbed:
     strategy: str = "redis-pubsub"
     lease_s: float = 0.2
     notes: list = field(default_factory=list)
+    expected: list = field(default_factory=list)
 
     def note(self, detail):
         self.notes.append(detail)
+
+    def expect(self, processes, number):
+        self.expected.append((processes.name, number))
 
 
 @contextlib.asynccontextmanager
 async def disturbed_on(site, workers=0):
     """All of it, over a site."""
-    processes, logs = Children(), Children(workers)
+    processes, logs = Children(), Children(workers, "log worker")
     await processes.start()
     await logs.start()
     try:

@@ -1,6 +1,7 @@
 """Faults of the database really disturb it, and heal: on PostgreSQL and MariaDB, kept from one test to the next."""
 
 import asyncio
+import re
 import time
 from functools import partial
 
@@ -68,17 +69,22 @@ async def fails(work):
 @on_servers
 @pytest.mark.parametrize("name", ["database-kill", "database-stop"])
 async def test_a_server_that_ends(site_servers, kind, name):
-    """No answer until it is healed; then what was committed is there. Healing again changes nothing."""
-    fault = FAULTS[name]
-    async with open_site(kind, NEEDS, servers=site_servers) as site, disturbed_on(site) as disturbed:
+    """No answer until it is healed; then what was committed is there. A server that is away is hit by nothing more."""
+    fault, jitter = FAULTS[name], FAULTS["jitter"]
+    needs = NEEDS | jitter.needs
+    async with open_site(kind, needs, servers=site_servers) as site, disturbed_on(site) as disturbed:
         await create(site)
         await insert(site)
-        await fault.inject(disturbed)
+        assert await jitter.inject(disturbed) == (f"link client->{kind}",)
+        (hit,) = await fault.inject(disturbed)
+        assert hit.startswith(f"{kind}, process ")
         assert await fails(insert(site))
+        assert await fault.inject(disturbed) == await FAULTS["session-kill"].inject(disturbed) == ()
         await fault.heal(disturbed)
         pid = site.server.server.pid
         await fault.heal(disturbed)
         assert (await count(site), site.server.server.pid) == (1, pid)
+        assert set(site.links["database"][0].active) == {"jitter"}, "a restart leaves the link as it was"
 
 
 @on_servers
@@ -89,9 +95,9 @@ async def test_a_session_that_ends(site_servers, kind):
         sleep = "pg_sleep" if kind == "postgres" else "sleep"
         busy = asyncio.create_task(execute(site.admin_url, f"SELECT {sleep}(20)", 30.0))
         await eventually_async(partial(sleeping, site))
-        await fault.inject(disturbed)
+        (hit,) = await fault.inject(disturbed)
         assert await asyncio.wait_for(fails(busy), WAIT_S)
-        assert "in use" in disturbed.notes[-1]
+        assert re.fullmatch(r"session \d+, in use", hit)
         await fault.heal(disturbed)
         await run(site, "SELECT 1")
 

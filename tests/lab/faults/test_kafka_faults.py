@@ -46,8 +46,9 @@ async def test_a_broker_that_is_killed_and_positions_that_go_back():
             await application.schema.create_all(database)
             offsets = ConsumerOffsets(database, TOPIC)
             await offsets.take(0, 7)
-            await faults[2].inject(disturbed)
+            assert await faults[2].inject(disturbed) == ["partition 0 from 7"]
             assert await offsets.read() == {0: 0}
+            assert not await faults[2].inject(disturbed)
         finally:
             await database.close()
         await FAULTS["worker-kill"].inject(disturbed)

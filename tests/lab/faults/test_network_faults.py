@@ -1,15 +1,17 @@
 """Faults of links really disturb what passes, and heal: a server that echoes, behind a link."""
 
 import asyncio
+import itertools
 import time
 from contextlib import asynccontextmanager, suppress
 from types import SimpleNamespace
 
 import pytest
 
-from stockade.devservers.tcp_proxy import HOST, TcpProxy
+from stockade.devservers.tcp_proxy import CLEAN, HOST, Conditions
 from stockade.lab.faults import FAULTS
 from stockade.lab.faults.network import CONDITIONS, JITTER_S, LATENCY_S, PIECE_BYTES
+from stockade.lab.site.link import Disturbance, Link, composed
 from tests.lab.faults.disturbed import Children, Disturbed
 from tests.waiting import eventually_async
 
@@ -45,7 +47,7 @@ async def echoing():
 @asynccontextmanager
 async def linked():
     """A link to an echo, disturbed by name."""
-    async with echoing() as port, TcpProxy(port) as link:
+    async with echoing() as port, Link(port, "client->echo") as link:
         site = SimpleNamespace(links={"database": (link,)}, injected={})
         yield link, Disturbed(site, Children(0), Children(0))
 
@@ -125,6 +127,44 @@ async def test_refused():
             await asyncio.open_connection(HOST, link.port)
         await FAULTS["refuse"].heal(disturbed)
         (await asyncio.open_connection(HOST, link.port))[1].close()
+
+
+def state(link):
+    """What a link is now."""
+    return link.conditions, link.passing, link._server is not None, set(link._timers)
+
+
+@pytest.mark.parametrize(("healed", "stays"), list(itertools.permutations([each.name for each in CONDITIONS], 2)))
+async def test_the_healing_of_one_leaves_the_other(healed, stays):
+    """Of each two that disturb one link, in both orders: the link is then as if only the other had begun."""
+    async with linked() as (link, disturbed):
+        await FAULTS[stays].inject(disturbed)
+        alone = state(link)
+        await FAULTS[f"{healed}-database"].inject(disturbed)
+        assert state(link) != alone
+        await FAULTS[f"{healed}-database"].heal(disturbed)
+        assert state(link) == alone
+        await FAULTS[stays].heal(disturbed)
+        assert state(link) == (CLEAN, True, True, set())
+
+
+def test_conditions_compose():
+    """Delays add up, the smallest piece and the lowest rate count, and what one does not say the other may."""
+    some = [Conditions(0.05, 0.1), Conditions(0.01, 0.0, 16, 1_000.0), Conditions(piece_bytes=8, bytes_per_s=2_000.0)]
+    assert composed(some) == Conditions(pytest.approx(0.06), 0.1, 8, 1_000.0)
+    assert composed([]) == CLEAN
+
+
+async def test_the_same_fault_twice_ends_once():
+    """Healed means healed, however often it was injected; what an unknown fault has begun ends with `restore`."""
+    async with linked() as (link, disturbed):
+        for _ in range(2):
+            await FAULTS["reset"].inject(disturbed)
+        await FAULTS["reset"].heal(disturbed)
+        assert state(link) == (CLEAN, True, True, set())
+        await link.disturb("unknown", Disturbance(silent=True))
+        await link.restore()
+        assert state(link) == (CLEAN, True, True, set())
 
 
 async def test_slices():

@@ -1,5 +1,6 @@
 """Faults of processes, of their clocks and of the load: they hit children, and bring them back."""
 
+import dataclasses
 import time
 from types import SimpleNamespace
 
@@ -26,7 +27,8 @@ async def disturbed():
 @pytest.mark.parametrize("name", ["process-kill", "process-kill-at-point"])
 async def test_kills(disturbed, name):
     """One of two is gone, and replaced; healing again starts nothing."""
-    await FAULTS[name].inject(disturbed)
+    (hit,) = await FAULTS[name].inject(disturbed)
+    assert hit == f"service {disturbed.processes.states.index('X')}"
     assert sorted(disturbed.processes.states) == ["S", "X"]
     await FAULTS[name].heal(disturbed)
     await FAULTS[name].heal(disturbed)
@@ -37,7 +39,8 @@ async def test_kills(disturbed, name):
 async def test_pauses(disturbed, name):
     """One of two is stopped for longer than a lease, however early it is healed."""
     began_s = time.monotonic()
-    await FAULTS[name].inject(disturbed)
+    (hit,) = await FAULTS[name].inject(disturbed)
+    assert hit == f"service {disturbed.processes.states.index('T')}"
     assert sorted(disturbed.processes.states) == ["S", "T"]
     await FAULTS[name].heal(disturbed)
     assert time.monotonic() - began_s >= BEYOND_LEASE * disturbed.lease_s
@@ -45,12 +48,85 @@ async def test_pauses(disturbed, name):
     assert (disturbed.processes.states, disturbed.processes.starts) == ("SS", 0)
 
 
+OF_PROCESSES = [
+    name
+    for name in ("process-kill", "process-kill-at-point", "process-pause", "process-pause-at-point", "clock-ahead")
+    if not FAULTS[name].impossible("pessimistic", "sqlite")
+]
+
+
+@pytest.mark.parametrize("name", OF_PROCESSES)
+async def test_without_a_process_nothing_is_hit(disturbed, name):
+    """The answer is empty, the log says why, and the healing brings back none that it has not taken away."""
+    for number in range(2):
+        await disturbed.processes.kill(number)
+    assert await FAULTS[name].inject(disturbed) == ()
+    assert disturbed.notes == ["no service runs"]
+    await FAULTS[name].heal(disturbed)
+
+
+@pytest.mark.parametrize("name", ["process-kill-at-point", "process-pause-at-point"])
+async def test_one_that_does_not_come_by_its_fault_point_is_not_hit(disturbed, monkeypatch, name):
+    """It goes on, and the log says so: nothing was killed at another moment instead."""
+
+    async def waits(number, wait_s):
+        return False
+
+    async def arms(number, point, signal):
+        """Its fault point never comes."""
+
+    monkeypatch.setattr(disturbed.processes, "was_signalled", waits)
+    monkeypatch.setattr(disturbed.processes, "signal_at_point", arms)
+    assert await FAULTS[name].inject(disturbed) == ()
+    assert "did not come by the fault point" in disturbed.notes[0]
+    assert disturbed.processes.states == "SS"
+    await FAULTS[name].heal(disturbed)
+
+
+@pytest.mark.parametrize("name", ["process-kill-at-point", "process-pause-at-point"])
+async def test_under_a_command_log_fault_points_are_those_of_its_workers(name):
+    """The service processes decide nothing there."""
+    site = SimpleNamespace(injected={}, database=SimpleNamespace(kind="postgres"))
+    async with disturbed_on(site, workers=1) as found:
+        assert await FAULTS[name].inject(found) == ("log worker 0",)
+        assert (found.processes.states, found.workers.states in "XT") == ("SS", True)
+        await FAULTS[name].heal(found)
+        assert found.workers.states == "S"
+        assert ("log worker", 0) in found.expected
+
+
+async def test_each_fault_hits_another_process_and_brings_back_its_own(disturbed):
+    """Two kills leave none; the healing of one starts its process, and the other stays away until it is healed."""
+    one, other = FAULTS["process-kill"], FAULTS["process-kill-at-point"]
+    hit = [*await one.inject(disturbed), *await other.inject(disturbed)]
+    assert sorted(hit) == ["service 0", "service 1"]
+    await one.heal(disturbed)
+    assert disturbed.processes.states[int(hit[0][-1])] == "S"
+    assert disturbed.processes.states[int(hit[1][-1])] == "X"
+    assert disturbed.expected == [("service", int(hit[0][-1]))]
+    await other.heal(disturbed)
+    assert disturbed.processes.states == "SS"
+
+
+@pytest.mark.parametrize(("one", "other"), [("overload", "small-pool"), ("duplicates", "duplicates-restart")])
+async def test_a_load_that_two_faults_make_ends_with_the_second(disturbed, one, other):
+    """The healing of the first leaves what the second does."""
+    usual = dataclasses.asdict(disturbed.load)
+    await FAULTS[one].inject(disturbed)
+    await FAULTS[other].inject(disturbed)
+    await FAULTS[one].heal(disturbed)
+    assert dataclasses.asdict(disturbed.load) != usual
+    await FAULTS[other].heal(disturbed)
+    assert dataclasses.asdict(disturbed.load) == usual
+
+
 @pytest.mark.parametrize(("name", "jump_s"), [("clock-ahead", JUMP_S), ("clock-back", -JUMP_S)])
 async def test_clocks(disturbed, name, jump_s):
     """The wall clock of one process moves, its monotonic clock does not, and the other process has the time."""
     if why := no_faketime():
         pytest.skip(f"left out: libfaketime ({why})")
-    await FAULTS[name].inject(disturbed)
+    (hit,) = await FAULTS[name].inject(disturbed)
+    assert hit.endswith(f", {jump_s:+d} s")
     here = (time.time(), time.monotonic())
     found = [disturbed.processes.clocks(number) for number in range(2)]
     moved = sorted(round(wall - here[0]) for wall, _ in found)

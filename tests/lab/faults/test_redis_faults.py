@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from stockade.devservers.tcp_proxy import CLEAN
 from stockade.lab.faults import FAULTS, needs_of
 from stockade.lab.faults.disk import SLOWER_S
 from stockade.lab.site.site import open_site
@@ -47,15 +48,49 @@ async def test_expired_and_deleted(site_servers):
 
         await redis.call("SET", "lock", 1, "PX", 60_000)
         await redis.call("SET", "counter", 1)
-        await FAULTS["redis-expire-all"].inject(disturbed)
+        (holder, keys) = await FAULTS["redis-expire-all"].inject(disturbed)
         assert sorted(disturbed.processes.states) == ["S", "T"]
-        assert disturbed.notes[-1] == "1 keys expired"
+        assert (holder in {"service 0", "service 1"}, keys) == (True, "1 keys expired")
         await eventually_async(gone, 1.0)
         assert await redis.call("GET", "counter") == b"1"
         await FAULTS["redis-flush"].inject(disturbed)
         assert await redis.call("GET", "counter") is None
         await FAULTS["redis-flush"].heal(disturbed)
         assert disturbed.processes.states == "SS"
+
+
+async def test_nothing_to_lose_is_nothing_hit(site_servers):
+    """A Redis without a lock loses none, and without a process nobody holds one: the faults say so."""
+    async with await opened(site_servers, "redis-flush") as site, disturbed_on(site) as disturbed:
+        for name in ("redis-flush", "redis-expire-all"):
+            assert await FAULTS[name].inject(disturbed) == ()
+            await FAULTS[name].heal(disturbed)
+        for number in range(2):
+            await disturbed.processes.kill(number)
+        await site.redis[0].call("SET", "lock", 1, "PX", 60_000)
+        assert await FAULTS["redis-kill"].inject(disturbed) == ()
+        assert "no service runs" in disturbed.notes
+        await FAULTS["redis-kill"].heal(disturbed)
+
+
+@pytest.mark.parametrize("name", ["redis-kill-always", "redis-failover"])
+async def test_a_restart_leaves_the_links_as_other_faults_have_made_them(site_servers, name):
+    """A link that is uneven and in pieces stays so when its Redis is killed and comes back, until it is healed."""
+    faults = tuple(FAULTS[each] for each in (name, "jitter", "slice-redis"))
+    at = open_site("sqlite", needs_of(faults), redis_servers=1, servers=site_servers)
+    async with at as site, disturbed_on(site) as disturbed:
+        (link,) = site.links["redis"]
+        for fault in faults[1:]:
+            assert await fault.inject(disturbed) == ("link client->redis",)
+        both = link.conditions
+        assert await faults[0].inject(disturbed)
+        await faults[0].heal(disturbed)
+        assert link.conditions == both != CLEAN
+        assert set(link.active) == {"jitter", "slice-redis"}
+        await faults[1].heal(disturbed)
+        assert set(link.active) == {"slice-redis"}
+        await site.restore()
+        assert (link.conditions, link.active) == (CLEAN, {})
 
 
 async def test_a_failover_loses_the_last_write(site_servers):

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from stockade.cli import app
 from stockade.lab.checkers import judge
+from stockade.lab.checkers.exposure import not_exposed
 from stockade.lab.faults import find_faults
 from stockade.lab.history.history_file import read_history
 from stockade.lab.model.contender import Contender
@@ -61,6 +62,8 @@ async def test_a_killed_process_answers_with_unknown_and_equal_requests_get_equa
     made = plan("repeats", faults=[replace(kill, recovery_s=0.5)], seconds=0.7)
     history = await record(made)
     assert [each.action for each in history.fault_log] == ["inject", "heal"]
+    assert not_exposed(history) == []
+    assert history.fault_log[0].hit[0] in {"service 0", "service 1"}
     assert "PROCESS_ENDED" in {each.code for each in history.operations}
     assert any(each.replayed and each.invoke_ns > history.phases.final_ns for each in history.operations)
     assert history.final.extra["undecided"] == 0
@@ -73,6 +76,7 @@ async def kill_after_commit(disturbed):
     """SIGKILL to a process that has committed, and answered nobody."""
     await disturbed.processes.signal_at_point(0, "committed", signal.SIGKILL)
     assert await disturbed.processes.was_signalled(0, 5.0)
+    return ("service 0",)
 
 
 async def test_an_event_that_is_published_after_the_commit_is_lost_with_its_process(monkeypatch):

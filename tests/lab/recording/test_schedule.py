@@ -1,26 +1,35 @@
 """Schedules: the seed decides them, faults are injected in the middle and healed whatever happens."""
 
 import asyncio
+import dataclasses
 import itertools
+import threading
 import time
 
 import pytest
 
 from stockade.lab.errors import LabError
+from stockade.lab.recording import schedule
 from stockade.lab.recording.fault import Fault
 from stockade.lab.recording.schedule import FAULT_SHARE, WARM_SHARE, combined, drawn, run_schedule
 
 
-def fault(name, done, fails=False):
+def fault(name, done, fails=False, **more):
     async def inject(disturbed):
         done.append(("inject", name))
         if fails:
             raise LabError(f"{name} cannot be injected")
+        return (f"what {name} hits",)
 
     async def heal(disturbed):
         done.append(("heal", name))
 
-    return Fault(name, name, inject, heal)
+    return Fault(name, name, inject, heal, **more)
+
+
+async def play(entries, log=None):
+    """Run a schedule that begins now."""
+    await run_schedule(entries, None, [] if log is None else log, time.monotonic())
 
 
 @pytest.mark.parametrize("make", [combined, drawn])
@@ -59,8 +68,122 @@ async def test_what_was_injected_is_healed_when_a_later_fault_fails():
     with pytest.raises(LabError, match="b cannot be injected"):
         await run_schedule(plan, None, log, time.monotonic())
     injected = {name for action, name in done if action == "inject"}
-    assert {name for action, name in done if action == "heal"} == injected
-    assert [(each.action, each.fault) for each in log] == done
+    assert {name for action, name in done if action == "heal"} == injected >= {"b"}
+    assert log == sorted(log)
+
+
+async def test_the_log_says_what_was_hit_and_from_when_to_when():
+    """The injection has what it hit; each entry has its begin and its end."""
+    log = []
+    await play(combined([fault("a", [])], 0.05, 1), log)
+    assert [(each.action, each.hit) for each in log] == [("inject", ("what a hits",)), ("heal", ())]
+    assert all(0 < each.at_ns <= each.end_ns for each in log)
+
+
+@pytest.mark.parametrize("seed", range(10))
+async def test_a_slow_injection_delays_no_other_and_all_are_in_place_together(seed):
+    """One that touches something else is in place meanwhile; it is healed only when both were."""
+    log, done, other_is_there = [], [], asyncio.Event()
+    slow, quick = fault("slow", done, touches=frozenset({"a"})), fault("quick", done, touches=frozenset({"b"}))
+
+    async def inject_slowly(disturbed):
+        async with asyncio.timeout(5):
+            await other_is_there.wait()
+        return ("a",)
+
+    async def inject_quickly(disturbed):
+        other_is_there.set()
+        return ("b",)
+
+    faults = [dataclasses.replace(slow, inject=inject_slowly), dataclasses.replace(quick, inject=inject_quickly)]
+    await play(combined(faults, 0.02, seed), log)
+    in_place = max(each.end_ns for each in log if each.action == "inject")
+    assert in_place < min(each.at_ns for each in log if each.action == "heal")
+
+
+@pytest.mark.parametrize("seed", range(10))
+async def test_those_that_touch_the_same_come_one_after_the_other_and_what_ends_it_last(seed):
+    """However the seed draws them: the server is not killed before its session ends."""
+    done, active = [], []
+    thing = frozenset({"database"})
+
+    def watched(name, **more):
+        made = fault(name, done, touches=thing, **more)
+
+        async def inject(disturbed):
+            active.append(name)
+            await asyncio.sleep(0)
+            assert active == [name]
+            active.clear()
+            return await made.inject(disturbed)
+
+        return dataclasses.replace(made, inject=inject)
+
+    await play(combined([watched("kill", ends_it=True), watched("session"), watched("disk")], 0.02, seed))
+    assert [name for action, name in done if action == "inject"][-1] == "kill"
+
+
+@pytest.mark.parametrize("seed", range(10))
+async def test_what_needs_a_service_at_work_comes_before_what_ends_something(seed):
+    """A process reaches no fault point behind a silent link; what is in nobody's way does not wait."""
+    done = []
+    point = fault("point", done, touches=frozenset({"processes"}), needs_service=True)
+    silent = fault("silent", done, touches=frozenset({"link"}), ends_it=True)
+    uneven = fault("uneven", done, touches=frozenset({"link to another"}))
+    beside = asyncio.Event()
+
+    async def inject(disturbed):
+        async with asyncio.timeout(5):
+            await beside.wait()
+        return await point.inject(disturbed)
+
+    async def inject_beside(disturbed):
+        beside.set()
+        return await uneven.inject(disturbed)
+
+    faults = [dataclasses.replace(point, inject=inject), silent, dataclasses.replace(uneven, inject=inject_beside)]
+    await play(combined(faults, 0.02, seed))
+    assert [name for action, name in done if action == "inject"] == ["uneven", "point", "silent"]
+
+
+@pytest.mark.parametrize("make", [combined, drawn])
+@pytest.mark.parametrize("seconds", [0.02, 0.1])
+async def test_no_fault_lasts_no_time(make, seconds):
+    """Also one whose injection takes longer than its planned time."""
+    log = []
+    late = fault("late", [])
+
+    async def inject(disturbed):
+        await asyncio.to_thread(threading.Event().wait, seconds)
+        return ("x",)
+
+    await play(make([dataclasses.replace(late, inject=inject), fault("b", [])], seconds, 3), log)
+    for name in ("late", "b"):
+        injected, healed = (
+            next(each for each in log if (each.fault, each.action) == (name, action)) for action in ("inject", "heal")
+        )
+        assert healed.at_ns > injected.end_ns
+
+
+async def test_a_process_that_does_not_serve_again_is_in_the_log(monkeypatch):
+    """The healing waits for those that it has brought back, a bounded time; one that serves is no news."""
+    monkeypatch.setattr(schedule, "SERVE_WAIT_S", 0.02)
+    log, asked = [], []
+
+    class Group:
+        name = "service"
+
+        async def serves(self, number, wait_s):
+            asked.append(number)
+            return number == 0
+
+    async def heal(disturbed):
+        schedule.ACTION.get().expected.extend([(Group(), 0), (Group(), 1)])
+        schedule.ACTION.get().notes.append("healed")
+
+    await play(combined([dataclasses.replace(fault("a", []), heal=heal)], 0.02, 1), log)
+    assert asked == [0, 1]
+    assert log[-1].detail == "healed; service 1 did not serve again within 0 s"
 
 
 async def test_a_schedule_that_is_cancelled_heals():

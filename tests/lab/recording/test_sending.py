@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from stockade.lab.history.operation import FAILED, OK, UNKNOWN
-from stockade.lab.model.workload import RepeatNames
+from stockade.lab.model.burst import RepeatNames
 from stockade.lab.recording import sending
 from stockade.lab.recording.load import LoadGenerator
 from stockade.lab.recording.load_control import LoadSettings
@@ -74,13 +74,6 @@ async def test_tries_are_bounded_and_what_is_unknown_is_kept():
         assert await sends.decide(0, request(number), random.Random(1), tries=20)
     assert not sends.undecided
     assert sends.used == {"points:user": request(1).command}
-
-
-async def test_a_failed_request_is_not_kept_where_clients_do_not_retry():
-    """A workload whose clients do not retry what failed has it decided by nobody."""
-    sends, recorder = sender(Place("a", [Answer(FAILED, "BUSY")]), retry_failed=False)
-    assert not await sends.decide(0, request(), random.Random(1))
-    assert (len(recorder), sends.undecided) == (1, {})
 
 
 async def test_an_id_is_used_again_once_its_request_is_decided():

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from stockade.lab.errors import LabError
+from stockade.lab.recording import engine
 from stockade.lab.recording.processes import service_processes
 from stockade.lab.recording.processes.service_processes import ServiceProcesses
 
@@ -28,7 +29,14 @@ class Place:
         """See `ServiceProcess`."""
         self.running = False
 
-    resume = close = kill
+    async def serves(self, wait_s):
+        """See `ServiceProcess`."""
+        return self.running
+
+    async def resume(self):
+        """See `ServiceProcess`."""
+
+    close = kill
 
 
 @pytest.fixture
@@ -46,8 +54,9 @@ async def test_it_is_started_until_its_server_is_back(group):
     """`replace` returns although the server is away; `restore` waits until the process runs, with its environment."""
     processes, place = group
     await processes.replace(0, {"FAKETIME": "+60"})
-    assert not place.running
+    assert not await processes.serves(0, 0.01)
     place.server_is_there = True
+    assert await processes.serves(0, 5.0)
     await processes.restore()
     assert place.running
     assert [dict(each) for each in place.starts] == [{"FAKETIME": "+60"}] * len(place.starts)
@@ -60,6 +69,23 @@ async def test_a_server_that_stays_away_ends_the_recording(group, monkeypatch):
     await processes.replace(0)
     with pytest.raises(LabError, match="no server"):
         await processes.restore()
+
+
+async def test_recovery_is_not_judged_before_every_process_serves(group, monkeypatch):
+    """The recording waits for the last one; one that stays away is said, and no recording comes of it."""
+    processes, place = group
+    monkeypatch.setattr(engine, "HEALED_WAIT_S", 5.0)
+    await processes.replace(0)
+    waiting = asyncio.create_task(engine._all_serve([processes]))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not waiting.done()
+    place.server_is_there = True
+    await waiting
+    place.running = False
+    monkeypatch.setattr(engine, "HEALED_WAIT_S", 0.02)
+    with pytest.raises(LabError, match="service 0 did not serve within 0 s after the last heal"):
+        await engine._all_serve([processes])
 
 
 async def test_a_killed_process_stays_away(group):

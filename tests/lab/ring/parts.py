@@ -13,6 +13,7 @@ from stockade.lab.workloads.registry import WORKLOADS
 
 async def _nothing(disturbed):
     """A fault that does nothing."""
+    return ()
 
 
 def _only_redis(strategy, database):
@@ -50,13 +51,20 @@ def parts(databases=("postgres", "mariadb", "sqlite"), contenders=None):
 
 
 class StandIn:
-    """A player that finds a violation where `broken` says so, and raises where `raises` says so."""
+    """A player that finds a violation where `broken` says so, and raises where `raises` says so; faults hit `hit`."""
 
     def __init__(
-        self, broken=lambda cell: False, raises=lambda cell: None, *, inject=True, rule="no-oversell", leftovers=None
+        self,
+        broken=lambda cell: False,
+        raises=lambda cell: None,
+        *,
+        inject=True,
+        hit=lambda cell: ("service 0",),
+        rule="no-oversell",
+        leftovers=None,
     ):
         self.broken, self.raises, self.inject, self.rule = broken, raises, inject, rule
-        self.leftovers = leftovers
+        self.leftovers, self.hit = leftovers, hit
         self.played = []
 
     async def __call__(self, cell, seed):
@@ -64,7 +72,8 @@ class StandIn:
         self.played.append(cell.id)
         if error := self.raises(cell):
             raise error
-        log = [FaultEvent(1, name, "inject") for name in cell.faults if self.inject]
+        injected = [FaultEvent(1, name, "inject", hit=self.hit(cell)) for name in cell.faults if self.inject]
+        log = [*injected, *(each._replace(action="heal", at_ns=3, hit=()) for each in injected)]
         operation = Operation(0, 0, "service 0", "place_order", (), "0" * 32, "f", 1, 2, OK)
         history = History(
             cell.workload,

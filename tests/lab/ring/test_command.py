@@ -209,6 +209,24 @@ def test_the_list_says_what_is_left_out(command, monkeypatch):
     assert (code, "no strace: install it" in output) == (2, True)
 
 
+def test_cells_that_are_not_exposed_are_counted_and_fail_a_complete_ring(command, monkeypatch):
+    """They are neither kept nor violated: named, in the matrix and in the document; exit code 1 with `--complete`."""
+    monkeypatch.setattr(usual_parts, "left_out", lambda parts: [])
+
+    def missing_its_faults():
+        return StandIn(lambda cell: cell.contender == "unprotected", hit=lambda cell: ())
+
+    code, document, output = command(missing_its_faults(), "ring", *SMALL, "--faults", "jitter,process-kill")
+    jsonschema_rs.validate(json.loads(SCHEMA), document)
+    (missed,) = document["not_exposed"]
+    assert (code, document["kept"]) == (0, True)
+    assert f"not exposed: {missed}" in output
+    assert "0 not recorded, 1 not exposed" in output
+    assert re.search(r"^process-kill +- +unmet", output, re.MULTILINE)
+    code, _, _ = command(missing_its_faults(), "ring", *SMALL, "--faults", "process-kill", "--complete")
+    assert code == 1
+
+
 def test_what_nobody_foresaw_is_one_line(command, monkeypatch):
     """An error of a driver is exit code 2: 1 would be an answer."""
 

@@ -20,7 +20,7 @@ from stockade.lab.ring.expectation import (
     NOT_CAUGHT,
     VIOLATED,
 )
-from stockade.lab.ring.matrix import NotRun, markdown_table, matrix_of, text_table
+from stockade.lab.ring.matrix import NotRun, matrix_of, text_table
 
 
 async def _nothing(disturbed): ...
@@ -126,7 +126,6 @@ def test_the_matrix_shows_the_worst_verdict_of_each_pair():
         "latency   -            VIOLATED",
     ]
     assert lines[-1] == "not run: failover with pessimistic: takes no lock in Redis"
-    assert markdown_table(matrix)[2] == "| no-fault | caught | - |"
 
 
 def test_a_narrow_terminal_gets_the_matrix_in_pieces():

@@ -10,7 +10,7 @@ from stockade.lab.history.final_state import Leftovers
 from stockade.lab.history.history_file import read_history
 from stockade.lab.model.contender import Contender
 from stockade.lab.recording.fault import protects_rows
-from stockade.lab.ring.cell import Cell
+from stockade.lab.ring.cell import Cell, CellResult
 from stockade.lab.ring.design import FAULTS_OF_A_CELL, design
 from stockade.lab.ring.expectation import (
     AS_CLAIMED,
@@ -20,8 +20,10 @@ from stockade.lab.ring.expectation import (
     LATE,
     MUST_BREAK,
     NOT_CAUGHT,
+    NOT_EXPOSED,
     VIOLATED,
     kept,
+    not_exposed,
 )
 from stockade.lab.ring.player import CellRunner
 from stockade.lab.ring.report import repeat_command
@@ -113,18 +115,51 @@ async def test_a_control_that_is_not_caught_fails_the_ring(played):
     assert not kept(results)
 
 
-async def test_a_fault_that_was_not_injected_proves_nothing(played):
-    """The cell counts as not recorded, and names the fault."""
-    results, _ = await played(StandIn(lambda cell: cell == CONTROL, inject=False))
-    assert (results[1].verdict, results[1].reason) == (FAILED, "never injected: crash, latency")
-    assert not kept(results)
+async def test_a_fault_that_did_not_act_proves_nothing(played):
+    """The cell is played once more with the next seed, and is then neither kept nor violated: its history is there."""
+    player = StandIn(lambda cell: cell == CONTROL, hit=lambda cell: ())
+    results, _ = await played(player)
+    assert player.played == [CONTROL.id, GUARDED.id, GUARDED.id]
+    assert (results[1].verdict, results[1].seed) == (NOT_EXPOSED, GUARDED.seed(1) + 1)
+    assert results[1].reason.startswith("not exposed: crash hit nothing, latency hit nothing; before: seed ")
+    assert read_history(Path(results[1].history)).faults == ("crash", "latency")
+    assert (kept(results), kept(results, complete=True)) == (True, False)
+    assert not_exposed(results) == [GUARDED.id]
 
 
-async def test_a_violation_counts_although_a_fault_was_not_injected(played):
+async def test_a_cell_that_is_exposed_at_the_second_try_counts(played):
+    """The verdict is that of the seed in which the faults acted, and the result says what they hit."""
+    player = StandIn(hit=lambda cell: ("service 1",) if len(player.played) == 2 else ())
+    (result,), _ = await played(player, GUARDED)
+    assert (result.verdict, result.seed) == (AS_CLAIMED, GUARDED.seed(1) + 1)
+    assert [(each.fault, each.hit) for each in result.exposure] == [
+        ("crash", ("service 1",)),
+        ("latency", ("service 1",)),
+    ]
+    read = CellResult.from_json(result.as_json())
+    assert [each._replace(active_s=0.0) for each in result.exposure] == list(read.exposure)
+
+
+async def test_a_fault_that_was_never_injected_proves_nothing(played):
+    """The cell names the fault."""
+    (result,), _ = await played(StandIn(inject=False), GUARDED)
+    assert result.verdict == NOT_EXPOSED
+    assert "crash was never injected, latency was never injected" in result.reason
+
+
+async def test_a_control_that_is_caught_without_its_fault_is_not_exposed(played):
+    """It may be broken for another reason than the one that its cell is made for."""
+    bare = Cell("postgres", "redis-pubsub:bare", ("pause",), "order-stream")
+    (result,), _ = await played(StandIn(lambda cell: True, hit=lambda cell: ()), bare)
+    assert (result.expected, result.verdict) == (MUST_BREAK, NOT_EXPOSED)
+    assert not kept([result])
+
+
+async def test_a_violation_counts_although_a_fault_did_not_act(played):
     """Who breaks a rule under fewer faults breaks the claim; a control under no fault has nothing to miss."""
     results, _ = await played(StandIn(lambda cell: True, inject=False))
     assert [each.verdict for each in results] == [BROKEN_AS_CLAIMED, VIOLATED]
-    assert results[1].reason == "never injected: crash, latency"
+    assert results[1].reason == "not exposed: crash was never injected, latency was never injected"
 
 
 async def test_a_recording_that_fails_is_tried_again_and_the_ring_goes_on(played):

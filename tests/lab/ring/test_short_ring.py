@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stockade.lab.recording.fault import protects_rows
-from stockade.lab.ring.expectation import BROKEN_AS_CLAIMED, HELD, LATE, VIOLATED
+from stockade.lab.ring.expectation import BROKEN_AS_CLAIMED, HELD, LATE, NOT_EXPOSED, VIOLATED
 from stockade.lab.ring.player import CellRunner
 from stockade.lab.ring.recording_player import RecordingPlayer
 from stockade.lab.ring.report import failure_lines, repeat_command
@@ -52,8 +52,9 @@ async def test_cells_of_today(today, tmp_path_factory, record_property):
             result = await runner.run(cell, cell.seed(seed), parts.expectation(cell))
             again = repeat_command(result, seed, SECONDS)
             failed = failure_lines(result, again)
-            if result.verdict == LATE:  # other workers of the tests keep the machine busy: the ring itself judges this
-                record_property(f"late: {cell.id}", "\n".join(failed))
+            missed = result.verdict == NOT_EXPOSED and not parts.is_control(cell)
+            if missed or result.verdict == LATE:  # other tests keep the machine busy: the ring itself judges these
+                record_property(f"{result.verdict}: {cell.id}", "\n".join(failed))
             elif failed:
                 complaints += [f"{cell.id}: {result.verdict}", *failed]
             elif parts.is_control(cell):

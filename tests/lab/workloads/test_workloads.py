@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from stockade.lab.errors import LabError
-from stockade.lab.model.workload import PREFIX, RepeatNames
+from stockade.lab.model.burst import PREFIX, RepeatNames
 from stockade.lab.workloads.registry import WORKLOADS, find_workload
 
 NAMES = RepeatNames("7", 0, 0, 0, 1_000)

@@ -10,28 +10,28 @@ from collections.abc import Iterator, Sequence
 
 from coupons.commands import CreateCampaign, GiveCoupon
 from stockade.core import Command, Key
-from stockade.lab import Load, Preset, RepeatNames, Request, Variant, Workload
+from stockade.lab import Burst, Load, Preset, RepeatNames, Request, Variant
 
 HOUR_S = 3_600.0
 
 
-def each_once(names: RepeatNames) -> Workload:
+def each_once(names: RepeatNames) -> Burst:
     """One request of each user."""
     return _workload(names, [names.id("user", n) for n in range(names.buyers)])
 
 
-def twice(names: RepeatNames) -> Workload:
+def twice(names: RepeatNames) -> Burst:
     """Two requests of each user, with ids of their own: the second of each is refused."""
     return _workload(names, [names.id("user", n // 2) for n in range(names.buyers)])
 
 
-def _workload(names: RepeatNames, users: list[str]) -> Workload:
+def _workload(names: RepeatNames, users: list[str]) -> Burst:
     campaign = names.id("campaign")
     request_id, _, now_ms = names.request("campaign")
     create = CreateCampaign(request_id, campaign, names.stock, HOUR_S, now_ms)
     orders = tuple(GiveCoupon(names.request("give", n)[0], campaign, user, now_ms) for n, user in enumerate(users))
     coupons = tuple(dict.fromkeys(order.coupon_key for order in orders))
-    return Workload((create,), orders, (Key("campaign", campaign),), initial=names.stock, change=-1, other_rows=coupons)
+    return Burst((create,), orders, (Key("campaign", campaign),), initial=names.stock, change=-1, other_rows=coupons)
 
 
 FIRST_100 = Variant(

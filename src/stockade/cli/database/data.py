@@ -70,13 +70,16 @@ def demo(
     with one_line_errors():
         chosen = read_settings(config, settings, database=database)
         try:
-            result = asyncio.run(_demo(chosen, users, products, stock, points))
+            result = asyncio.run(make_demo(chosen, users, products, stock, points))
         except DemoRefused as refused:
             raise fail(str(refused)) from None
         typer.echo(f"made {result.made:,}, there before {result.there:,}")
 
 
-async def _demo(settings: "Settings", users: int, products: int, stock: int, points: int) -> "DemoResult":
+async def make_demo(
+    settings: "Settings", users: int = 10, products: int = 10, stock: int = 100, points: int = 1_000_000
+) -> "DemoResult":
+    """Make the data of `stockade demo`, with progress on a terminal; raises as `create_demo` and `open_shop`."""
     from functools import partial
 
     from rich.console import Console

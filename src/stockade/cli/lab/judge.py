@@ -13,6 +13,7 @@ from stockade.cli.output.table import render, screen_width
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from stockade.lab.checkers.exposure import Exposure
     from stockade.lab.checkers.violation import Violation
     from stockade.lab.history.history import History
 
@@ -51,6 +52,7 @@ Judged = tuple[Path, "History", "list[Violation]"]
 def _judge(file: Path, around: int, *, to_stderr: bool) -> Judged:
     from stockade.lab.checkers import judge_indexed
     from stockade.lab.checkers.explain import RIGHT, explain, faults_then
+    from stockade.lab.checkers.exposure import exposures
     from stockade.lab.checkers.indexed_history import IndexedHistory
     from stockade.lab.history.history_file import read_history
 
@@ -59,12 +61,21 @@ def _judge(file: Path, around: int, *, to_stderr: bool) -> Judged:
     found = judge_indexed(indexed)
     lines = [f"{file}: {_what(history)}: {_verdict(found)}"]
     lines += [f"  {each.rule}: {each.detail}" for each in _one_of_each(found)]
+    lines += [_exposed(each) for each in exposures(history)]
     if found:
         lines += [f"  fault then: {text}" for text in faults_then(indexed, found[0])]
         for table in explain(indexed, found[0], around):
             lines += ["", table.title, render(table.heads, table.rows, width=screen_width(), right=RIGHT)]
     typer.echo("\n".join(lines), err=to_stderr)
     return file, history, found
+
+
+def _exposed(exposure: "Exposure") -> str:
+    """What a fault did, in a line."""
+    if exposure.why_not:
+        return f"  not exposed: {exposure.fault} {exposure.why_not}"
+    met = f"in place for {exposure.active_s:.1f} s, {exposure.in_flight:,} operations in flight"
+    return f"  {exposure.fault} hit {', '.join(exposure.hit)}: {met}"
 
 
 def _what(history: "History") -> str:

@@ -23,7 +23,8 @@ Histories = Annotated[
     str, typer.Option(metavar="FOLDER", help="Where histories of what failed are kept; made when one is.")
 ]
 Complete = Annotated[
-    bool, typer.Option("--complete", help="Refuse to begin if a server or a tool is missing here: for CI.")
+    bool,
+    typer.Option("--complete", help="For CI: begin only if nothing is missing here, and fail if a fault did not act."),
 ]
 ALL = "all"
 PIPE_WIDTH = 140  # columns where there is no terminal to ask

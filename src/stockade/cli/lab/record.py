@@ -51,6 +51,10 @@ Rate = Annotated[
 Seconds = Annotated[float, decimal("Seconds of load.", LEAST_SECONDS, MOST_SECONDS)]
 Seed = Annotated[int, count("Decides every choice: equal seeds send equal requests.", 0, LONGEST_SEED)]
 Pool = Annotated[int, count("Database connections of each process.", 1, 1_000)]
+Wait = Annotated[float, decimal("Deadline of one command in seconds; a fault may need a longer one.", 0.1, 60.0)]
+Lease = Annotated[float, decimal("Lease of a lock in seconds.", 0.1, 60.0)]
+Partitions = Annotated[int, count("Partitions of the Kafka topic.", 1, 1_000)]
+Workers = Annotated[int, count("Processes that decide what is in the Kafka topic.", 1, 64)]
 HistoryOption = Annotated[
     str,
     typer.Option(
@@ -74,6 +78,10 @@ def record(
     seconds: Seconds = 5.0,
     seed: Seed = 0,
     pool: Pool = 4,
+    wait: Wait = 2.0,
+    lease: Lease = 1.0,
+    partitions: Partitions = 3,
+    workers: Workers = 2,
     history: HistoryOption = "",
 ) -> None:
     """Record what clients see while a workload runs, and judge it.
@@ -82,7 +90,8 @@ def record(
     the violations that the checkers found.
 
     Exit code 0: every strategy did what it claims, `unprotected` included,
-    which must break a rule. 1: one did not. 2: it could not be recorded.
+    which must break a rule. 1: one did not, or a fault did not act, so that
+    nothing follows. 2: it could not be recorded.
     """
     from stockade.lab.faults import find_faults
     from stockade.lab.recording.plan import RecordingPlan
@@ -101,6 +110,10 @@ def record(
             clients=clients or 0,
             rate=rate,
             pool_size=pool,
+            wait_s=wait,
+            lease_s=lease,
+            partitions=partitions,
+            workers=workers,
             redis=redis,
             kafka=kafka,
             app=app_path(app),

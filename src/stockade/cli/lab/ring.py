@@ -83,8 +83,8 @@ def ring(
     kept, and its line says how to play it again.
 
     Exit code 0: every strategy did what it claims and every control was
-    caught. 1: one did not, or was not, or a cell could not be recorded.
-    2: the lab could not run.
+    caught. 1: one did not, or was not, or a cell could not be recorded; with
+    --complete also if a fault did not act in a cell. 2: the lab could not run.
     """
     with one_line_errors():
         check_target(json_to)
@@ -100,7 +100,7 @@ def ring(
             raise typer.Exit(OK)
         given = as_given(cell=cell, databases=databases, strategies=strategies, faults=faults, workloads=workloads)
         played = _Ring(console, parts, found, {"seed": seed, "seconds": seconds}, given, left_out)
-        kept = played.play(state, histories, json_to)
+        kept = played.play(state, histories, json_to, complete=complete)
     raise typer.Exit(OK if kept else FAILED)
 
 
@@ -139,7 +139,7 @@ class _Ring(NamedTuple):
     given: str
     left_out: "list[str]"
 
-    def play(self, state: str, histories: str, json_to: str) -> bool:
+    def play(self, state: str, histories: str, json_to: str, *, complete: bool) -> bool:
         """Play the cells that are not finished, and show all of them; whether every claim was kept."""
         from stockade.lab.ring.expectation import kept
         from stockade.lab.ring.matrix import matrix_of
@@ -161,7 +161,7 @@ class _Ring(NamedTuple):
         matrix = matrix_of(results, self.parts.contender_names, self.parts.fault_names, self.design.not_run)
         print_lines(self.console, ["", *closing_lines(matrix, results, self.left_out, self.console.width)])
         self._write(json_to, results, complete=True)
-        return kept(results)
+        return kept(results, complete=complete)
 
     async def _play(self, state: "StateFile", histories: str, results: "list[CellResult]") -> None:
         """Play the cells over servers that they share; each result is there as soon as it is known."""

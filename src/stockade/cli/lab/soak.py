@@ -105,7 +105,7 @@ def soak(
         )
         soaked = _Soak(console_of(json_to), parts, settings, given, Path(histories))
         results = soaked.play(missing, json_to, keep_going=keep_going, only=only)
-    raise typer.Exit(OK if kept(results) else FAILED)
+    raise typer.Exit(OK if kept(results, complete=complete) else FAILED)
 
 
 class _Soak(NamedTuple):

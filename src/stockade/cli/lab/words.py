@@ -2,6 +2,7 @@
 
 import typer
 
+from stockade.cli.lab.advise import advise
 from stockade.cli.lab.burst import lab
 from stockade.cli.lab.claims import claims
 from stockade.cli.lab.deadlock import deadlock
@@ -11,6 +12,7 @@ from stockade.cli.lab.record import record
 from stockade.cli.lab.report import report
 from stockade.cli.lab.ring import ring
 from stockade.cli.lab.soak import soak
+from stockade.cli.lab.sweep import sweep
 
 app = typer.Typer(
     name="lab", invoke_without_command=True, callback=lab, subcommand_metavar="[WORD]…", rich_markup_mode=None
@@ -22,4 +24,9 @@ app.command()(ring)
 app.command()(soak)
 app.command()(deadlock)
 app.command()(claims)
+<<<<<<< HEAD
 app.command()(report)
+=======
+app.command()(sweep)
+app.command()(advise)
+>>>>>>> main

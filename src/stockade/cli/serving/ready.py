@@ -52,6 +52,8 @@ class Announce:
         if answer.ready:
             logger().info("serving", **self._described())
             self._print("ready on")
+            if self._settings.shop_front != "no":
+                self._print("shop front on", path="/shop")
             if self._private_gateway:
                 await self._with_gateway()
         else:
@@ -75,9 +77,9 @@ class Announce:
         with contextlib.suppress(OSError):
             typer.echo("\n".join(how_to_pay(self._settings, own)))
 
-    def _print(self, words: str, behind: str = "") -> None:
+    def _print(self, words: str, behind: str = "", path: str = "") -> None:
         with contextlib.suppress(OSError):  # stdout is closed; the log has the line too
-            typer.echo(f"{words} {self._url(self._host)}{behind}")
+            typer.echo(f"{words} {self._url(self._host)}{path}{behind}")
 
     def _url(self, host: str) -> str:
         return f"http://{f'[{host}]' if ':' in host else host}:{self._port}"

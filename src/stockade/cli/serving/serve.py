@@ -45,6 +45,11 @@ def serve(
         str | None,
         typer.Option(metavar="NAME", help="Payment gateway: toss, stripe, or test, a private one that charges nobody."),
     ] = None,
+    shop_front: Annotated[bool, typer.Option("--shop-front", help="Pages of the shop for people, at /shop.")] = False,
+    demo: Annotated[
+        bool,
+        typer.Option("--demo", help="As --shop-front, with the data of `stockade demo` and sign-in by one click."),
+    ] = False,
     allow_overselling: Annotated[
         bool, typer.Option("--allow-overselling", help="Start a strategy that sells units more than once.")
     ] = False,
@@ -63,12 +68,13 @@ def serve(
         flags = {"database": database, "strategy": strategy, "workers": workers, "host": host, "port": port}
         flags["gateway"] = None if private else gateway
         allowed = "yes" if allow_overselling else None
+        flags["shop_front"] = "demo" if demo else "yes" if shop_front else None
         read = read_settings(config, settings, **flags, allow_overselling=allowed)
-        _serve(stack.enter_context(private_gateway(read)) if private else read, private=private)
+        _serve(stack.enter_context(private_gateway(read)) if private else read, private=private, demo=demo)
 
 
-def _serve(settings: "Settings", *, private: bool) -> None:
-    """Check the settings, then serve; `private`: with a gateway that this process has started.
+def _serve(settings: "Settings", *, private: bool, demo: bool) -> None:
+    """Check the settings, then serve; `private`: with a gateway that this process has started; `demo`: with its data.
 
     Raises:
         BadSetting, Busy, NotSupported: with the reason.
@@ -86,10 +92,24 @@ def _serve(settings: "Settings", *, private: bool) -> None:
     if settings.allow_overselling == "yes":
         others = "processes whose strategy sells units more than once may run beside this one"
         logs.logger().warning("overselling is allowed", reason=overselling(settings) or others)
+    if demo:
+        _make_demo(settings)
     if settings.workers == 1:
         _serve_here(settings, private)
     else:
         _serve_in_processes(settings, private)
+
+
+def _make_demo(settings: "Settings") -> None:
+    import asyncio
+
+    from stockade.cli.database.data import make_demo
+    from stockade.shop.demo import DemoRefused
+
+    try:
+        asyncio.run(make_demo(settings))
+    except DemoRefused as refused:
+        raise fail(str(refused)) from None
 
 
 def _serve_here(settings: "Settings", private: bool) -> None:

@@ -9,11 +9,11 @@ import signal
 
 from stockade.lab.execution.aimed_fault import AimedFault
 from stockade.lab.execution.fault_harness import FaultHarness
+from stockade.lab.model.burst import Burst
 from stockade.lab.model.repeat_result import Response
-from stockade.lab.model.workload import Workload
 
 
-async def run(harness: FaultHarness, workload: Workload) -> list[Response]:
+async def run(harness: FaultHarness, workload: Burst) -> list[Response]:
     """Kill the process that executes every second order."""
     await harness.signal_at_point(signal.SIGKILL)
     lost = harness.send(harness.victim, workload.orders[::2])

@@ -7,12 +7,12 @@ servers, the last one that the holder's majority needs fails over, and the serve
 
 from stockade.lab.execution.aimed_fault import AimedFault
 from stockade.lab.execution.fault_harness import FaultHarness
+from stockade.lab.model.burst import Burst
 from stockade.lab.model.repeat_result import Response
-from stockade.lab.model.workload import Workload
 from stockade.locks.aio import Provider, QuorumLocks, RedisLocks
 
 
-async def run(harness: FaultHarness, workload: Workload) -> list[Response]:
+async def run(harness: FaultHarness, workload: Burst) -> list[Response]:
     """Promote a replica that has not received the grant."""
     majority = len(harness.nodes) // 2 + 1
     failing, absent = harness.nodes[majority - 1], harness.nodes[majority:]
@@ -30,7 +30,7 @@ async def run(harness: FaultHarness, workload: Workload) -> list[Response]:
     return await harness.suspend_holder(workload, fail_over)
 
 
-async def _lock_once(harness: FaultHarness, workload: Workload) -> None:
+async def _lock_once(harness: FaultHarness, workload: Burst) -> None:
     """Acquire every lock once, so that the replica has its counter too."""
     urls = [node.url for node in harness.nodes]
     locks: Provider = QuorumLocks(urls) if len(urls) > 1 else RedisLocks(urls[0])

@@ -6,11 +6,11 @@ The next waiter gets the lock while the first holder still believes that it owns
 
 from stockade.lab.execution.aimed_fault import AimedFault
 from stockade.lab.execution.fault_harness import FaultHarness
+from stockade.lab.model.burst import Burst
 from stockade.lab.model.repeat_result import Response
-from stockade.lab.model.workload import Workload
 
 
-async def run(harness: FaultHarness, workload: Workload) -> list[Response]:
+async def run(harness: FaultHarness, workload: Burst) -> list[Response]:
     """Suspend the holder; nothing else happens meanwhile."""
 
     async def nothing() -> None:

@@ -7,11 +7,11 @@ So the next buyer gets a majority too; "delayed restart" exists to prevent that 
 
 from stockade.lab.execution.aimed_fault import AimedFault
 from stockade.lab.execution.fault_harness import FaultHarness
+from stockade.lab.model.burst import Burst
 from stockade.lab.model.repeat_result import Response
-from stockade.lab.model.workload import Workload
 
 
-async def run(harness: FaultHarness, workload: Workload) -> list[Response]:
+async def run(harness: FaultHarness, workload: Burst) -> list[Response]:
     """Delete the holder's grant."""
     majority = len(harness.nodes) // 2 + 1
     forgetful, absent = harness.nodes[majority - 1], harness.nodes[majority:]

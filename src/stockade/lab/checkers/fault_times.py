@@ -4,34 +4,61 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from stockade.lab.history.history import History
+from stockade.lab.history.operation import FaultEvent
+
+HEALED = FaultEvent(0, "", "heal")
 
 
 class FaultTime(NamedTuple):
-    """One fault, from its injection to its healing, on the monotonic clock."""
+    """One fault on the monotonic clock.
+
+    Attributes:
+        fault: its name.
+        begin_ns: its injection began.
+        end_ns: its healing has ended.
+        detail: what it hit, and how it went.
+        hit: what it hit.
+        in_place_ns: its injection had ended.
+        healing_ns: its healing began.
+    """
 
     fault: str
     begin_ns: int
     end_ns: int
     detail: str
+    hit: tuple[str, ...] = ()
+    in_place_ns: int = 0
+    healing_ns: int = 0
 
 
 def fault_times(history: History) -> list[FaultTime]:
     """The faults of a history; one that was never healed lasts until its end."""
     end_ns = max(history.phases.end_ns, max((each.return_ns for each in history.operations), default=0))
-    open_: dict[str, list[tuple[int, str]]] = {}
+    open_: dict[str, list[FaultEvent]] = {}
     found = []
     for event in history.fault_log:
         if event.action == "inject":
-            open_.setdefault(event.fault, []).append((event.at_ns, event.detail))
+            open_.setdefault(event.fault, []).append(event)
         elif open_.get(event.fault):
-            begin_ns, detail = open_[event.fault].pop(0)
-            found.append(FaultTime(event.fault, begin_ns, event.at_ns, detail))
-    found += [FaultTime(name, at_ns, end_ns, detail) for name, left in open_.items() for at_ns, detail in left]
+            found.append(_time(open_[event.fault].pop(0), event))
+    found += [_time(event, HEALED._replace(at_ns=end_ns)) for left in open_.values() for event in left]
     return sorted(found, key=lambda each: each.begin_ns)
 
 
+def _time(injected: FaultEvent, healed: FaultEvent) -> FaultTime:
+    return FaultTime(
+        injected.fault,
+        injected.at_ns,
+        max(healed.at_ns, healed.end_ns),
+        "; ".join(each for each in (", ".join(injected.hit), injected.detail, healed.detail) if each),
+        injected.hit,
+        max(injected.at_ns, injected.end_ns),
+        healed.at_ns,
+    )
+
+
 def disturbed_times(history: History) -> list[FaultTime]:
-    """The same, each with the time that its healing may take (`recovery_s` of the settings) at its end."""
+    """The same, each with the time that its recovery may take (`recovery_s` of the settings) at its end."""
     stated = history.settings.get("recovery_s")
     after_ns = int(stated * 1e9) if isinstance(stated, int | float) else 0
     return [each._replace(end_ns=each.end_ns + after_ns) for each in fault_times(history)]

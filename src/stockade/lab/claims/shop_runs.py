@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from stockade.core import Accepted, Outcome, Rejected, Stats, Strategy
 from stockade.lab.claims.claim import Tools
-from stockade.lab.model.workload import Workload
+from stockade.lab.model.burst import Burst
 from stockade.lab.runs.repeats import create_rows, fresh_names
 from stockade.shop.model.tables import skus
 from stockade.store import Database, SqlStore
@@ -80,7 +80,7 @@ async def race(
     """
     names = fresh_names(buyers, stock)
     product, keys = names.product(1, PRICE, stock)
-    await create_rows(tools.target, [Workload((product,), (), keys, stock, -1)])
+    await create_rows(tools.target, [Burst((product,), (), keys, stock, -1)])
     orders = [names.order(n, names.id("user", n), keys, "LATER") for n in range(buyers)]
     spread = [replace(each, now_ms=each.now_ms + (n + 1) * spread_ms) for n, each in enumerate(orders)]
     async with running(tools, strategy, options, pool_size) as (running_strategy, store):

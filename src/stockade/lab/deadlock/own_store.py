@@ -11,7 +11,7 @@ import time
 from stockade.core import Busy, Command, Guard, GuardKind
 from stockade.lab.deadlock.finding import Finding
 from stockade.lab.deadlock.load import Load
-from stockade.lab.model.workload import Workload
+from stockade.lab.model.burst import Burst
 from stockade.lab.runs.repeats import create_rows, fresh_names
 from stockade.lab.targets.target_database import TargetDatabase
 from stockade.store import Database, SqlStore
@@ -23,7 +23,7 @@ async def orders(target: TargetDatabase, load: Load, *, as_asked: bool) -> Findi
     """Random orders of `load.basket` of 8 SKUs, for the length of one turn."""
     names = fresh_names(load.workers, PLENTY)
     product, stock = names.product(SKUS, price=1000, stock=PLENTY)
-    await create_rows(target, [Workload((product,), (), stock, PLENTY * SKUS, -load.basket)])
+    await create_rows(target, [Burst((product,), (), stock, PLENTY * SKUS, -load.basket)])
     database = await Database.open(target.url, pool_size=load.workers)
     store = SqlStore(database, target.application.resources, single_statement=False)
     guard = Guard(GuardKind.ROW, keep_request_order=as_asked)

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from stockade.lab.execution.fault_harness import FaultHarness
+from stockade.lab.model.burst import Burst
 from stockade.lab.model.repeat_result import Response
-from stockade.lab.model.workload import Workload
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class AimedFault:
 
     name: str
     summary: str
-    run: Callable[[FaultHarness, Workload], Awaitable[list[Response]]]
+    run: Callable[[FaultHarness, Burst], Awaitable[list[Response]]]
     points: tuple[str, ...]
     lease_s: float
     needs: str = ""

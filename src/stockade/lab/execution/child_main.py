@@ -81,7 +81,7 @@ class QueryLogWorker:
 
 
 @dataclass(frozen=True, slots=True)
-class StopLogWorker:
+class CloseAll:
     """Close what is open. Answer: Done."""
 
 
@@ -97,7 +97,7 @@ class Failed:
     text: str
 
 
-Message = OpenShop | SignalAtPoint | SendCommands | Reconcile | StartLogWorker | QueryLogWorker | StopLogWorker
+Message = OpenShop | SignalAtPoint | SendCommands | Reconcile | StartLogWorker | QueryLogWorker | CloseAll
 Answer = Done | Failed | SendResult | LogWorkerProgress
 
 
@@ -146,7 +146,7 @@ class _MessageHandler:
             case StartLogWorker():
                 await self._stack.aclose()
                 self._log_worker = await self._stack.enter_async_context(run_log_worker(message.config))
-            case StopLogWorker():
+            case CloseAll():
                 await self._stack.aclose()
             case SignalAtPoint():
                 self._signal = message

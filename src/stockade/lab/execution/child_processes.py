@@ -18,7 +18,8 @@ from typing import Any, Self
 
 from stockade.core import Command, Stats
 from stockade.lab.errors import LabError
-from stockade.lab.execution.child_main import Failed, Message, OpenShop, Reconcile, SendCommands, main
+from stockade.lab.execution.child_main import CloseAll, Failed, Message, OpenShop, Reconcile, SendCommands, main
+from stockade.lab.execution.metered_database import ConnectionUse
 from stockade.lab.execution.order_senders import SenderConfig, SendResult
 from stockade.lab.model.payment import PaymentMeter
 
@@ -79,7 +80,8 @@ class ChildProcess:
         return ChildProcessEnded(f"{self._process.name} ended (exit code {self._process.exitcode})")
 
     @property
-    def _pid(self) -> int:
+    def pid(self) -> int:
+        """Process id."""
         assert self._process.pid is not None
         return self._process.pid
 
@@ -98,13 +100,13 @@ class ChildProcess:
         return False
 
     def _was_stopped(self) -> bool:
-        return os.waitid(os.P_PID, self._pid, os.WSTOPPED | os.WNOHANG) is not None
+        return os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOHANG) is not None
 
     def resume(self) -> None:
         """Send SIGCONT to a stopped process."""
         if self.alive:
             with suppress(ProcessLookupError):  # it has ended this moment
-                os.kill(self._pid, signal.SIGCONT)
+                os.kill(self.pid, signal.SIGCONT)
 
     def close(self) -> None:
         """Close the pipe, which ends the process; `join` waits for the end. A process that owes an answer is killed."""
@@ -146,6 +148,11 @@ class ProcessGroup:
         self._processes.append(ChildProcess(name, barrier))
         return self._processes[-1]
 
+    @property
+    def pids(self) -> list[int]:
+        """Process ids of those that exist."""
+        return [process.pid for process in self._processes if process.alive]
+
     async def request_all(self, message: Message) -> list[Any]:
         """Send the same message to every process and wait for all answers.
 
@@ -178,6 +185,14 @@ class ProcessSender(ProcessGroup):
         """
         await self.request_all(OpenShop(config))
 
+    async def close_shop(self) -> None:
+        """Let every process close what it has open.
+
+        Raises:
+            LabError: a process could not; the message is its own.
+        """
+        await self.request_all(CloseAll())
+
     async def send(self, commands: Sequence[Command], *, submit: bool = False) -> SendResult:
         """Distribute the commands and let all processes send theirs together.
 
@@ -197,7 +212,9 @@ class ProcessSender(ProcessGroup):
             stats.add(result.stats)
             if result.meter is not None:
                 meter.add(result.meter)
-        return SendResult([response for result in results for response in result.responses], stats, meter)
+        uses = [result.connections for result in results if result.connections is not None]
+        connections = sum(uses, ConnectionUse()) if uses else None
+        return SendResult([response for result in results for response in result.responses], stats, meter, connections)
 
     async def reconcile(self) -> None:
         """Let one process finish the payments that were left open.

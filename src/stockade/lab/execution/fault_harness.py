@@ -15,9 +15,9 @@ from stockade.lab.errors import LabError
 from stockade.lab.execution.child_main import OpenShop, Reconcile, SendCommands, SignalAtPoint
 from stockade.lab.execution.child_processes import ChildProcess, ChildProcessEnded, ProcessGroup
 from stockade.lab.execution.order_senders import SenderConfig
+from stockade.lab.model.burst import Burst
 from stockade.lab.model.payment import PaymentMeter
 from stockade.lab.model.repeat_result import FAILED, Response
-from stockade.lab.model.workload import Workload
 from stockade.lab.targets.redis_node import RedisNode
 
 POINT_WAIT_S = 10.0  # until the victim has reached its fault point
@@ -98,7 +98,7 @@ class FaultHarness(ProcessGroup):
         self.victim = self.start("the victim")
         await self.victim.request(OpenShop(self._config, fault_points=True))
 
-    async def suspend_holder(self, workload: Workload, meanwhile: Callable[[], Awaitable[None]]) -> list[Response]:
+    async def suspend_holder(self, workload: Burst, meanwhile: Callable[[], Awaitable[None]]) -> list[Response]:
         """Stop the victim while it holds the first buyer's lock, execute the other orders, then resume it.
 
         If the victim holds the row lock too, the second buyer is blocked: then the victim is resumed first.
@@ -136,7 +136,7 @@ class FaultHarness(ProcessGroup):
     def _missed(self) -> LabError:
         return LabError(f"the fault missed: no order reached the fault point {self.point!r}")
 
-    async def retry_failed(self, workload: Workload, responses: Sequence[Response]) -> list[Response]:
+    async def retry_failed(self, workload: Burst, responses: Sequence[Response]) -> list[Response]:
         """Send the requests without a decision again to the other process, as a client would.
 
         The new response replaces the failed one; its time counts from the first request.

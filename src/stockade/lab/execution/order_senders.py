@@ -11,7 +11,9 @@ from typing import NamedTuple, Protocol
 
 from stockade.core import Command, Stats
 from stockade.lab.execution.load import Barrier, send_all
-from stockade.lab.execution.payer import MeteredDatabase, Payer, open_payer
+from stockade.lab.execution.metered_database import ConnectionUse, MeteredDatabase
+from stockade.lab.execution.payer import Payer, open_payer
+from stockade.lab.execution.section import section
 from stockade.lab.model.payment import PaymentConfig, PaymentMeter
 from stockade.lab.model.repeat_result import Response
 from stockade.service import Service, find_application, open_service
@@ -31,6 +33,8 @@ class SenderConfig:
         pool_size: connections of each process.
         app: where the process finds the application, `MODULE:ATTRIBUTE`.
         payment: how it pays; None: the commands are executed as they are.
+        metered: the use of connections is measured.
+        section_ms: how long each transaction takes between reading and writing, in milliseconds; None: as it does.
     """
 
     url: str
@@ -39,14 +43,17 @@ class SenderConfig:
     pool_size: int = 4
     app: str = PATH
     payment: PaymentConfig | None = None
+    metered: bool = False
+    section_ms: float | None = None
 
 
 class SendResult(NamedTuple):
-    """The responses of one repeat, the store's counters for it, and what was measured where buyers pay."""
+    """The responses of one repeat, the store's counters for it, what was measured where buyers pay, and connections."""
 
     responses: list[Response]
     stats: Stats
     meter: PaymentMeter | None = None
+    connections: ConnectionUse | None = None
 
 
 class OrderSender(Protocol):
@@ -73,8 +80,11 @@ class LocalSender:
         if self._payer is not None:
             responses = await send_all(self._payer.execute, commands, barrier)
             return SendResult(responses, stats_since(before, stats), self._payer.take_meter())
+        metered = self._service.database if isinstance(self._service.database, MeteredDatabase) else None
+        used = metered.use if metered else ConnectionUse()
         responses = await send_all(self._service.submit if submit else self._service.execute, commands, barrier)
-        return SendResult(responses, stats_since(before, stats))
+        connections = metered.use - used if metered else None
+        return SendResult(responses, stats_since(before, stats), connections=connections)
 
     async def reconcile(self) -> None:
         """See `OrderSender.reconcile`."""
@@ -91,10 +101,12 @@ async def open_sender(
 
     Args:
         config: what to open.
-        checkpoint: called at each fault point of the store.
+        checkpoint: called at each fault point of the store; not where the section has a length.
     """
     application = find_application(config.app)
-    kind = Database if config.payment is None else MeteredDatabase
+    kind = MeteredDatabase if config.payment is not None or config.metered else Database
+    if config.section_ms is not None:
+        checkpoint = section(config.section_ms)
     database = await kind.open(
         config.url, pool_size=config.pool_size, wait_s=config.options.wait_s, tables=application.tables
     )

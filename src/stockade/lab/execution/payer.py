@@ -5,7 +5,6 @@ a task is inside one. Neighbours: `order_senders.py` sends the buyers' requests 
 """
 
 import logging
-import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -18,12 +17,12 @@ from stockade.gateways.gateway import ApprovalAnswer, Capabilities, LookUpAnswer
 from stockade.gateways.http_client import Limits
 from stockade.gateways.registry import GatewayKeys, create
 from stockade.lab.errors import LabError
+from stockade.lab.execution.metered_database import MeteredDatabase
 from stockade.lab.model.payment import PaymentConfig, PaymentMeter
 from stockade.lab.schemes import SCHEMES
 from stockade.service import Service
 from stockade.shop.commands import ClaimPayment
 from stockade.shop.payments import Payments, Reconciler
-from stockade.store import Database
 
 GATEWAY = "toss"
 CALL_S = 30.0  # the longest that one call to the gateway takes
@@ -34,19 +33,6 @@ ASKED = "asked"  # fault point: the gateway has approved, and nothing is recorde
 # did not live to ask for it is given up 45 minutes after it was made.
 LATER_MS = 60_000
 MAX_ROUNDS = 10  # hours
-
-
-class MeteredDatabase(Database):
-    """A database that measures how long each transaction and read waits for a connection."""
-
-    def __init__(self, *args: object, **kwargs: object) -> None:
-        super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # those of Database
-        self.waits_s: list[float] = []
-
-    async def _enter(self, *args: object) -> None:
-        began_s = time.monotonic()
-        await super()._enter(*args)  # type: ignore[arg-type]  # those of Database
-        self.waits_s.append(time.monotonic() - began_s)
 
 
 class MeteredGateway:

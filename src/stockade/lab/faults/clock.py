@@ -7,18 +7,20 @@ time): a service process must wait in another way.
 """
 
 import tempfile
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from stockade.lab.errors import LabError
-from stockade.lab.faults.pieces import choose, replace_missing
+from stockade.lab.faults.pieces import Hit, choose, is_held_away, replace_missing
 from stockade.lab.faults.possible import make_fault
-from stockade.lab.recording.fault import Disturbed
+from stockade.lab.recording.fault import PROCESSES, Disturbed
 from stockade.lab.site.needs import FAKETIME
 from stockade.lab.site.tools import faketime_library, no_faketime
 
 JUMP_S = 60
-MOVED = "clock moved"  # in `Site.injected`: the process, and the file with the distance
+START_WAIT_S = 10.0
+MOVED = "clock moved"  # in `Site.injected`: by fault, the process and the file with the distance
 
 
 def environment(distance: Path) -> dict[str, str]:
@@ -46,28 +48,51 @@ def set_distance(file: Path, seconds: int) -> None:
     new.rename(file)
 
 
-async def jump(disturbed: Disturbed, *, seconds: int) -> None:
-    """Start a process under libfaketime, if none is, and move its wall clock."""
-    injected = disturbed.site.injected
-    if MOVED not in injected:
-        file = Path(tempfile.mkdtemp(prefix="stockade-clock-")) / "distance"
-        number = choose(disturbed, disturbed.processes)
-        injected[MOVED] = (number, file)
-        set_distance(file, 0)
-        await disturbed.processes.replace(number, environment(file))
-    number, file = injected[MOVED]
+async def jump(disturbed: Disturbed, *, seconds: int, fault: str) -> Sequence[str]:
+    """Start a process under libfaketime, and move its wall clock when it serves.
+
+    Args:
+        disturbed: has the processes.
+        seconds: how far.
+        fault: its name: each fault has a process of its own.
+    """
+    hit = choose(disturbed, disturbed.processes)
+    if hit is None:
+        return ()
+    file = Path(tempfile.mkdtemp(prefix="stockade-clock-")) / "distance"
+    disturbed.site.injected.setdefault(MOVED, {})[fault] = (hit, file)
+    set_distance(file, 0)
+    await hit.processes.replace(hit.number, environment(file))
+    if not await hit.processes.serves(hit.number, START_WAIT_S):
+        disturbed.note(f"{hit.name} did not serve under libfaketime within {START_WAIT_S:.0f} s")
+        return ()
+    if not _has_loaded(hit.pid, str(faketime_library())):
+        disturbed.note(f"{hit.name} runs without libfaketime")
+        return ()
     set_distance(file, seconds)
-    disturbed.note(f"service process {number}, {seconds:+d} s")
+    return (f"{hit.name}, {seconds:+d} s",)
 
 
-async def restore(disturbed: Disturbed) -> None:
+def _has_loaded(pid: int, library: str) -> bool:
+    try:
+        return library in Path(f"/proc/{pid}/maps").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+async def restore(disturbed: Disturbed, *, fault: str) -> None:
     """Move it back, and start the process anew without libfaketime."""
-    moved = disturbed.site.injected.pop(MOVED, None)
+    moved: tuple[Hit, Path] | None = disturbed.site.injected.get(MOVED, {}).pop(fault, None)
     if moved is not None:
-        number, file = moved
+        hit, file = moved
         if file.exists():
             set_distance(file, 0)
-        await disturbed.processes.replace(number, {})
+        if is_held_away(disturbed, hit):  # whoever has killed it starts it again, with the clock of the others
+            await hit.processes.replace(hit.number, {})
+            await hit.processes.kill(hit.number)
+        else:
+            await hit.processes.replace(hit.number, {})
+            disturbed.expect(*hit)
         file.unlink(missing_ok=True)
         file.parent.rmdir()
     await replace_missing(disturbed)
@@ -77,9 +102,11 @@ FAULTS = tuple(
     make_fault(
         f"clock-{word}",
         f"the wall clock of a service process jumps {JUMP_S} s {word}",
-        partial(jump, seconds=seconds),
-        restore,
+        partial(jump, seconds=seconds, fault=f"clock-{word}"),
+        partial(restore, fault=f"clock-{word}"),
         needs=frozenset({FAKETIME}),
+        touches=(PROCESSES,),
+        needs_service=True,
     )
     for word, seconds in (("ahead", JUMP_S), ("back", -JUMP_S))
 )

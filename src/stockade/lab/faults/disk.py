@@ -4,11 +4,12 @@ A flush that fails makes PostgreSQL and MariaDB end and recover from their logs;
 what extends a file. No negative control has to fail here.
 """
 
+from collections.abc import Sequence
 from functools import partial
 
 from stockade.lab.faults.pieces import replace_missing, service_pids
 from stockade.lab.faults.possible import make_fault
-from stockade.lab.recording.fault import Disturbed
+from stockade.lab.recording.fault import DATABASE, REDIS, Disturbed
 from stockade.lab.site.disk import Pids
 from stockade.lab.site.needs import FSYNC, PRLIMIT, REDIS_ALWAYS, REDIS_EVERYSEC, SMALL_DISK, STRACE
 from stockade.lab.site.redis_server import RedisServer
@@ -22,43 +23,45 @@ def writers(disturbed: Disturbed) -> Pids:
     return database.pids if database.is_server else partial(service_pids, disturbed)
 
 
-async def fill(disturbed: Disturbed) -> None:
+async def fill(disturbed: Disturbed) -> Sequence[str]:
     """No file of the database can grow."""
-    disturbed.note(await disturbed.site.database.disk.fill(writers(disturbed)))
+    return await disturbed.site.database.disk.fill(writers(disturbed))
 
 
-async def slow_down(disturbed: Disturbed) -> None:
+async def slow_down(disturbed: Disturbed) -> Sequence[str]:
     """Each flush of the database takes longer."""
-    await disturbed.site.database.disk.slow(writers(disturbed), SLOWER_S)
+    return await disturbed.site.database.disk.slow(writers(disturbed), SLOWER_S)
 
 
-async def fail(disturbed: Disturbed) -> None:
+async def fail(disturbed: Disturbed) -> Sequence[str]:
     """Each flush of the database fails."""
-    await disturbed.site.database.disk.fail(writers(disturbed))
+    return await disturbed.site.database.disk.fail(writers(disturbed))
 
 
 async def restore(disturbed: Disturbed) -> None:
     """Heal the disk; start the server if it has ended over it."""
-    await disturbed.site.database.restore()
+    await disturbed.site.database.disk.restore()
+    await disturbed.site.database.bring_back()
     await replace_missing(disturbed)
 
 
-async def fill_redis(disturbed: Disturbed) -> None:
+async def fill_redis(disturbed: Disturbed) -> Sequence[str]:
     """No file of one Redis can grow: it answers writes with MISCONF (with a flush at each write it would end)."""
     redis = _one_redis(disturbed)
-    disturbed.note(await redis.disk.fill(redis.pids))
+    return await redis.disk.fill(redis.pids)
 
 
-async def slow_down_redis(disturbed: Disturbed) -> None:
+async def slow_down_redis(disturbed: Disturbed) -> Sequence[str]:
     """Each flush of one Redis takes longer, and all its clients wait for it."""
     redis = _one_redis(disturbed)
-    await redis.disk.slow(redis.pids, SLOWER_S)
+    return await redis.disk.slow(redis.pids, SLOWER_S)
 
 
 async def restore_redis(disturbed: Disturbed) -> None:
     """Heal the disks; start a server that has ended over it."""
     for redis in disturbed.site.redis:
-        await redis.restore()
+        await redis.disk.restore()
+        await redis.bring_back()
 
 
 def _one_redis(disturbed: Disturbed) -> RedisServer:
@@ -72,6 +75,8 @@ FAULTS = (
         fill,
         restore,
         needs=frozenset({SMALL_DISK, FSYNC}),
+        touches=(DATABASE,),
+        ends_it=True,
     ),
     make_fault(
         "disk-slow",
@@ -79,6 +84,7 @@ FAULTS = (
         slow_down,
         restore,
         needs=frozenset({STRACE, FSYNC}),
+        touches=(DATABASE,),
     ),
     make_fault(
         "disk-failing",
@@ -86,6 +92,8 @@ FAULTS = (
         fail,
         restore,
         needs=frozenset({STRACE, FSYNC}),
+        touches=(DATABASE,),
+        ends_it=True,
     ),
     make_fault(
         "redis-disk-full",
@@ -94,6 +102,8 @@ FAULTS = (
         restore_redis,
         needs=frozenset({REDIS_EVERYSEC, PRLIMIT}),
         covered_by=("restart",),
+        touches=(REDIS,),
+        ends_it=True,
     ),
     make_fault(
         "redis-disk-slow",
@@ -102,5 +112,6 @@ FAULTS = (
         restore_redis,
         needs=frozenset({REDIS_ALWAYS, STRACE}),
         covered_by=("restart",),
+        touches=(REDIS,),
     ),
 )

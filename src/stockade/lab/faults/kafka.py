@@ -4,49 +4,62 @@ No negative control has to fail here: the position moves in the transaction that
 """
 
 import signal
+from collections.abc import Sequence
+from functools import partial
 
-from sqlalchemy import update
+from sqlalchemy import Connection, select, update
 
-from stockade.lab.faults.pieces import POINT_WAIT_S, choose, nothing, replace_missing
+from stockade.lab.faults.pieces import POINT_WAIT_S, choose, hold_away, nothing, replace_missing, signal_at_point
 from stockade.lab.faults.possible import make_fault
-from stockade.lab.recording.fault import Disturbed
-from stockade.lab.site.needs import KAFKA
+from stockade.lab.recording.fault import DATABASE, KAFKA, PROCESSES, Disturbed
+from stockade.lab.site import needs
 from stockade.store import Database
 
-NEEDS = frozenset({KAFKA})
+NEEDS = frozenset({needs.KAFKA})
 RECOVERY_S = 15.0
+KILL_WORKER = "worker-kill"
 
 
-async def kill_broker(disturbed: Disturbed) -> None:
+async def kill_broker(disturbed: Disturbed) -> Sequence[str]:
     """SIGKILL to the only broker."""
-    if disturbed.site.kafka is not None:
-        await disturbed.site.kafka.kill()
+    broker = disturbed.site.kafka
+    if broker is None or not broker.server.running:
+        return ()
+    hit = f"broker, process {broker.server.pid}"
+    await broker.kill()
+    return (hit,)
 
 
-async def restore_broker(disturbed: Disturbed) -> None:
+async def bring_back_broker(disturbed: Disturbed) -> None:
     """Start it again."""
     if disturbed.site.kafka is not None:
-        await disturbed.site.kafka.restore()
+        await disturbed.site.kafka.bring_back()
     await replace_missing(disturbed)
 
 
-async def kill_worker(disturbed: Disturbed) -> None:
+async def kill_worker(disturbed: Disturbed) -> Sequence[str]:
     """SIGKILL a log worker right after a commit: nothing was answered, and no offset reported to the broker."""
-    number = choose(disturbed, disturbed.workers)
-    await disturbed.workers.signal_at_point(number, "committed", signal.SIGKILL)
-    hit = await disturbed.workers.was_signalled(number, POINT_WAIT_S)
-    if not hit:  # it has no partition, or no command came
-        await disturbed.workers.kill(number)
-    disturbed.note(f"log worker {number} {'right after a commit' if hit else 'idle'}")
+    hit = choose(disturbed, disturbed.workers)
+    if hit is None:
+        return ()
+    hold_away(disturbed, KILL_WORKER, hit)
+    # one that does not come by has no partition, or no command came
+    return (hit.name,) if await signal_at_point(disturbed, hit, "committed", signal.SIGKILL) else ()
 
 
-async def replay(disturbed: Disturbed) -> None:
+async def replay(disturbed: Disturbed) -> Sequence[str]:
     """Set the position of every partition to its first offset; the workers take their partitions again."""
     database = await Database.open(disturbed.site.admin_url, pool_size=1)
+    offsets = database.tables.consumer_offsets
+    again = update(offsets).values(position=0, epoch=offsets.c.epoch + 1)
+
+    def go_back(connection: Connection) -> list[str]:
+        moved = connection.execute(select(offsets.c.part, offsets.c.position).where(offsets.c.position > 0)).all()
+        connection.execute(again)
+        return [f"partition {part} from {position}" for part, position in moved]
+
     try:
-        offsets = database.tables.consumer_offsets
-        again = update(offsets).values(position=0, epoch=offsets.c.epoch + 1)
-        await database.write(lambda connection: connection.execute(again), timeout_s=POINT_WAIT_S)
+        return await database.write(go_back, timeout_s=POINT_WAIT_S)
     finally:
         await database.close()
 
@@ -56,19 +69,23 @@ FAULTS = (
         "broker-kill",
         "the only Kafka broker is killed, and starts again",
         kill_broker,
-        restore_broker,
+        bring_back_broker,
         needs=NEEDS,
         recovery_s=RECOVERY_S,
+        touches=(KAFKA,),
+        ends_it=True,
     ),
     make_fault(
-        "worker-kill",
+        KILL_WORKER,
         "a log worker is killed between the commit of its transaction and what follows",
         kill_worker,
-        replace_missing,
+        partial(replace_missing, fault=KILL_WORKER),
         needs=NEEDS,
         covered_by=("crash",),
         recovery_s=RECOVERY_S,
         fault_points=True,
+        touches=(PROCESSES,),
+        ends_it=True,
     ),
     make_fault(
         "replay",
@@ -77,5 +94,6 @@ FAULTS = (
         nothing,
         needs=NEEDS,
         recovery_s=RECOVERY_S,
+        touches=(DATABASE,),
     ),
 )

@@ -4,13 +4,14 @@ Each condition exists for every link at once (`latency`) and for one (`latency-r
 replica is in `redis_failover.py`. No negative control has to fail here; a bare lock may, when its renewals are lost.
 """
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from stockade.devservers.tcp_proxy import Conditions, TcpProxy
+from stockade.devservers.tcp_proxy import Conditions
 from stockade.lab.faults.possible import make_fault
 from stockade.lab.recording.fault import Disturbed, Fault
+from stockade.lab.site.link import Disturbance, Link
 from stockade.lab.site.needs import LINK_DATABASE, LINK_KAFKA, LINK_REDIS, LINKS
 
 LATENCY_S, JITTER_S = 0.05, 0.1
@@ -25,73 +26,73 @@ class Condition(NamedTuple):
 
     name: str
     summary: str
-    begin: Callable[[TcpProxy], None]
+    disturbance: Disturbance
     recovery_s: float = 5.0
 
 
-def _late(link: TcpProxy) -> None:
-    link.set_conditions(Conditions(latency_s=LATENCY_S))
-
-
-def _uneven(link: TcpProxy) -> None:
-    link.set_conditions(Conditions(jitter_s=JITTER_S))
-
-
-def _in_pieces(link: TcpProxy) -> None:
-    link.set_conditions(Conditions(piece_bytes=PIECE_BYTES))
-
-
-def _narrow(link: TcpProxy) -> None:
-    link.set_conditions(Conditions(bytes_per_s=BYTES_PER_S))
-
-
-def _refused(link: TcpProxy) -> None:
-    link.refuse()
-    link.cut()
-
-
 CONDITIONS = (
-    Condition("latency", f"everything arrives {LATENCY_S * 1_000:.0f} ms later", _late),
-    Condition("jitter", f"everything arrives up to {JITTER_S * 1_000:.0f} ms later, unevenly", _uneven),
-    Condition("blackhole", "nothing arrives, and no side learns of it", TcpProxy.swallow, 10.0),
-    Condition("reset", "all connections are reset each second", lambda link: link.repeat(EVERY_S, link.cut)),
-    Condition("refuse", "all connections are reset, and new ones refused", _refused, 10.0),
-    Condition("slice", f"everything arrives in pieces of {PIECE_BYTES} bytes", _in_pieces),
-    Condition("narrow", f"{BYTES_PER_S / 1_000:.0f} kB/s in each direction of a connection", _narrow),
+    Condition(
+        "latency",
+        f"everything arrives {LATENCY_S * 1_000:.0f} ms later",
+        Disturbance(Conditions(latency_s=LATENCY_S)),
+    ),
+    Condition(
+        "jitter",
+        f"everything arrives up to {JITTER_S * 1_000:.0f} ms later, unevenly",
+        Disturbance(Conditions(jitter_s=JITTER_S)),
+    ),
+    Condition("blackhole", "nothing arrives, and no side learns of it", Disturbance(silent=True), 10.0),
+    Condition(
+        "reset", "all connections are reset each second", Disturbance(repeated=lambda link: link.cut(), every_s=EVERY_S)
+    ),
+    Condition("refuse", "all connections are reset, and new ones refused", Disturbance(refusing=True), 10.0),
+    Condition(
+        "slice",
+        f"everything arrives in pieces of {PIECE_BYTES} bytes",
+        Disturbance(Conditions(piece_bytes=PIECE_BYTES)),
+    ),
+    Condition(
+        "narrow",
+        f"{BYTES_PER_S / 1_000:.0f} kB/s in each direction of a connection",
+        Disturbance(Conditions(bytes_per_s=BYTES_PER_S)),
+    ),
     Condition(
         "half-close",
         "each second the servers' ends of all connections close, and their other ends stay open",
-        lambda link: link.repeat(EVERY_S, link.half_close),
+        Disturbance(repeated=lambda link: link.half_close(), every_s=EVERY_S),
     ),
 )
 
 
-async def _inject(disturbed: Disturbed, *, condition: Condition, place: str) -> None:
+async def _inject(disturbed: Disturbed, *, fault: str, condition: Condition, place: str) -> Sequence[str]:
+    links = _links(disturbed, place)
+    for link in links:
+        await link.disturb(fault, condition.disturbance)
+    return tuple(f"link {link.name}" for link in links)
+
+
+async def _heal(disturbed: Disturbed, *, fault: str, place: str) -> None:
     for link in _links(disturbed, place):
-        condition.begin(link)
-    disturbed.note(f"links to: {place or ', '.join(disturbed.site.links)}")
+        await link.undisturb(fault)
 
 
-async def _heal(disturbed: Disturbed, *, place: str) -> None:
-    for link in _links(disturbed, place):
-        await link.restore()
-
-
-def _links(disturbed: Disturbed, place: str) -> list[TcpProxy]:
+def _links(disturbed: Disturbed, place: str) -> list[Link]:
     return [link for name, links in disturbed.site.links.items() if place in ("", name) for link in links]
 
 
 def _faults() -> Iterator[Fault]:
     for condition in CONDITIONS:
         for place, need in [("", LINKS), *PLACES.items()]:
-            heal: Callable[[Disturbed], Awaitable[None]] = partial(_heal, place=place)
+            name = f"{condition.name}-{place}" if place else condition.name
             yield make_fault(
-                f"{condition.name}-{place}" if place else condition.name,
+                name,
                 f"{f'link to {place}' if place else 'every link'}: {condition.summary}",
-                partial(_inject, condition=condition, place=place),
-                heal,
+                partial(_inject, fault=name, condition=condition, place=place),
+                partial(_heal, fault=name, place=place),
                 needs=frozenset({need}),
                 recovery_s=condition.recovery_s,
+                touches=tuple(f"link to {each}" for each in ([place] if place else PLACES)),
+                ends_it=condition.disturbance.silent or condition.disturbance.refusing,
             )
 
 

@@ -2,7 +2,9 @@
 
 import asyncio
 import signal
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from stockade.lab.recording.fault import Disturbed, Processes
 
@@ -15,64 +17,112 @@ HOLDER_WAIT_S = 8.0  # deadline of a command whose holder is suspended while a s
 _ENDED = ("X", "Z")
 LONGEST_PAUSE_S = 30.0
 SUSPENDED = "suspended"  # in `Site.injected`: the tasks that resume processes
+CHOSEN = "chosen"  # the same: the processes that faults have hit, so that the next fault hits another one
+HELD_AWAY = "held away"  # the same: by fault, the processes that it has killed and not healed
+
+
+class Hit(NamedTuple):
+    """A process: the group, and its number in it."""
+
+    processes: Processes
+    number: int
+
+    @property
+    def name(self) -> str:
+        """As in the history."""
+        return f"{self.processes.name} {self.number}"
+
+    @property
+    def pid(self) -> int:
+        """Process id; 0 while it is away."""
+        return self.processes.pid(self.number)
 
 
 async def nothing(disturbed: Disturbed) -> None:
     """There is nothing to do."""
 
 
-def choose(disturbed: Disturbed, processes: Processes) -> int:
-    """One of the processes that run, drawn by the seed; any place where none runs, as other faults have hit them."""
-    there = [number for number in range(processes.count) if _runs(processes.pid(number))]
-    return disturbed.rng.choice(there or range(processes.count))
+def deciders(disturbed: Disturbed) -> Processes:
+    """The processes that decide commands: those of the command log where there is one, else those of the service."""
+    return disturbed.workers if disturbed.workers.count else disturbed.processes
+
+
+def everyone(disturbed: Disturbed) -> Iterator[Hit]:
+    """Every place for a process."""
+    for group in (disturbed.processes, disturbed.workers):
+        for number in range(group.count):
+            yield Hit(group, number)
+
+
+def choose(disturbed: Disturbed, processes: Processes) -> Hit | None:
+    """One of the processes that run, drawn by the seed: one that no fault has hit yet, if there is any.
+
+    Returns:
+        The process; None, with a note in the fault log, if none runs, because other faults have hit them all.
+    """
+    running = [number for number in range(processes.count) if _runs(processes.pid(number))]
+    if not running:
+        disturbed.note(f"no {processes.name} runs")
+        return None
+    chosen: set[tuple[str, int]] = disturbed.site.injected.setdefault(CHOSEN, set())
+    fresh = [number for number in running if (processes.name, number) not in chosen]
+    if not fresh:
+        chosen -= {(processes.name, number) for number in running}
+    number = disturbed.rng.choice(fresh or running)
+    chosen.add((processes.name, number))
+    return Hit(processes, number)
 
 
 def service_pids(disturbed: Disturbed) -> list[int]:
     """Ids of the processes that write the database."""
-    groups = (disturbed.processes, disturbed.workers)
-    return [pid for group in groups for number in range(group.count) if (pid := group.pid(number))]
+    return [hit.pid for hit in everyone(disturbed) if hit.pid]
 
 
-async def suspend_holder(disturbed: Disturbed) -> int | None:
-    """Let a service process stop while it has the lock of the most wanted row, and has read its rows.
+async def signal_at_point(disturbed: Disturbed, hit: Hit, point: str, number: int) -> bool:
+    """Let a process get a signal when its store is at a fault point; whether it came by within five seconds."""
+    await hit.processes.signal_at_point(hit.number, point, number)
+    came = await hit.processes.was_signalled(hit.number, POINT_WAIT_S)
+    if not came:
+        disturbed.note(f"{hit.name} did not come by the fault point {point!r} within {POINT_WAIT_S:.0f} s")
+    return came
 
-    On SQLite it may stop before it has read, too: inside its transaction it keeps all others from writing.
+
+async def suspend_holder(disturbed: Disturbed) -> Hit | None:
+    """Let a process stop while it has the lock of the most wanted row, and has read its rows.
+
+    On SQLite it may stop before it has read, too: inside its transaction it keeps all others from writing. Under a
+    command log the process is a log worker, and the partition is what it has.
 
     Returns:
-        Its number, for `resume_later`; None if none did within five seconds.
+        Which one, for `resume_later`; None, with a note, if none did.
     """
     points = ("begin", "loaded") if disturbed.database == "sqlite" else ("loaded",)
-    number, point = choose(disturbed, disturbed.processes), disturbed.rng.choice(points)
-    if not _runs(disturbed.processes.pid(number)):
-        disturbed.note("no service process runs that could stop at a fault point")
+    hit, point = choose(disturbed, deciders(disturbed)), disturbed.rng.choice(points)
+    if hit is None:
         return None
-    await disturbed.processes.signal_at_point(number, point, signal.SIGSTOP)
-    stopped = await disturbed.processes.was_signalled(number, POINT_WAIT_S)
-    disturbed.note(
-        f"service process {number} {'stopped' if stopped else 'did not come by'} at the fault point {point!r}"
-    )
-    if stopped:
-        return number
-    await disturbed.processes.resume(number)
+    if await signal_at_point(disturbed, hit, point, signal.SIGSTOP):
+        disturbed.note(f"stopped at the fault point {point!r}")
+        return hit
+    await hit.processes.resume(hit.number)
     return None
 
 
-def resume_later(disturbed: Disturbed, number: int | None, leases: float = HOLDER_BEYOND_LEASE) -> None:
-    """Resume a service process once the lease that it had has ended, or others had as much time to get its lock.
+def resume_later(disturbed: Disturbed, hit: Hit | None, leases: float = HOLDER_BEYOND_LEASE) -> None:
+    """Resume a process once the lease that it had has ended, or others had as much time to get its lock.
 
     Much later it would find its deadline over, and write nothing.
 
     Args:
         disturbed: has the process.
-        number: of the process; None: none was suspended.
+        hit: the process; None: none was suspended.
         leases: how many leases from now.
     """
-    if number is None:
+    if hit is None:
         return
 
     async def resume() -> None:
         await asyncio.sleep(min(leases * disturbed.lease_s, LONGEST_PAUSE_S))
-        await disturbed.processes.resume(number)
+        await hit.processes.resume(hit.number)
 
     disturbed.site.injected.setdefault(SUSPENDED, []).append(asyncio.create_task(resume()))
 
@@ -82,17 +132,46 @@ async def resume_all(disturbed: Disturbed) -> None:
     pauses = disturbed.site.injected.pop(SUSPENDED, [])
     if pauses:
         await asyncio.wait(pauses)
-    for group in (disturbed.processes, disturbed.workers):
-        for number in range(group.count):
-            await group.resume(number)
+    for hit in everyone(disturbed):
+        await hit.processes.resume(hit.number)
+        if hit.pid:
+            disturbed.expect(*hit)
 
 
-async def replace_missing(disturbed: Disturbed) -> None:
-    """Start every process anew that is away or has ended."""
-    for group in (disturbed.processes, disturbed.workers):
-        for number in range(group.count):
-            if _state(group.pid(number)) in _ENDED:
-                await group.replace(number)
+def hold_away(disturbed: Disturbed, fault: str, hit: Hit) -> None:
+    """Note that a fault has killed a process: until it is healed, no other fault brings it back.
+
+    Args:
+        disturbed: notes it.
+        fault: name of the fault.
+        hit: the process.
+    """
+    disturbed.site.injected.setdefault(HELD_AWAY, {}).setdefault(fault, []).append(hit)
+
+
+async def replace_missing(disturbed: Disturbed, fault: str = "") -> None:
+    """Start every process anew that is away or has ended, but those that other faults hold away.
+
+    Args:
+        disturbed: has the processes.
+        fault: that is healed, if it has killed some.
+    """
+    away = disturbed.site.injected.setdefault(HELD_AWAY, {})
+    away.pop(fault, None)
+    for hit in everyone(disturbed):
+        if _state(hit.pid) in _ENDED and not is_held_away(disturbed, hit):
+            await hit.processes.replace(hit.number)
+            disturbed.expect(*hit)
+
+
+def is_held_away(disturbed: Disturbed, hit: Hit) -> bool:
+    """Whether a fault that is active has killed this process."""
+    return any(hit in some for some in disturbed.site.injected.get(HELD_AWAY, {}).values())
+
+
+def is_stopped(hit: Hit) -> bool:
+    """Whether a signal has stopped it."""
+    return _state(hit.pid) == "T"
 
 
 def _runs(pid: int) -> bool:

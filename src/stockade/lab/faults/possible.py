@@ -1,6 +1,6 @@
 """Why a fault cannot happen with a strategy on a database: derived from what it needs. Neighbour: `site/needs.py`."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from stockade.lab.errors import LabError
@@ -8,7 +8,8 @@ from stockade.lab.model.contender import Contender
 from stockade.lab.recording.fault import Disturbed, Fault
 from stockade.lab.site import needs as names
 
-Act = Callable[[Disturbed], Awaitable[None]]
+Inject = Callable[[Disturbed], Awaitable[Sequence[str]]]
+Heal = Callable[[Disturbed], Awaitable[None]]
 _REDIS = {names.REDIS, names.REDIS_ALWAYS, names.REDIS_EVERYSEC, names.REPLICA, names.LINK_REDIS}
 _KAFKA = {names.KAFKA, names.LINK_KAFKA}
 _SERVER = {names.DATABASE_SERVER, names.LINK_DATABASE}
@@ -17,8 +18,8 @@ _SERVER = {names.DATABASE_SERVER, names.LINK_DATABASE}
 def make_fault(
     name: str,
     summary: str,
-    inject: Act,
-    heal: Act,
+    inject: Inject,
+    heal: Heal,
     *,
     needs: frozenset[str] = frozenset(),
     covered_by: tuple[str, ...] = (),
@@ -26,6 +27,9 @@ def make_fault(
     fault_points: bool = False,
     must_fail: tuple[str, ...] = (),
     least_wait_s: float = 0.0,
+    touches: tuple[str, ...],
+    ends_it: bool = False,
+    needs_service: bool = False,
 ) -> Fault:
     """A fault whose needs say where it is impossible; the parameters are those of `Fault`."""
     return Fault(
@@ -39,6 +43,9 @@ def make_fault(
         fault_points=fault_points,
         must_fail=must_fail,
         least_wait_s=least_wait_s,
+        touches=frozenset(touches),
+        ends_it=ends_it,
+        needs_service=needs_service or fault_points,
         impossible=partial(why_not, needs),
     )
 

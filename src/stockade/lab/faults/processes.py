@@ -1,71 +1,92 @@
-"""A service process is killed or suspended, at any moment or at a fault point of its store.
+"""A process of the service is killed or suspended, at any moment or at a fault point of its store.
 
 A suspended process is stopped beyond its lease, as by a long garbage collection or a suspended machine: the next waiter
-gets the lock, and the first holder writes late (Kleppmann, "How to do distributed locking", 2016).
+gets the lock, and the first holder writes late (Kleppmann, "How to do distributed locking", 2016). Fault points are in
+the processes that decide: under a command log these are the log workers.
 """
 
 import signal
+from collections.abc import Sequence
+from functools import partial
 
 from stockade.lab.faults.pieces import (
     BEYOND_LEASE,
     HOLDER_WAIT_S,
-    POINT_WAIT_S,
     choose,
+    deciders,
+    hold_away,
+    is_stopped,
     replace_missing,
     resume_all,
     resume_later,
+    signal_at_point,
     suspend_holder,
 )
 from stockade.lab.faults.possible import make_fault
-from stockade.lab.recording.fault import Disturbed
+from stockade.lab.recording.fault import PROCESSES, Disturbed
+
+KILL, KILL_AT_POINT = "process-kill", "process-kill-at-point"
+POINTS = ("begin", "loaded", "saved", "committed")
 
 
-async def kill(disturbed: Disturbed) -> None:
+async def kill(disturbed: Disturbed) -> Sequence[str]:
     """SIGKILL, at any moment."""
-    number = choose(disturbed, disturbed.processes)
-    await disturbed.processes.kill(number)
-    disturbed.note(f"service process {number}")
+    hit = choose(disturbed, disturbed.processes)
+    if hit is None:
+        return ()
+    hold_away(disturbed, KILL, hit)
+    await hit.processes.kill(hit.number)
+    return (hit.name,)
 
 
-async def kill_at_point(disturbed: Disturbed) -> None:
-    """SIGKILL, when the store is at a fault point."""
-    number = choose(disturbed, disturbed.processes)
-    point = disturbed.rng.choice(("begin", "loaded", "saved", "committed"))
-    await disturbed.processes.signal_at_point(number, point, signal.SIGKILL)
-    hit = await disturbed.processes.was_signalled(number, POINT_WAIT_S)
-    if not hit:  # e.g. all its transactions end in a conflict before this point
-        await disturbed.processes.kill(number)
-    disturbed.note(f"service process {number} {f'at the fault point {point!r}' if hit else 'at no fault point'}")
+async def kill_at_point(disturbed: Disturbed) -> Sequence[str]:
+    """SIGKILL, when the store is at a fault point. A process that does not come by is left alone."""
+    hit, point = choose(disturbed, deciders(disturbed)), disturbed.rng.choice(POINTS)
+    if hit is None:
+        return ()
+    hold_away(disturbed, KILL_AT_POINT, hit)
+    if not await signal_at_point(disturbed, hit, point, signal.SIGKILL):
+        return ()
+    disturbed.note(f"at the fault point {point!r}")
+    return (hit.name,)
 
 
-async def pause(disturbed: Disturbed) -> None:
+async def pause(disturbed: Disturbed) -> Sequence[str]:
     """SIGSTOP, at any moment."""
-    number = choose(disturbed, disturbed.processes)
-    await disturbed.processes.pause(number)
-    resume_later(disturbed, number, BEYOND_LEASE)
-    disturbed.note(f"service process {number}")
+    hit = choose(disturbed, disturbed.processes)
+    if hit is None:
+        return ()
+    await hit.processes.pause(hit.number)
+    resume_later(disturbed, hit, BEYOND_LEASE)
+    return (hit.name,) if is_stopped(hit) else ()
 
 
-async def pause_at_point(disturbed: Disturbed) -> None:
+async def pause_at_point(disturbed: Disturbed) -> Sequence[str]:
     """SIGSTOP, when the store has a lock and is between reading and writing."""
-    resume_later(disturbed, await suspend_holder(disturbed))
+    hit = await suspend_holder(disturbed)
+    resume_later(disturbed, hit)
+    return (hit.name,) if hit else ()
 
 
 FAULTS = (
     make_fault(
-        "process-kill",
+        KILL,
         "a service process is killed; its clients repeat their requests at the others",
         kill,
-        replace_missing,
+        partial(replace_missing, fault=KILL),
         covered_by=("crash",),
+        touches=(PROCESSES,),
+        ends_it=True,
     ),
     make_fault(
-        "process-kill-at-point",
-        "a service process is killed before, in or right after a transaction",
+        KILL_AT_POINT,
+        "a process that decides is killed before, in or right after a transaction",
         kill_at_point,
-        replace_missing,
+        partial(replace_missing, fault=KILL_AT_POINT),
         covered_by=("crash",),
         fault_points=True,
+        touches=(PROCESSES,),
+        ends_it=True,
     ),
     make_fault(
         "process-pause",
@@ -73,15 +94,17 @@ FAULTS = (
         pause,
         resume_all,
         covered_by=("pause",),
+        touches=(PROCESSES,),
     ),
     make_fault(
         "process-pause-at-point",
-        "a service process is suspended beyond its lease while it has a lock, then resumed",
+        "a process that decides is suspended beyond its lease while it has a lock, then resumed",
         pause_at_point,
         resume_all,
         covered_by=("pause",),
         fault_points=True,
         must_fail=("bare",),
         least_wait_s=HOLDER_WAIT_S,
+        touches=(PROCESSES,),
     ),
 )

@@ -5,26 +5,32 @@ its start under libfaketime (github.com/wolfcw/libfaketime, issues 130 and 327).
 that a bare lock must be seen to grant twice.
 """
 
+from collections.abc import Sequence
+
 from stockade.lab.faults.pieces import HOLDER_WAIT_S, resume_all, resume_later, suspend_holder
 from stockade.lab.faults.possible import make_fault
-from stockade.lab.recording.fault import Disturbed
-from stockade.lab.site.needs import REDIS
+from stockade.lab.recording.fault import PROCESSES, REDIS, Disturbed
+from stockade.lab.site import needs
 
 
-async def flush(disturbed: Disturbed) -> None:
+async def flush(disturbed: Disturbed) -> Sequence[str]:
     """FLUSHALL on all servers."""
     holder = await suspend_holder(disturbed)
-    for redis in disturbed.site.redis:
-        await redis.flush()
+    if holder is None:
+        return ()
+    deleted = [await redis.flush() for redis in disturbed.site.redis]
     resume_later(disturbed, holder)
+    return (holder.name, f"{sum(deleted)} keys deleted") if sum(deleted) else ()
 
 
-async def expire_all(disturbed: Disturbed) -> None:
+async def expire_all(disturbed: Disturbed) -> Sequence[str]:
     """PEXPIRE of one millisecond on all keys that expire, on all servers."""
     holder = await suspend_holder(disturbed)
+    if holder is None:
+        return ()
     expired = [await redis.expire_all() for redis in disturbed.site.redis]
     resume_later(disturbed, holder)
-    disturbed.note(f"{sum(expired)} keys expired")
+    return (holder.name, f"{sum(expired)} keys expired") if sum(expired) else ()
 
 
 FAULTS = (
@@ -33,7 +39,8 @@ FAULTS = (
         "Redis loses everything while a holder of a lock is suspended",
         flush,
         resume_all,
-        needs=frozenset({REDIS}),
+        needs=frozenset({needs.REDIS}),
+        touches=(REDIS, PROCESSES),
         covered_by=("restart",),
         fault_points=True,
         must_fail=("bare",),
@@ -45,7 +52,8 @@ FAULTS = (
         "all leases in Redis end at once, as if its clock had jumped, while a holder is suspended",
         expire_all,
         resume_all,
-        needs=frozenset({REDIS}),
+        needs=frozenset({needs.REDIS}),
+        touches=(REDIS, PROCESSES),
         covered_by=("restart",),
         fault_points=True,
         must_fail=("bare",),

@@ -6,15 +6,16 @@ holder is resumed when the waiters had the time to reach the replica, and before
 """
 
 import asyncio
+from collections.abc import Sequence
 
 from stockade.lab.faults.pieces import HOLDER_WAIT_S, resume_later, suspend_holder
 from stockade.lab.faults.possible import make_fault
-from stockade.lab.faults.redis_server import restore_and_resume
-from stockade.lab.recording.fault import Disturbed
-from stockade.lab.site.needs import REDIS, REPLICA
+from stockade.lab.faults.redis_server import bring_back_and_resume
+from stockade.lab.recording.fault import PROCESSES, REDIS, Disturbed
+from stockade.lab.site import needs
 
 
-async def fail_over(disturbed: Disturbed) -> None:
+async def fail_over(disturbed: Disturbed) -> Sequence[str]:
     """Promote replicas that have not received the last grants."""
     nodes = disturbed.site.redis
     await asyncio.gather(*(node.start_replica() for node in nodes))
@@ -23,6 +24,7 @@ async def fail_over(disturbed: Disturbed) -> None:
     holder = await suspend_holder(disturbed)
     await asyncio.gather(*(node.fail_over() for node in nodes))
     resume_later(disturbed, holder)
+    return (holder.name, f"{len(nodes)} redis") if holder else ()
 
 
 FAULTS = (
@@ -30,8 +32,10 @@ FAULTS = (
         "redis-failover",
         "Redis dies with grants that its replica has missed, and the replica takes over",
         fail_over,
-        restore_and_resume,
-        needs=frozenset({REDIS, REPLICA}),
+        bring_back_and_resume,
+        needs=frozenset({needs.REDIS, needs.REPLICA}),
+        touches=(REDIS, PROCESSES),
+        ends_it=True,
         covered_by=("failover",),
         fault_points=True,
         must_fail=("bare",),

@@ -5,36 +5,41 @@ lock must be seen to grant twice. The two other modes keep every write that the 
 what is in the process), so a bare lock may survive them.
 """
 
+from collections.abc import Sequence
+
 from stockade.lab.faults.pieces import HOLDER_WAIT_S, resume_all, resume_later, suspend_holder
 from stockade.lab.faults.possible import make_fault
-from stockade.lab.recording.fault import Disturbed
-from stockade.lab.site.needs import REDIS, REDIS_ALWAYS, REDIS_EVERYSEC
+from stockade.lab.recording.fault import PROCESSES, REDIS, Disturbed
+from stockade.lab.site import needs
 
 
-async def kill(disturbed: Disturbed) -> None:
+async def kill(disturbed: Disturbed) -> Sequence[str]:
     """SIGKILL to all servers."""
+    hit = [f"redis, process {pid}" for redis in disturbed.site.redis for pid in redis.pids()[:1]]
     for redis in disturbed.site.redis:
         await redis.kill()
+    return hit
 
 
-async def restore(disturbed: Disturbed) -> None:
+async def bring_back(disturbed: Disturbed) -> None:
     """Start them again, and wait until they take writes."""
     for redis in disturbed.site.redis:
-        await redis.restore()
+        await redis.bring_back()
 
 
-async def forget(disturbed: Disturbed) -> None:
+async def forget(disturbed: Disturbed) -> Sequence[str]:
     """Kill and restart them while a holder is suspended, so that all grants are forgotten."""
     holder = await suspend_holder(disturbed)
-    await kill(disturbed)
-    await restore(disturbed)
+    hit = await kill(disturbed)
+    await bring_back(disturbed)
     resume_later(disturbed, holder)
+    return (holder.name, *hit) if holder else ()
 
 
-async def restore_and_resume(disturbed: Disturbed) -> None:
+async def bring_back_and_resume(disturbed: Disturbed) -> None:
     """Start what is down, and resume the holder."""
     try:
-        await restore(disturbed)
+        await bring_back(disturbed)
     finally:
         await resume_all(disturbed)
 
@@ -44,8 +49,10 @@ FAULTS = (
         "redis-kill",
         "Redis is killed and starts again with nothing, while a holder of a lock is suspended",
         forget,
-        restore_and_resume,
-        needs=frozenset({REDIS}),
+        bring_back_and_resume,
+        needs=frozenset({needs.REDIS}),
+        touches=(REDIS, PROCESSES),
+        ends_it=True,
         covered_by=("restart",),
         fault_points=True,
         must_fail=("bare",),
@@ -55,16 +62,20 @@ FAULTS = (
         "redis-kill-everysec",
         "Redis with an append-only file (flushed each second) is killed, and starts again later",
         kill,
-        restore,
-        needs=frozenset({REDIS, REDIS_EVERYSEC}),
+        bring_back,
+        needs=frozenset({needs.REDIS, needs.REDIS_EVERYSEC}),
+        touches=(REDIS,),
+        ends_it=True,
         covered_by=("restart",),
     ),
     make_fault(
         "redis-kill-always",
         "Redis with an append-only file (flushed at each write) is killed, and starts again later",
         kill,
-        restore,
-        needs=frozenset({REDIS, REDIS_ALWAYS}),
+        bring_back,
+        needs=frozenset({needs.REDIS, needs.REDIS_ALWAYS}),
+        touches=(REDIS,),
+        ends_it=True,
         covered_by=("restart",),
     ),
 )

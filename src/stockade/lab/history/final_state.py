@@ -112,7 +112,6 @@ class FinalState:
         deliveries: what the sink received; empty if the recording had none.
         log: the records of the command log; empty without one.
         leftovers: what was left behind.
-        restocked: by key: units added by the workload beside accepted operations; usually nothing.
         audit: violations that the application's own audit found, as (rule, detail).
         extra: what a workload of a user adds.
     """
@@ -126,6 +125,5 @@ class FinalState:
     deliveries: tuple[Delivery, ...] = ()
     log: tuple[LogRecord, ...] = ()
     leftovers: Leftovers = field(default_factory=Leftovers)
-    restocked: Mapping[str, int] = field(default_factory=dict)
     audit: tuple[tuple[str, str], ...] = ()
     extra: Mapping[str, JsonValue] = field(default_factory=dict)

@@ -52,7 +52,7 @@ IN_FINAL: Final = {  # kinds of lines that are a member of the final state
     "delivery": "deliveries",
     "record": "log",
 }
-SINGLE: Final = ("initial", "leftovers", "restocked", "audit", "extra")  # members of the final state in one line
+SINGLE: Final = ("initial", "leftovers", "audit", "extra")  # members of the final state in one line
 SHARED: Final = ("operation", "ledger", "request")  # kinds of which there are many, with texts of others
 MAX_LINE_BYTES: Final = 64_000_000
 MAX_LINES_AT_ONCE: Final = 4_096
@@ -63,7 +63,6 @@ class _Single(msgspec.Struct):
 
     initial: dict[str, int]
     leftovers: Leftovers
-    restocked: dict[str, int]
     audit: tuple[tuple[str, str], ...]
     extra: dict[str, Any]
 

@@ -62,16 +62,20 @@ class FaultEvent(NamedTuple):
     """One entry of the fault log.
 
     Attributes:
-        at_ns: monotonic clock.
+        at_ns: when it began, on the monotonic clock.
         fault: its name.
         action: `inject` or `heal`.
-        detail: what it hit, e.g. "service process 1 at the fault point loaded".
+        detail: how it went, e.g. why nothing was hit, or which process did not serve again in time.
+        hit: what an injection hit, e.g. "service 1" or "link client->postgres"; nothing: it did not act.
+        end_ns: when it ended; 0: at once. Between the end of its injection and its healing a fault is in place.
     """
 
     at_ns: int
     fault: str
     action: str
     detail: str = ""
+    hit: tuple[str, ...] = ()
+    end_ns: int = 0
 
 
 class LockAccess(NamedTuple):

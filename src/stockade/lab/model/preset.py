@@ -1,14 +1,14 @@
 """What a preset is: workloads whose right outcome is known.
 
-A preset has one or more variants, e.g. with sorted and with unsorted locks. A variant makes a `Workload` from the names
+A preset has one or more variants, e.g. with sorted and with unsorted locks. A variant makes a `Burst` from the names
 of one repeat. Neighbours: each preset is one file in `presets/`; `runs/runner.py` runs them.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from stockade.lab.model.burst import Burst, RepeatNames
 from stockade.lab.model.payment import PaymentSetup
-from stockade.lab.model.workload import RepeatNames, Workload
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Variant:
 
     label: str
     summary: str
-    workload: Callable[[RepeatNames], Workload]
+    workload: Callable[[RepeatNames], Burst]
     buyers: int
     stock: int
     allowed_rejection: str = ""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from stockade.core import Key, Outcome
-from stockade.lab.model.workload import Workload
+from stockade.lab.model.burst import Burst
 
 ACCEPTED, REJECTED, FAILED, QUEUED = "accepted", "rejected", "failed", "queued"
 
@@ -82,7 +82,7 @@ class Snapshot:
 class RepeatResult:
     """One repeat. `allowed_rejection` is the only code that a rejection may have."""
 
-    workload: Workload
+    workload: Burst
     allowed_rejection: str
     responses: tuple[Response, ...]
     snapshot: Snapshot

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from stockade.core import Command, Key
-from stockade.lab.model.workload import RepeatNames, Workload
+from stockade.lab.model.burst import Burst, RepeatNames
 from stockade.service.ids import derived_id
 from stockade.shop.commands import ClaimPayment, PlaceOrder
 from stockade.shop.model import constants
@@ -56,7 +56,7 @@ class Checkout:
             order.now_ms,  # the payer sets the times when it sends
         )
 
-    def workload(self, taps: tuple[ClaimPayment, ...], again: tuple[ClaimPayment, ...] = ()) -> Workload:
+    def workload(self, taps: tuple[ClaimPayment, ...], again: tuple[ClaimPayment, ...] = ()) -> Burst:
         """The taps of the first moment, and those that come when all of these have their answer."""
         units = len(self.orders)
-        return Workload(self.setup, taps, self.stock, initial=units, change=-1, again=again)
+        return Burst(self.setup, taps, self.stock, initial=units, change=-1, again=again)

@@ -6,14 +6,14 @@ lock in key order (Coffman et al. 1971). There is enough of every product, so th
 
 import random
 
+from stockade.lab.model.burst import Burst, RepeatNames
 from stockade.lab.model.preset import Preset, Variant
-from stockade.lab.model.workload import RepeatNames, Workload
 
 PRODUCTS = 100
 LINES = 3
 
 
-def workload(names: RepeatNames) -> Workload:
+def workload(names: RepeatNames) -> Burst:
     """Pairs of buyers who order the same three products in opposite orders."""
     each = names.stock // PRODUCTS
     if each < names.buyers:
@@ -25,7 +25,7 @@ def workload(names: RepeatNames) -> Workload:
         if n % 2 == 0:
             cart = tuple(rng.sample(stock, LINES))
         orders.append(names.order(n, names.id("user", n), cart if n % 2 == 0 else cart[::-1], "LATER"))
-    return Workload((product,), tuple(orders), stock, initial=each * PRODUCTS, change=-LINES)
+    return Burst((product,), tuple(orders), stock, initial=each * PRODUCTS, change=-LINES)
 
 
 PRESET = Preset(

@@ -3,13 +3,13 @@
 The numbers are those of the Java project's report (docs/glossary.md).
 """
 
+from stockade.lab.model.burst import Burst, RepeatNames
 from stockade.lab.model.preset import Preset, Variant
-from stockade.lab.model.workload import RepeatNames, Workload
 
 AMOUNT = 100
 
 
-def workload(names: RepeatNames) -> Workload:
+def workload(names: RepeatNames) -> Burst:
     """Charges with different idempotency keys, on one account."""
     return names.charges(range(names.buyers), AMOUNT)
 

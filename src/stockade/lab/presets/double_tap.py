@@ -4,18 +4,18 @@ With one key, all ten get the same response and the account is charged once. Wit
 The account does not exist beforehand, so that the ten first charges compete for a row that is not there yet.
 """
 
+from stockade.lab.model.burst import Burst, RepeatNames
 from stockade.lab.model.preset import Preset, Variant
-from stockade.lab.model.workload import RepeatNames, Workload
 
 AMOUNT = 10_000
 
 
-def one_key(names: RepeatNames) -> Workload:
+def one_key(names: RepeatNames) -> Burst:
     """The same request from every buyer."""
     return names.charges([0] * names.buyers, AMOUNT)
 
 
-def ten_keys(names: RepeatNames) -> Workload:
+def ten_keys(names: RepeatNames) -> Burst:
     """A different request from every buyer."""
     return names.charges(range(names.buyers), AMOUNT)
 

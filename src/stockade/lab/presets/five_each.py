@@ -4,13 +4,13 @@ The numbers are those of the Java project's comparison of locks (docs/glossary.m
 times each. There is enough, so that every order must be accepted.
 """
 
+from stockade.lab.model.burst import Burst, RepeatNames
 from stockade.lab.model.preset import Preset, Variant
-from stockade.lab.model.workload import RepeatNames, Workload
 
 EACH = 5
 
 
-def workload(names: RepeatNames) -> Workload:
+def workload(names: RepeatNames) -> Burst:
     """Five orders of each buyer, paid later, so that the stock is the only row that they share."""
     product, stock = names.product(1, price=1000, stock=names.stock)
     orders = tuple(
@@ -18,7 +18,7 @@ def workload(names: RepeatNames) -> Workload:
         for number in range(EACH)
         for n in range(names.buyers)
     )
-    return Workload((product,), orders, stock, initial=names.stock, change=-1)
+    return Burst((product,), orders, stock, initial=names.stock, change=-1)
 
 
 PRESET = Preset(

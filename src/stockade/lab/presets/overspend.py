@@ -5,14 +5,14 @@ meets another one at the same moment fails although there are points enough. Her
 """
 
 from stockade.core import Key
+from stockade.lab.model.burst import Burst, RepeatNames
 from stockade.lab.model.preset import Preset, Variant
-from stockade.lab.model.workload import RepeatNames, Workload
 
 PRICE = 3_000
 MAX_SKUS = 100  # of one product
 
 
-def workload(names: RepeatNames) -> Workload:
+def workload(names: RepeatNames) -> Burst:
     """Orders that one account pays at once, each of a SKU of its own."""
     if names.buyers > MAX_SKUS:
         raise ValueError(f"overspend takes at most {MAX_SKUS} buyers, not {names.buyers}")
@@ -20,7 +20,7 @@ def workload(names: RepeatNames) -> Workload:
     user = names.id("user")
     opened = (names.charge("open", user, names.stock),) if names.stock else ()
     orders = tuple(names.order(n, user, stock[n : n + 1], "POINTS") for n in range(names.buyers))
-    return Workload((product, *opened), orders, (Key("points", user),), names.stock, change=-PRICE, other_rows=stock)
+    return Burst((product, *opened), orders, (Key("points", user),), names.stock, change=-PRICE, other_rows=stock)
 
 
 PRESET = Preset(

@@ -4,13 +4,13 @@
 `gone`: they do not. Without a record made before the gateway was asked, nobody knows that it charged them.
 """
 
+from stockade.lab.model.burst import Burst, RepeatNames
 from stockade.lab.model.payment import PaymentSetup
 from stockade.lab.model.preset import Preset, Variant
 from stockade.lab.model.taps import Checkout
-from stockade.lab.model.workload import RepeatNames, Workload
 
 
-def again(names: RepeatNames) -> Workload:
+def again(names: RepeatNames) -> Burst:
     """Every buyer taps once more."""
     checkout = Checkout.of(names, names.buyers)
     taps = tuple(checkout.tap(order, "first") for order in checkout.orders)
@@ -18,7 +18,7 @@ def again(names: RepeatNames) -> Workload:
     return checkout.workload(taps, again=(*taps[::2], *new[1::2]))
 
 
-def gone(names: RepeatNames) -> Workload:
+def gone(names: RepeatNames) -> Burst:
     """No buyer comes back."""
     checkout = Checkout.of(names, names.buyers)
     return checkout.workload(tuple(checkout.tap(order, "first") for order in checkout.orders))

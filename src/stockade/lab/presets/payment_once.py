@@ -4,13 +4,13 @@ Every device has an Idempotency-Key of its own and a page of the gateway of its 
 it is the same order. The Java project's report describes the race (docs/glossary.md).
 """
 
+from stockade.lab.model.burst import Burst, RepeatNames
 from stockade.lab.model.payment import PaymentSetup
 from stockade.lab.model.preset import Preset, Variant
 from stockade.lab.model.taps import Checkout
-from stockade.lab.model.workload import RepeatNames, Workload
 
 
-def workload(names: RepeatNames) -> Workload:
+def workload(names: RepeatNames) -> Burst:
     """Two taps of every device at once, and one more of each afterwards."""
     checkout = Checkout.of(names, 1)
     taps = tuple(checkout.tap(checkout.orders[0], device) for device in range(names.buyers))

@@ -3,13 +3,13 @@
 Under faults the process dies when the gateway has approved the first of them, and the rest are on their way.
 """
 
+from stockade.lab.model.burst import Burst, RepeatNames
 from stockade.lab.model.payment import PaymentSetup
 from stockade.lab.model.preset import Preset, Variant
 from stockade.lab.model.taps import Checkout
-from stockade.lab.model.workload import RepeatNames, Workload
 
 
-def workload(names: RepeatNames) -> Workload:
+def workload(names: RepeatNames) -> Burst:
     """One tap for each order."""
     checkout = Checkout.of(names, names.buyers)
     return checkout.workload(tuple(checkout.tap(order, "only") for order in checkout.orders))

@@ -3,17 +3,17 @@
 The numbers are those of the Kotlin project's report (docs/glossary.md). Right is 20 accepted, 10 OUT_OF_STOCK, 0 left.
 """
 
+from stockade.lab.model.burst import Burst, RepeatNames
 from stockade.lab.model.preset import Preset, Variant
-from stockade.lab.model.workload import RepeatNames, Workload
 
 
-def workload(names: RepeatNames) -> Workload:
+def workload(names: RepeatNames) -> Burst:
     """One order of one unit for each buyer."""
     product, stock = names.product(1, price=1000, stock=names.stock)
     user = names.id("user")
     # paid later: no points account is locked, so that the stock is the only row that the orders share
     orders = tuple(names.order(n, user, stock, "LATER") for n in range(names.buyers))
-    return Workload((product,), orders, stock, initial=names.stock, change=-1)
+    return Burst((product,), orders, stock, initial=names.stock, change=-1)
 
 
 PRESET = Preset(

@@ -63,7 +63,7 @@ async def open_command_log(plan: RecordingPlan, url: str, bootstrap: str) -> Asy
     """
     name = new_topic_name()
     address = LogAddress(bootstrap, name, name, plan.partitions)
-    config = LogWorkerConfig(url, address, plan.pool_size, plan.app)
+    config = LogWorkerConfig(url, address, plan.open_connections, plan.app)
     log = config.kafka
     fault_points = any(fault.fault_points for fault in plan.faults)
     try:

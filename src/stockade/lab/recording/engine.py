@@ -8,7 +8,7 @@ import asyncio
 import random
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -22,7 +22,7 @@ from stockade.lab.checkers.system.liveness import EACH, WINDOW_S, WINDOWS
 from stockade.lab.errors import LabError
 from stockade.lab.history.history import History, Phases
 from stockade.lab.history.operation import FaultEvent
-from stockade.lab.model.workload import RepeatNames, Workload
+from stockade.lab.model.burst import Burst, RepeatNames
 from stockade.lab.recording import schedule
 from stockade.lab.recording.fault import LoadControl, Processes
 from stockade.lab.recording.final_phase import FinalPhase
@@ -44,6 +44,7 @@ from stockade.lab.targets.target_database import TargetDatabase
 OVERLOADS: Final = ("overload", "small-pool")  # faults that multiply the clients
 RATE_STEP_S: Final = 0.1
 RATE_SHARE: Final = 0.85  # of the rate before the faults: a little more than a checker wants to see
+HEALED_WAIT_S: Final = 45.0  # until every process serves again after the last healing
 LEAST_HEALED_S: Final = WINDOWS * WINDOW_S + RATE_STEP_S
 
 
@@ -62,9 +63,12 @@ class Touchable:
     log: list[FaultEvent] = field(default_factory=list)
 
     def note(self, detail: str) -> None:
-        """See `fault.Disturbed`: a detail of the last entry."""
-        last = self.log[-1]
-        self.log[-1] = last._replace(detail=f"{last.detail}; {detail}" if last.detail else detail)
+        """See `fault.Disturbed`."""
+        schedule.ACTION.get().notes.append(detail)
+
+    def expect(self, processes: Processes, number: int) -> None:
+        """See `fault.Disturbed`."""
+        schedule.ACTION.get().expected.append((processes, number))
 
 
 async def record(plan: RecordingPlan, servers: SiteServers | None = None) -> History:
@@ -98,7 +102,7 @@ async def _record(plan: RecordingPlan, opened: RecordingServers) -> History:
     target, workers = opened.target, opened.workers
     names = RepeatNames(_run_name(plan, target), 0, 0, 0, now_ms())
     setup = tuple(plan.workload.setup(names))
-    await create_rows(target, [Workload(setup, (), (), 0, 0)])
+    await create_rows(target, [Burst(setup, (), (), 0, 0)])
     recorder, load = Recorder(), _load_settings(plan)
     fault_points = any(fault.fault_points for fault in plan.faults)
     async with AsyncExitStack() as stack:
@@ -171,8 +175,6 @@ def _load_settings(plan: RecordingPlan) -> LoadSettings:
         seed=plan.seed,
         clients=plan.clients or usual.clients,
         rate=plan.rate,
-        think_s=usual.think_s,
-        retry_failed=usual.retry_failed,
         duplicate_share=usual.duplicate_share,
         wait_s=plan.deadline_s,
     )
@@ -197,6 +199,8 @@ async def _run_load(
             base = recorder.decided / (time.monotonic() - began_s)
             await watch.warmed()
             await schedule.run_schedule(entries, disturbed, disturbed.log, began_s)
+            if entries:
+                await _all_serve((disturbed.processes, disturbed.workers))
             healed_ns = time.monotonic_ns()
             await asyncio.wait([load], timeout=max(0.0, began_s + plan.seconds - time.monotonic()))
             if entries:
@@ -206,6 +210,19 @@ async def _run_load(
         await load
     faults_ns = warm_ns + int(plan.seconds * schedule.WARM_SHARE * 1e9)
     return Phases(warm_ns, faults_ns, healed_ns if entries else faults_ns, time.monotonic_ns())
+
+
+async def _all_serve(groups: Sequence[Processes]) -> None:
+    """Wait until every process serves: before that, nothing can be said about how quickly the service recovers.
+
+    Raises:
+        LabError: one does not within `HEALED_WAIT_S` seconds.
+    """
+    deadline_s = time.monotonic() + HEALED_WAIT_S
+    for group in groups:
+        for number in range(group.count):
+            if not await group.serves(number, deadline_s - time.monotonic()):
+                raise LabError(f"{group.name} {number} did not serve within {HEALED_WAIT_S:.0f} s after the last heal")
 
 
 async def _wait_for_rate(plan: RecordingPlan, recorder: Recorder, healed_ns: int, base: float) -> None:

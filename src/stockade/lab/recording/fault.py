@@ -13,12 +13,20 @@ from typing import Protocol
 from stockade.lab.model.contender import Contender
 from stockade.lab.site.site import Site
 
+# What faults touch, see `Fault.touches`.
+PROCESSES, DATABASE, REDIS, KAFKA, LOAD = "processes", "database", "redis", "kafka", "load"
+
 
 class Processes(Protocol):
     """The service processes of a recording, or its log workers; numbered from 0.
 
     Each method that changes a process returns when it has happened. A process that is not there is left alone.
     """
+
+    @property
+    def name(self) -> str:
+        """Of the kind, e.g. `log worker`; with the number it is the name of a process in the history."""
+        ...
 
     @property
     def count(self) -> int:
@@ -51,13 +59,17 @@ class Processes(Protocol):
 
         Args:
             number: of the process.
-            point: `begin`, `loaded` or `saved`.
+            point: `begin`, `loaded`, `saved` or `committed`.
             signal: SIGKILL or SIGSTOP.
         """
         ...
 
     async def was_signalled(self, number: int, wait_s: float) -> bool:
         """Whether such a signal stops or ends the process within this time, in seconds."""
+        ...
+
+    async def serves(self, number: int, wait_s: float) -> bool:
+        """Whether the process runs and answers within this time, in seconds."""
         ...
 
     def pid(self, number: int) -> int:
@@ -69,7 +81,7 @@ class LoadControl(Protocol):
     """What faults change of the load. Each value stays until the next call."""
 
     def set_rate_factor(self, factor: float) -> None:
-        """Offer this many times the rate (open loop), or divide the think time and multiply the clients by it."""
+        """Offer this many times the rate (open loop), or multiply the clients by it."""
         ...
 
     def set_duplicate_share(self, share: float) -> None:
@@ -105,7 +117,11 @@ class Disturbed(Protocol):
     lease_s: float
 
     def note(self, detail: str) -> None:
-        """Add an entry to the fault log: what was hit."""
+        """Say in the fault log how this injection or healing went, e.g. why nothing was hit."""
+        ...
+
+    def expect(self, processes: Processes, number: int) -> None:
+        """Of a healing: it has ended when this process serves again; for a bounded time, and the fault log says so."""
         ...
 
 
@@ -116,8 +132,9 @@ class Fault:
     Attributes:
         name: in options and reports.
         summary: what happens, in one line.
-        inject: begins it; returns when it has begun.
-        heal: ends it; returns when all is as before, processes and servers that were killed included.
+        inject: begins it; returns when it has begun, with the names of what it hit. None: it did not act.
+        heal: ends what this injection began, and leaves what other faults have begun; returns when servers are as
+            before. Of processes it says which must serve again (`Disturbed.expect`).
         covered_by: names in `Guarantees.faults`; a strategy is held to it if it promises one of them. Empty: every
             strategy that protects a row is.
         needs: of the site, e.g. `database-server`, `redis`, `kafka`, `link-database`, `link-redis`, `libfaketime`.
@@ -127,12 +144,16 @@ class Fault:
             rows; the others may. `unprotected` is in none: it must fail without any fault.
         least_wait_s: the deadline of a command must be at least so long, in seconds: a holder that is suspended beyond
             its lease must come back before its deadline, or it writes nothing.
+        touches: what it acts on, e.g. `processes`, `database`, `link to redis`. Faults that touch different things are
+            injected at once; those that touch the same thing one after the other.
+        ends_it: what it touches is gone or silent afterwards, until the healing: it comes last of those that touch it.
+        needs_service: it waits for a process that works, or starts one. So it comes before all that ends something.
         impossible: why it cannot happen with this contender on this database; empty: it can.
     """
 
     name: str
     summary: str
-    inject: Callable[[Disturbed], Awaitable[None]]
+    inject: Callable[[Disturbed], Awaitable[Sequence[str]]]
     heal: Callable[[Disturbed], Awaitable[None]]
     covered_by: tuple[str, ...] = ()
     needs: frozenset[str] = frozenset()
@@ -140,6 +161,9 @@ class Fault:
     fault_points: bool = False
     must_fail: tuple[str, ...] = ()
     least_wait_s: float = 0.0
+    touches: frozenset[str] = frozenset()
+    ends_it: bool = False
+    needs_service: bool = False
     impossible: Callable[[str, str], str] = lambda strategy, database: ""
 
 

@@ -1,6 +1,6 @@
 """The load of a recording: clients that send the requests of a workload, and send one again whose outcome is not known.
 
-Closed loop: each client has one request at a time, and pauses between two if the workload says so. Open loop: requests
+Closed loop: each client has one request at a time. Open loop: requests
 are offered at a rate, however long the answers take; what finds every client busy is counted as not sent. Neighbours:
 `sending.py` sends one request until it is decided, `load_control.py` is what faults change.
 """
@@ -86,8 +86,6 @@ class LoadGenerator:
             if request is None:
                 return
             await self._sender.send(client, request, rng)
-            if self._settings.think_s:
-                await asyncio.sleep(rng.uniform(0, self._settings.think_s) / self._settings.rate_factor)
 
     async def _open_loop(self, stop: asyncio.Event) -> None:
         free = list(range(self._settings.clients))

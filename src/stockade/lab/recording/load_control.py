@@ -14,9 +14,7 @@ class LoadSettings:
         seed: decides every choice of every client.
         clients: of a closed loop; most requests in flight of an open one.
         rate: requests per second of an open loop; 0: closed.
-        think_s: the longest pause of a client between two requests, in seconds.
         read_share: of the operations of clients that read rows instead.
-        retry_failed: whether a request without a decision is sent again.
         wait_s: deadline of one command in the service, in seconds.
         rate_factor: see `fault.LoadControl`.
         duplicate_share: the same.
@@ -26,9 +24,7 @@ class LoadSettings:
     seed: int
     clients: int = 16
     rate: float = 0.0
-    think_s: float = 0.0
     read_share: float = 0.1
-    retry_failed: bool = True
     wait_s: float = 2.0
     rate_factor: float = 1.0
     duplicate_share: float = 0.0

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from stockade.core import JsonValue
 from stockade.lab.model.contender import Contender
 from stockade.lab.recording.fault import Fault
+from stockade.lab.site.needs import SMALL_POOL
 from stockade.lab.workloads.workload import Workload
 from stockade.shop.application import PATH
 from stockade.strategies.options import Options
 
 LEASE_S = 1.0
+SMALLEST_POOL = 2
+LOG_RECOVERY_S = 15.0  # where a log worker is stopped or killed: its partitions go to others after its session
 SERVED_SHARE = 0.7  # of the tries that nothing disturbs: what a strategy that protects its rows must decide at least
 
 
@@ -74,7 +77,18 @@ class RecordingPlan:
     @property
     def recovery_s(self) -> float:
         """Time within which the rate must be back after the last healing: the longest that a fault allows."""
-        return max((fault.recovery_s for fault in self.faults), default=0.0)
+        hits_log = self.contender.needs_kafka and any(fault.fault_points for fault in self.faults)
+        return max([LOG_RECOVERY_S * hits_log, *(fault.recovery_s for fault in self.faults)])
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What all faults need together, names of `site/needs.py`."""
+        return frozenset().union(*(fault.needs for fault in self.faults))
+
+    @property
+    def open_connections(self) -> int:
+        """Connections of each process, of the service and of the command log: few under a fault that wants few."""
+        return SMALLEST_POOL if SMALL_POOL in self.needs else self.pool_size
 
     @property
     def options(self) -> Options:
@@ -91,7 +105,6 @@ class RecordingPlan:
         guarantees = self.contender.guarantees
         if not guarantees.may_oversell:
             found["served_share"] = SERVED_SHARE
-        found["retry_failed"] = self.workload.load.retry_failed
         found["fifo"] = self.workload.load.one_row and guarantees.order == "fifo"
         if self.faults:
             found["recovery_s"] = self.recovery_s

@@ -1,22 +1,31 @@
 """When faults are injected and healed: drawn from the seed, and run while the load goes on.
 
-Neighbours: `engine.py` runs a schedule between the phases of a recording, `fault.py` says what a fault is.
+Faults whose times overlap are in place together, however long the injection of one takes: each has a task of its own.
+Those that are in each other's way are injected one after the other, in the order of the schedule: of a combination
+those first that need a service at work, those last that end something. Neighbours: `engine.py` runs a schedule between
+the phases of a recording, `fault.py` says what a fault is.
 """
 
 import asyncio
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from stockade.lab.errors import LabError
 from stockade.lab.history.operation import FaultEvent
-from stockade.lab.recording.fault import Disturbed, Fault
+from stockade.lab.recording.fault import Disturbed, Fault, Processes
 
 ACTION_WAIT_S: Final = 60.0  # for one injection or healing: a database that recovers from a crash takes seconds
+SERVE_WAIT_S: Final = 20.0  # for the processes that a healing brings back
 WARM_SHARE, FAULT_SHARE = 0.25, 0.45  # of the whole time; the rest is after the healing
 LATEST: Final = 1.3  # of the usual time between two drawn faults
 STAGGER_S: Final = 0.2  # between two faults that are combined, so that each order of them happens
+LEAST_S: Final = 0.5  # in place, and together with those that overlap it; less in a short recording
+LEAST_SHARE: Final = 0.5  # of the time for all faults, in a short recording
 
 
 class Entry(NamedTuple):
@@ -25,6 +34,21 @@ class Entry(NamedTuple):
     at_s: float
     fault: Fault
     heal_at_s: float
+
+
+class Action(NamedTuple):
+    """What an injection or a healing says while it is carried out.
+
+    Attributes:
+        notes: see `fault.Disturbed.note`.
+        expected: see `fault.Disturbed.expect`.
+    """
+
+    notes: list[str]
+    expected: list[tuple[Processes, int]]
+
+
+ACTION: ContextVar[Action] = ContextVar("action")  # that this task carries out
 
 
 def combined(faults: Sequence[Fault], seconds: float, seed: int) -> list[Entry]:
@@ -40,7 +64,14 @@ def combined(faults: Sequence[Fault], seconds: float, seed: int) -> list[Entry]:
     ordered = list(faults)
     rng.shuffle(ordered)
     last = min(STAGGER_S, (end - begin) / 4)
-    return [Entry(begin + rng.uniform(0, last), fault, end - rng.uniform(0, last)) for fault in ordered]
+    found = [Entry(begin + rng.uniform(0, last), fault, end - rng.uniform(0, last)) for fault in ordered]
+    return sorted(found, key=lambda entry: (_stage(entry.fault), entry.at_s))
+
+
+def _stage(fault: Fault) -> int:
+    if fault.needs_service:
+        return 0
+    return 2 if fault.ends_it else 1
 
 
 def drawn(faults: Sequence[Fault], seconds: float, seed: int, every_s: float = 5.0) -> list[Entry]:
@@ -70,42 +101,130 @@ def drawn(faults: Sequence[Fault], seconds: float, seed: int, every_s: float = 5
     return entries
 
 
+def interfere(one: Fault, other: Fault) -> bool:
+    """Whether two faults are in each other's way: they touch the same thing, or one ends what the other needs."""
+    ends = (one.needs_service and other.ends_it) or (one.ends_it and other.needs_service)
+    return ends or bool(one.touches & other.touches)
+
+
+def overlap(one: Entry, other: Entry) -> bool:
+    """Whether their planned times overlap."""
+    return one.at_s < other.heal_at_s and other.at_s < one.heal_at_s
+
+
 async def run_schedule(entries: Sequence[Entry], disturbed: Disturbed, log: list[FaultEvent], began_s: float) -> None:
     """Inject and heal at the times of the schedule; whatever happens, what was injected is healed.
 
     Args:
-        entries: the schedule.
+        entries: the schedule; one fault is injected again only after it was healed.
         disturbed: what faults may touch.
-        log: gets an entry for each injection and each healing.
+        log: gets an entry for each injection and each healing, in order of time.
         began_s: when the load began, on the monotonic clock in seconds.
 
     Raises:
         LabError: a fault could not be injected or healed; the message says which.
     """
-    steps = sorted(
-        [(entry.at_s, "inject", entry.fault) for entry in entries]
-        + [(entry.heal_at_s, "heal", entry.fault) for entry in entries],
-        key=lambda step: step[0],
-    )
-    injected: list[Fault] = []
+    run = _Run(entries, disturbed, log, began_s)
     try:
-        for at_s, action, fault in steps:
-            await asyncio.sleep(max(0.0, began_s + at_s - time.monotonic()))
-            if action == "inject":
-                injected.append(fault)
-            else:
-                injected.remove(fault)
-            await _act(fault, action, disturbed, log)
+        async with asyncio.TaskGroup() as group:
+            for number in range(len(entries)):
+                group.create_task(run.play(number))
+    except BaseExceptionGroup as errors:
+        raise _first(errors) from errors
     finally:
-        for fault in reversed(injected):
-            await _act(fault, "heal", disturbed, log)
+        log.sort(key=lambda each: each.at_ns)
 
 
-async def _act(fault: Fault, action: str, disturbed: Disturbed, log: list[FaultEvent]) -> None:
-    work = fault.inject if action == "inject" else fault.heal
-    log.append(FaultEvent(time.monotonic_ns(), fault.name, action))
-    try:
-        async with asyncio.timeout(ACTION_WAIT_S):
-            await work(disturbed)
-    except TimeoutError:
-        raise LabError(f"the fault {fault.name} could not {action} in {ACTION_WAIT_S:.0f} s") from None
+def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    """One error for the caller: the others are of faults beside it."""
+    found: BaseException = errors
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found
+
+
+@dataclass(slots=True)
+class _Run:
+    """A schedule that runs; an entry is named by its place in it."""
+
+    entries: Sequence[Entry]
+    disturbed: Disturbed
+    log: list[FaultEvent]
+    began_s: float
+    injected: list[asyncio.Event] = field(init=False)
+    healed: list[asyncio.Event] = field(init=False)
+    busy: dict[str, asyncio.Lock] = field(init=False)  # by what is touched: one action at a time
+    least_s: float = field(init=False, default=0.0)
+
+    def __post_init__(self) -> None:
+        self.injected = [asyncio.Event() for _ in self.entries]
+        self.healed = [asyncio.Event() for _ in self.entries]
+        self.busy = {thing: asyncio.Lock() for each in self.entries for thing in each.fault.touches}
+        if self.entries:
+            whole_s = max(each.heal_at_s for each in self.entries) - min(each.at_s for each in self.entries)
+            self.least_s = min(LEAST_S, LEAST_SHARE * whole_s)
+
+    async def play(self, number: int) -> None:
+        """Inject one fault at its time, and heal it at its time, but not before it was in place with the others."""
+        entry = self.entries[number]
+        await self._until(entry.at_s)
+        for other, each in enumerate(self.entries[:number]):  # by their order, so that no two wait for each other
+            if each.fault.name == entry.fault.name:
+                await self.healed[other].wait()
+            elif overlap(each, entry) and interfere(each.fault, entry.fault):
+                await self.injected[other].wait()
+        try:
+            try:
+                await self._act(entry.fault, "inject")
+            finally:
+                self.injected[number].set()
+            await self._hold(entry)
+        finally:
+            await self._act(entry.fault, "heal")
+            self.healed[number].set()
+
+    async def _hold(self, entry: Entry) -> None:
+        """Wait until the fault is to be healed."""
+        for other, each in enumerate(self.entries):
+            if overlap(each, entry):
+                await self.injected[other].wait()
+        await asyncio.sleep(self.least_s)
+        await self._until(entry.heal_at_s)
+
+    async def _until(self, at_s: float) -> None:
+        await asyncio.sleep(max(0.0, self.began_s + at_s - time.monotonic()))
+
+    async def _act(self, fault: Fault, action: str) -> None:
+        """Inject or heal, alone on what the fault touches; then wait for the processes that must serve again."""
+        said = Action([], [])
+        hit: tuple[str, ...] = ()
+        ACTION.set(said)
+        async with self._alone(fault):
+            began_ns = time.monotonic_ns()
+            try:
+                async with asyncio.timeout(ACTION_WAIT_S):
+                    if action == "inject":
+                        hit = tuple(await fault.inject(self.disturbed))
+                    else:
+                        await fault.heal(self.disturbed)
+            except TimeoutError:
+                raise LabError(f"the fault {fault.name} could not {action} in {ACTION_WAIT_S:.0f} s") from None
+        said.notes.extend(await _not_serving(said.expected, SERVE_WAIT_S))
+        self.log.append(FaultEvent(began_ns, fault.name, action, "; ".join(said.notes), hit, time.monotonic_ns()))
+
+    @asynccontextmanager
+    async def _alone(self, fault: Fault) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            for thing in sorted(fault.touches):  # in one order, so that no two wait for each other
+                await stack.enter_async_context(self.busy[thing])
+            yield
+
+
+async def _not_serving(expected: Sequence[tuple[Processes, int]], wait_s: float) -> list[str]:
+    """A note for each of these processes that does not serve within this time, in seconds."""
+    deadline_s = time.monotonic() + wait_s
+    found = []
+    for processes, number in expected:
+        if not await processes.serves(number, deadline_s - time.monotonic()):
+            found.append(f"{processes.name} {number} did not serve again within {wait_s:.0f} s")
+    return found

@@ -108,20 +108,18 @@ class Sender:
             tries: at most; 0: `TRIES`.
         """
         request_id = request.command.request_id
-        unknown, pause_s = False, FIRST_PAUSE_S
+        pause_s = FIRST_PAUSE_S
         for number in range(tries or TRIES):
             type_ = await self._try(client, request, rng, (client if home is None else home) + number)
             if type_ not in (UNKNOWN, FAILED):
                 self.undecided.pop(request_id, None)
                 self._note_used(request.command)
                 return True
-            unknown = unknown or type_ == UNKNOWN
-            if self.stopping or not (unknown or self._settings.retry_failed):
+            if self.stopping:
                 break
             await asyncio.sleep(pause_s * rng.uniform(0.5, 1))
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
-        if unknown or self._settings.retry_failed:
-            self.undecided[request_id] = request
+        self.undecided[request_id] = request
         return False
 
     def _note_used(self, command: Command) -> None:

@@ -7,14 +7,12 @@ fault may touch; `engine.py` records on both.
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Final
 
 from stockade.lab.errors import LabError
 from stockade.lab.execution.order_senders import SenderConfig
 from stockade.lab.recording.command_log import CommandLog, open_command_log
 from stockade.lab.recording.plan import RecordingPlan
 from stockade.lab.recording.processes.service_processes import ServiceProcesses
-from stockade.lab.site.needs import SMALL_POOL
 from stockade.lab.site.site import Site, open_site
 from stockade.lab.site.site_servers import SiteServers
 from stockade.lab.targets.kafka_servers import open_kafka
@@ -27,8 +25,6 @@ from stockade.lab.targets.target_database import (
     open_target_database,
 )
 from stockade.service import find_application
-
-SMALLEST_POOL: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +67,7 @@ async def open_servers(plan: RecordingPlan, kept: SiteServers | None) -> AsyncIt
             redis_servers = 0 if plan.redis else contender.redis_servers
             kafka = contender.needs_kafka and not plan.kafka
             site = await enter(
-                open_site(plan.database, needs_of(plan), redis_servers=redis_servers, kafka=kafka, servers=kept)
+                open_site(plan.database, plan.needs, redis_servers=redis_servers, kafka=kafka, servers=kept)
             )
             redis_urls, bootstrap = site.redis_urls, site.bootstrap
             target, url = await enter(open_private_database(site.admin_url, application)), site.database_url
@@ -86,9 +82,8 @@ async def open_servers(plan: RecordingPlan, kept: SiteServers | None) -> AsyncIt
             if why := redis.why_not(contender):
                 raise LabError(f"{contender.name}: {why}")
             redis_urls = redis.urls_for(contender)
-        pool_size = SMALLEST_POOL if SMALL_POOL in needs_of(plan) else plan.pool_size
         options = replace(plan.options, redis=redis_urls) if redis_urls else plan.options
-        config = SenderConfig(url, contender.strategy, options, pool_size, plan.app)
+        config = SenderConfig(url, contender.strategy, options, plan.open_connections, plan.app)
         workers, log = ServiceProcesses("log worker", 0, None), None
         if contender.needs_kafka:
             if not bootstrap:
@@ -99,8 +94,3 @@ async def open_servers(plan: RecordingPlan, kept: SiteServers | None) -> AsyncIt
             log = await enter(open_command_log(plan, url, bootstrap))
             workers, config = log.workers, replace(config, options=replace(options, kafka=log.options))
         yield RecordingServers(target, config, workers, log, site)
-
-
-def needs_of(plan: RecordingPlan) -> frozenset[str]:
-    """What all faults of a plan need together."""
-    return frozenset().union(*(fault.needs for fault in plan.faults))

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stockade.lab.checkers import ABOUT_TIME, judge
+from stockade.lab.checkers.exposure import not_exposed
 from stockade.lab.checkers.violation import Violation
 from stockade.lab.history.history import History
 from stockade.lab.history.operation import TYPES
 from stockade.lab.recording.fault import claims
 from stockade.lab.recording.plan import RecordingPlan
 
-AS_CLAIMED, BROKEN, NOT_AS_CLAIMED = "as claimed", "broken", "not as claimed"
+AS_CLAIMED, BROKEN, NOT_AS_CLAIMED, NOT_EXPOSED = "as claimed", "broken", "not as claimed", "not exposed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +28,8 @@ class RecordingSummary:
         rate: decided operations per second of load.
         violations: by checker.
         first: the first violation; None without any.
-        verdict: `as claimed`, `broken` or `not as claimed`.
-        kept: whether the strategy did what it claims; a negative control that breaks does.
+        verdict: `as claimed`, `broken`, `not as claimed`, or `not exposed`: a fault did not act.
+        kept: whether the strategy did what it claims; a negative control that breaks does. Not so unless exposed.
         reason: of the verdict; empty if there is nothing to explain.
     """
 
@@ -52,6 +53,8 @@ def summarise(plan: RecordingPlan, history: History) -> RecordingSummary:
     found = judge(history)
     types = Counter(operation.type for operation in history.operations)
     verdict, kept, reason = _verdict(plan, found)
+    if verdict != BROKEN and (missed := not_exposed(history)):
+        verdict, kept, reason = NOT_EXPOSED, False, "; ".join(missed)
     return RecordingSummary(
         operations=len(history.operations),
         types={type_: types[type_] for type_ in TYPES},

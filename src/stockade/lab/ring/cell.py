@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from stockade.core import JsonValue
+from stockade.lab.checkers.exposure import Exposure
 from stockade.lab.errors import LabError
 
 NO_FAULT = "no-fault"
@@ -78,6 +79,7 @@ class CellResult:
         wall_s: how long it took, in seconds.
         history: the file that was kept; empty if none was.
         reason: why it was not run, or what went wrong; empty otherwise.
+        exposure: what each fault hit, for how long it was in place, and how many operations it met.
     """
 
     cell: Cell
@@ -89,6 +91,7 @@ class CellResult:
     wall_s: float = 0.0
     history: str = ""
     reason: str = ""
+    exposure: tuple[Exposure, ...] = ()
 
     def as_json(self) -> dict[str, JsonValue]:
         """The member of a document, and the line of a state file."""
@@ -106,6 +109,16 @@ class CellResult:
             "wall_s": round(self.wall_s, 2),
             "history": self.history,
             "reason": self.reason,
+            "exposure": [
+                {
+                    "fault": each.fault,
+                    "hit": list(each.hit),
+                    "active_s": round(each.active_s, 3),
+                    "in_flight": each.in_flight,
+                    "why_not": each.why_not,
+                }
+                for each in self.exposure
+            ],
         }
 
     @classmethod
@@ -126,6 +139,11 @@ class CellResult:
                 wall_s=float(values["wall_s"]),
                 history=values["history"],
                 reason=values["reason"],
+                exposure=tuple(_exposure(each) for each in values.get("exposure", ())),
             )
         except (LabError, KeyError, TypeError, ValueError) as error:
             raise LabError(f"no result of a cell: {type(error).__name__}: {error}") from error
+
+
+def _exposure(values: Mapping[str, Any]) -> Exposure:
+    return Exposure(**{**values, "hit": tuple(values["hit"])})

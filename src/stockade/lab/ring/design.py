@@ -20,11 +20,11 @@ from stockade.lab.runs.plan import why_not
 from stockade.lab.workloads.workload import Workload
 
 FAULTS_OF_A_CELL: Final = 4
-TOUCHED: Final[Mapping[str, frozenset[str]]] = {  # by what two faults would undo each other at: names of needs
+TOUCHED: Final[Mapping[str, frozenset[str]]] = {  # by what two faults would undo or hide each other at: names of needs
     "database": frozenset({"database-server", "fsync", "small-disk"}),
     "redis": frozenset({"redis", "redis-always", "redis-everysec", "redis-replica"}),
     "kafka": frozenset({"kafka"}),
-    "links": frozenset({"links", "link-database", "link-redis", "link-kafka"}),
+    "links": frozenset({"links", "link-database", "link-redis", "link-kafka"}),  # a silent link hides that it is late
 }
 OF_A_CONTROL: Final = "a control: it has cells in which it must be caught; here it proves nothing, broken or not"
 CELLS_OF_A_BARE_LOCK: Final = 2  # in which it must be caught, of all faults that it must fail at
@@ -171,7 +171,7 @@ def _cell(single: Sequence[tuple[str, str]], several: Sequence[tuple[str, str]])
 
 
 def fit_together(one: Fault, other: Fault) -> bool:
-    """Whether two faults may happen at once: neither touches what the healing of the other makes whole."""
+    """Whether a ring may have two faults at once: neither undoes or hides what the other does."""
     touched = [{place for place, needs in TOUCHED.items() if needs & fault.needs} for fault in (one, other)]
     return not touched[0] & touched[1] and not (one.fault_points and other.fault_points)
 

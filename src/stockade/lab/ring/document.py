@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from stockade.core import JsonValue
 from stockade.lab.history.history_file import SCHEMA
 from stockade.lab.ring.cell import CellResult
-from stockade.lab.ring.expectation import NOT_RUN, controls_not_caught, kept
+from stockade.lab.ring.expectation import NOT_RUN, controls_not_caught, kept, not_exposed
 from stockade.lab.ring.matrix import Matrix
 
 
@@ -43,6 +43,7 @@ def document(
         "complete": complete,
         "kept": complete and kept(results),
         "controls_not_caught": list(controls_not_caught(results)),
+        "not_exposed": list(not_exposed(results)),
         "cells": [each.as_json() for each in results],
         "matrix": [*verdicts, *not_run],
     }

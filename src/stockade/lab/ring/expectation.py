@@ -33,6 +33,7 @@ BROKEN_AS_CLAIMED: Final = "violated as claimed"
 VIOLATED: Final = "VIOLATED"
 LATE: Final = "late"  # only a rule about time was broken, and when it was played again, the same one
 NOT_CAUGHT: Final = "not caught"  # a control, in a cell that is made for it
+NOT_EXPOSED: Final = "not exposed"  # a fault did not act: neither kept nor broken
 FAILED: Final = "not recorded"  # the lab itself failed
 NOT_RUN: Final = "not run"
 DATA_RULES: Final = frozenset(
@@ -50,7 +51,7 @@ DATA_RULES: Final = frozenset(
     )
 )
 FAILURES: Final = (VIOLATED, LATE, FAILED)  # of which one alone makes a ring fail
-WORST_FIRST: Final = (VIOLATED, LATE, FAILED, NOT_CAUGHT, BROKEN_AS_CLAIMED, AS_CLAIMED, NOT_RUN)
+WORST_FIRST: Final = (VIOLATED, LATE, FAILED, NOT_CAUGHT, NOT_EXPOSED, BROKEN_AS_CLAIMED, AS_CLAIMED, NOT_RUN)
 
 
 def expected(contender: Contender, faults: Sequence[Fault], *, control: bool) -> str:
@@ -87,11 +88,21 @@ def controls_not_caught(results: Sequence[CellResult]) -> list[str]:
     return sorted({_control(each) for each in made} - caught)
 
 
+def not_exposed(results: Sequence[CellResult]) -> list[str]:
+    """The ids of the cells that say nothing, because a fault did not act in them."""
+    return [each.cell.id for each in results if each.verdict == NOT_EXPOSED]
+
+
 def _control(result: CellResult) -> str:
     return f"{result.cell.contender} on {result.cell.database}"
 
 
-def kept(results: Sequence[CellResult]) -> bool:
-    """Whether every claim was kept, every control was caught, and every cell could be recorded; not so without one."""
-    bad = any(each.verdict in FAILURES for each in results)
+def kept(results: Sequence[CellResult], *, complete: bool = False) -> bool:
+    """Whether every claim was kept, every control was caught, and every cell could be recorded; not so without one.
+
+    Args:
+        results: of all cells.
+        complete: whether a cell that was not exposed to its faults is a failure, too.
+    """
+    bad = any(each.verdict in FAILURES for each in results) or (complete and bool(not_exposed(results)))
     return bool(results) and not bad and not controls_not_caught(results)

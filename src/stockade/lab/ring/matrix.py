@@ -14,6 +14,7 @@ from stockade.lab.ring.expectation import (
     FAILED,
     LATE,
     NOT_CAUGHT,
+    NOT_EXPOSED,
     NOT_RUN,
     VIOLATED,
     WORST_FIRST,
@@ -25,12 +26,13 @@ MARKS = {
     VIOLATED: "VIOLATED",
     LATE: "late",
     NOT_CAUGHT: "MISSED",
+    NOT_EXPOSED: "unmet",
     FAILED: "ERROR",
     NOT_RUN: "-",
 }
 LEGEND = (
     "ok: no violation, as claimed; caught: violated, as claimed; VIOLATED: against the claim; late: twice, and no "
-    "other rule; MISSED: a control that was not caught; ERROR: not recorded; -: not run"
+    "other rule; MISSED: a control that was not caught; unmet: a fault did not act; ERROR: not recorded; -: not run"
 )
 GAP = "  "
 
@@ -101,13 +103,6 @@ def text_table(matrix: Matrix, width: int) -> list[str]:
             lines.append(GAP.join([fault.ljust(first), *marks]).rstrip())
         lines.append("")
     return [*lines, LEGEND, *reasons(matrix)]
-
-
-def markdown_table(matrix: Matrix) -> list[str]:
-    """The same for a page."""
-    head = f"| fault | {' | '.join(f'`{name}`' for name in matrix.contenders)} |"
-    rows = [(fault, [matrix.mark(name, fault) for name in matrix.contenders]) for fault in matrix.faults]
-    return [head, "|---" * (len(matrix.contenders) + 1) + "|", *(f"| {f} | {' | '.join(marks)} |" for f, marks in rows)]
 
 
 def reasons(matrix: Matrix) -> list[str]:

@@ -12,15 +12,26 @@ from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
 from stockade.lab.checkers import ABOUT_TIME
+from stockade.lab.checkers.exposure import exposures
 from stockade.lab.checkers.system import nothing_left
 from stockade.lab.checkers.violation import Violation
 from stockade.lab.history.history import History
 from stockade.lab.history.history_file import write_history
 from stockade.lab.ring.cell import Cell, CellResult, Found
-from stockade.lab.ring.expectation import AS_CLAIMED, FAILED, FAILURES, LATE, NOT_CAUGHT, VIOLATED, verdict
+from stockade.lab.ring.expectation import (
+    AS_CLAIMED,
+    FAILED,
+    FAILURES,
+    LATE,
+    NOT_CAUGHT,
+    NOT_EXPOSED,
+    VIOLATED,
+    verdict,
+)
 
 TRIES: Final = 2  # of a recording that failed: a server that did not start in time says nothing about a claim
-TRIES_OF_A_CONTROL: Final = 4
+TRIES_OF_A_CELL: Final = 4
+TRIES_UNEXPOSED: Final = 2
 LIMIT_S: Final = 90.0  # for a recording beside its load: servers start, faults heal, open requests are decided
 
 
@@ -64,26 +75,29 @@ class CellRunner:
     async def run(self, cell: Cell, seed: int, expectation: str) -> CellResult:
         """Play a cell; some a second time.
 
-        A control that was not caught is played with the next seeds, because a fault may miss the moment. A strategy
-        that was late, slow to come back or slow to give something back is played once more with the same seed: this
-        machine may have been busy. If it breaks the same rule again, the verdict is `late`. A rule about data that is
-        broken, a lock that stays and a queue above its bound count at once.
+        A control that was not caught is played with the next seeds, because a fault may miss the moment; a cell in
+        which a fault did not act at all once more, with the next seed. A strategy that was late, slow to come back or
+        slow to give something back is played once more with the same seed: this machine may have been busy. If it
+        breaks the same rule again, the verdict is `late`. A rule about data that is broken, a lock that stays and a
+        queue above its bound count at once.
 
         Args:
             cell: which one.
             seed: of the recording.
             expectation: what its contender claims about it.
         """
-        began_s, earlier, late = time.monotonic(), list[str](), set[str]()
-        for _ in range(TRIES_OF_A_CONTROL):
+        began_s, earlier, late, unexposed = time.monotonic(), list[str](), set[str](), 0
+        for _ in range(TRIES_OF_A_CELL):
             result = await self._try(cell, seed, expectation)
-            if result.verdict == NOT_CAUGHT:
+            unexposed += result.verdict == NOT_EXPOSED
+            if result.verdict == NOT_CAUGHT or (result.verdict == NOT_EXPOSED and unexposed < TRIES_UNEXPOSED):
                 seed += 1
             elif result.verdict != LATE:
                 break
             elif late:
                 again = late.intersection(each.rule for each in result.violations)
-                result = replace(result, verdict=LATE if again else AS_CLAIMED)
+                other = NOT_EXPOSED if any(each.why_not for each in result.exposure) else AS_CLAIMED
+                result = replace(result, verdict=LATE if again else other)
                 break
             else:
                 late.update(each.rule for each in result.violations)
@@ -97,13 +111,14 @@ class CellRunner:
         if recorded is None:
             return CellResult(cell, seed, expectation, FAILED, reason="; then ".join(errors))
         history, violations = recorded
-        missed = _missed_faults(cell, history)
+        found_exposure = exposures(history)
+        missed = [f"{each.fault} {each.why_not}" for each in found_exposure if each.why_not]
         found = verdict(expectation, {each.rule for each in violations})
         if found == VIOLATED and _only_late(recorded):
             found = LATE
-        if missed and found != VIOLATED:  # who breaks a rule under fewer faults breaks his claim all the same
-            found = FAILED
-        reasons = [f"never injected: {', '.join(missed)}"] if missed else []
+        if missed and found not in (VIOLATED, LATE):  # who breaks a rule under fewer faults breaks his claim as well
+            found = NOT_EXPOSED
+        reasons = [f"not exposed: {', '.join(missed)}"] if missed else []
         reasons += [f"not recorded at first: {each}" for each in errors]
         return CellResult(
             cell,
@@ -112,8 +127,9 @@ class CellRunner:
             found,
             violations=_first_of_each_rule(violations),
             operations=Counter(each.type for each in history.operations),
-            history=self._keep(cell, history) if found in (*FAILURES, NOT_CAUGHT) else "",
+            history=self._keep(cell, history) if found in (*FAILURES, NOT_CAUGHT, NOT_EXPOSED) else "",
             reason="; ".join(reasons),
+            exposure=tuple(found_exposure),
         )
 
     async def _record(self, cell: Cell, seed: int) -> tuple[Recorded | None, list[str]]:
@@ -155,11 +171,6 @@ def _only_late(recorded: Recorded) -> bool:
 
 def _shown(result: CellResult) -> str:
     """What an earlier try found, in a few words."""
-    (first, *_) = [f"{each.rule}: {each.detail}" for each in result.violations] or [result.verdict]
+    said = result.reason if result.verdict == NOT_EXPOSED else result.verdict
+    (first, *_) = [f"{each.rule}: {each.detail}" for each in result.violations] or [said]
     return f"seed {result.seed}: {first}"
-
-
-def _missed_faults(cell: Cell, history: History) -> list[str]:
-    """The faults of a cell that its recording never injected: it says nothing about them."""
-    injected = {event.fault for event in history.fault_log if event.action == "inject"}
-    return [name for name in cell.faults if name not in injected]

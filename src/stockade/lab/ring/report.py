@@ -7,7 +7,16 @@ from collections.abc import Sequence
 from typing import Final
 
 from stockade.lab.ring.cell import CellResult
-from stockade.lab.ring.expectation import FAILED, FAILURES, LATE, NOT_CAUGHT, VIOLATED, controls_not_caught
+from stockade.lab.ring.expectation import (
+    FAILED,
+    FAILURES,
+    LATE,
+    NOT_CAUGHT,
+    NOT_EXPOSED,
+    VIOLATED,
+    controls_not_caught,
+    not_exposed,
+)
 from stockade.lab.ring.matrix import Matrix, text_table
 from stockade.lab.ring.ring import Progress, Ring
 from stockade.lab.ring.soak import Round, Soak
@@ -48,7 +57,7 @@ def failure_lines(result: CellResult, again: str) -> list[str]:
         result: of the cell.
         again: the command.
     """
-    if result.verdict not in (*FAILURES, NOT_CAUGHT):
+    if result.verdict not in (*FAILURES, NOT_CAUGHT, NOT_EXPOSED):
         return [f"  {result.reason}"] if result.reason else []
     lines = [f"  {rule}: {detail}" for rule, detail in result.violations[:SHOWN_VIOLATIONS]]
     lines += [f"  {result.reason}"] if result.reason else []
@@ -85,9 +94,13 @@ def closing_lines(matrix: Matrix, results: Sequence[CellResult], left_out: Seque
     lines += [f"violated: {each}" for each in violated]
     lines += [f"late: {each}" for each in late]
     lines += [f"not recorded: {each}" for each in failed]
+    unexposed = not_exposed(results)
+    lines += [f"not exposed: {each}" for each in unexposed]
     lines += [f"control not caught: {each}" for each in controls_not_caught(results)]
     cells = f"{len(results):,} cell{'' if len(results) == 1 else 's'}"
-    failures = f"{len(violated)} against a claim, {len(late)} late, {len(failed)} not recorded"
+    failures = (
+        f"{len(violated)} against a claim, {len(late)} late, {len(failed)} not recorded, {len(unexposed)} not exposed"
+    )
     return [*lines, f"{cells}, {operations:,} operations, {failures}"]
 
 

@@ -12,7 +12,7 @@ import stockade
 from stockade.core import JsonValue
 from stockade.lab.errors import LabError
 from stockade.lab.ring.cell import DIGITS, CellResult
-from stockade.lab.ring.expectation import FAILED
+from stockade.lab.ring.expectation import FAILED, NOT_EXPOSED
 
 SCHEMA = "stockade.lab.ring-state/2"
 
@@ -70,5 +70,5 @@ class StateFile:
             path.write_text(whole + "\n", encoding="utf-8")
         for values in lines:
             result = CellResult.from_json(values)
-            if result.verdict != FAILED:  # that says nothing, and the reason may be gone
+            if result.verdict not in (FAILED, NOT_EXPOSED):  # these say nothing, and the reason may be gone
                 self.finished[result.cell.id] = result

@@ -15,10 +15,10 @@ from stockade.lab.execution.aimed_fault import AimedFault
 from stockade.lab.execution.fault_harness import BLOCKED_AFTER_S, UNSAFE_BLOCKED_AFTER_S, FaultHarness
 from stockade.lab.execution.order_senders import SenderConfig
 from stockade.lab.execution.payer import ASKED
+from stockade.lab.model.burst import Burst
 from stockade.lab.model.contender import Contender, all_contenders, payment_contenders
 from stockade.lab.model.payment import PaymentMeter
 from stockade.lab.model.preset import Variant
-from stockade.lab.model.workload import Workload
 from stockade.lab.reporting.checked_repeat import CheckedRepeat
 from stockade.lab.reporting.summary import RunLabels, RunSummary, summarise
 from stockade.lab.reporting.table import LiveTable
@@ -113,7 +113,7 @@ class FaultRunner:
         return summarise(labels, checked, harness.stats, judge(guarantees, counts))
 
     async def _repeat(
-        self, harness: FaultHarness, variant: Variant, fault: AimedFault, workload: Workload
+        self, harness: FaultHarness, variant: Variant, fault: AimedFault, workload: Burst
     ) -> CheckedRepeat:
         harness.victim_first = variant.payment is not None
         if variant.payment is None:

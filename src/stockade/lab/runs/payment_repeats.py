@@ -14,11 +14,11 @@ from sqlalchemy import Connection, select
 from stockade.core import Guarantees
 from stockade.lab.checks.payments import check
 from stockade.lab.execution.order_senders import OrderSender, SendResult
+from stockade.lab.model.burst import Burst
 from stockade.lab.model.contender import Contender
 from stockade.lab.model.payment import PaymentConfig, PaymentFigures, PaymentMeter, PaymentSetup
 from stockade.lab.model.preset import Variant
 from stockade.lab.model.repeat_result import FAILED, REJECTED, Response
-from stockade.lab.model.workload import Workload
 from stockade.lab.reporting.checked_repeat import CheckedRepeat
 from stockade.lab.targets.gateway_server import GatewayServer
 from stockade.lab.targets.target_database import TargetDatabase
@@ -51,7 +51,7 @@ class PaymentRepeats:
         setup = self._setup
         await self._gateway.behave(latency_s=setup.latency_s, lost_replies=setup.lost_replies)
 
-    async def send(self, sender: OrderSender, workload: Workload) -> SendResult:
+    async def send(self, sender: OrderSender, workload: Burst) -> SendResult:
         """All taps, then those of the buyers who come again, at a gateway that loses nothing any more."""
         await self.begin()
         first = await sender.send(workload.orders)
@@ -71,7 +71,7 @@ class PaymentRepeats:
         await sender.reconcile()
 
     async def check(
-        self, workload: Workload, responses: Sequence[Response], meter: PaymentMeter, *, timed: bool
+        self, workload: Burst, responses: Sequence[Response], meter: PaymentMeter, *, timed: bool
     ) -> CheckedRepeat:
         """Compare the gateway's count with what the shop has recorded."""
         ids = sorted({each.subject_id for each in workload.orders if isinstance(each, ClaimPayment)})

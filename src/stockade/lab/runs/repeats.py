@@ -12,9 +12,9 @@ from functools import partial
 from stockade.core import Command, Guard
 from stockade.lab.checks import violations
 from stockade.lab.errors import LabError
+from stockade.lab.model.burst import Burst, RepeatNames
 from stockade.lab.model.preset import Variant
 from stockade.lab.model.repeat_result import RepeatResult, Response
-from stockade.lab.model.workload import RepeatNames, Workload
 from stockade.lab.reporting.checked_repeat import CheckedRepeat
 from stockade.lab.runs.run_audit import audit_run
 from stockade.lab.runs.snapshot import read_snapshot
@@ -25,7 +25,7 @@ SETUP_BATCH = 200
 SETUP_WAIT_S = 60.0
 
 
-def make_workloads(variant: Variant, buyers: int, stock: int, count: int) -> list[Workload]:
+def make_workloads(variant: Variant, buyers: int, stock: int, count: int) -> list[Burst]:
     """The workloads of so many repeats, each with its own names.
 
     Raises:
@@ -44,7 +44,7 @@ def fresh_names(buyers: int, stock: int) -> RepeatNames:
     return RepeatNames(secrets.token_hex(4), 0, buyers, stock, time.time_ns() // 1_000_000)
 
 
-async def create_rows(target: TargetDatabase, workloads: Sequence[Workload]) -> None:
+async def create_rows(target: TargetDatabase, workloads: Sequence[Burst]) -> None:
     """Create the rows of all repeats in a few transactions, before anything is timed.
 
     Raises:
@@ -62,7 +62,7 @@ async def create_rows(target: TargetDatabase, workloads: Sequence[Workload]) -> 
 
 
 async def check_repeat(
-    target: TargetDatabase, variant: Variant, workload: Workload, responses: Sequence[Response], *, timed: bool
+    target: TargetDatabase, variant: Variant, workload: Burst, responses: Sequence[Response], *, timed: bool
 ) -> CheckedRepeat:
     """Compare the responses of a repeat with what the database contains."""
     snapshot = await target.admin_database.read(
@@ -72,7 +72,7 @@ async def check_repeat(
     return CheckedRepeat.of(result, violations(result), timed=timed)
 
 
-async def check_run(target: TargetDatabase, workloads: Sequence[Workload], checked: list[CheckedRepeat]) -> None:
+async def check_run(target: TargetDatabase, workloads: Sequence[Burst], checked: list[CheckedRepeat]) -> None:
     """Audit a run without violations; the last repeat gets what the audit finds."""
     if target.private and not any(repeat.violations for repeat in checked):
         found = await audit_run(target, workloads)

@@ -7,15 +7,15 @@ filtered by the ids of the run, because runs of the negative controls have left 
 from collections.abc import Sequence
 from functools import partial
 
+from stockade.lab.model.burst import Burst
 from stockade.lab.model.repeat_result import Violation
-from stockade.lab.model.workload import Workload
 from stockade.lab.targets.target_database import TargetDatabase
 
 AUDIT_WAIT_S = 60.0
 LIMIT = 100_000  # violations of each rule: those of negative controls must leave room for those of this run
 
 
-async def audit_run(target: TargetDatabase, workloads: Sequence[Workload]) -> list[Violation]:
+async def audit_run(target: TargetDatabase, workloads: Sequence[Burst]) -> list[Violation]:
     """The violations that concern rows or requests of these workloads."""
     ids = {key.id for each in workloads for key in (*each.counted_rows, *each.other_rows)}
     ids |= {command.request_id for each in workloads for command in (*each.setup, *each.orders)}

@@ -15,10 +15,10 @@ from stockade.lab.execution.child_processes import ProcessSender
 from stockade.lab.execution.command_log.log_repeats import LogRepeats
 from stockade.lab.execution.command_log.log_workers import LogWorkers
 from stockade.lab.execution.order_senders import OrderSender, SenderConfig, open_sender
+from stockade.lab.model.burst import Burst
 from stockade.lab.model.contender import Contender
 from stockade.lab.model.payment import PaymentMeter
 from stockade.lab.model.preset import Variant
-from stockade.lab.model.workload import Workload
 from stockade.lab.reporting.checked_repeat import CheckedRepeat
 from stockade.lab.reporting.summary import RunLabels, RunSummary, summarise
 from stockade.lab.reporting.table import LiveTable
@@ -134,7 +134,7 @@ class Runner:
         return replace(run, log=log_repeats.summary()) if log_repeats else run
 
     async def _pay(
-        self, variant: Variant, workload: Workload, sender: OrderSender, stats: Stats, *, timed: bool
+        self, variant: Variant, workload: Burst, sender: OrderSender, stats: Stats, *, timed: bool
     ) -> CheckedRepeat:
         assert variant.payment is not None
         assert self._gateway is not None

@@ -11,8 +11,8 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from stockade.core import Key
+from stockade.lab.model.burst import Burst
 from stockade.lab.model.repeat_result import LedgerEntry, RowAmounts, Snapshot
-from stockade.lab.model.workload import Workload
 from stockade.service import Application
 from stockade.service.audit.counters import counter_columns
 from stockade.shop.application import APPLICATION
@@ -23,7 +23,7 @@ from stockade.store.schema.resource import Resource
 from stockade.store.schema.tables import StoreTables
 
 
-def read_snapshot(connection: Connection, workload: Workload, application: Application = APPLICATION) -> Snapshot:
+def read_snapshot(connection: Connection, workload: Burst, application: Application = APPLICATION) -> Snapshot:
     """Read everything the checks need."""
     resources = {resource.kind: resource for resource in application.resources}
     keys = sorted({*workload.counted_rows, *workload.other_rows})

@@ -68,10 +68,12 @@ class DatabaseServer:
 
     async def close(self) -> None:
         """End it; its data is removed."""
-        await self.disk.restore()
-        await asyncio.to_thread(self._servers.close)
-        if self.disk.small is not None:
-            await asyncio.to_thread(self.disk.small.unmount)
+        try:
+            await self.disk.restore()
+        finally:
+            await asyncio.to_thread(self._servers.close)
+            if self.disk.small is not None:
+                await asyncio.to_thread(self.disk.small.unmount)
 
     async def begin(self) -> None:
         """Create an empty database for a recording."""
@@ -88,15 +90,17 @@ class DatabaseServer:
         return self.server.pids
 
     async def kill(self) -> None:
-        """SIGKILL to all its processes. It stays down until `restore`."""
+        """SIGKILL to all its processes. It stays down until `bring_back`."""
+        await self.disk.let_go()
         await asyncio.to_thread(self.server.kill)
 
     async def stop_at_once(self) -> None:
-        """Let it end without waiting for clients. It stays down until `restore`.
+        """Let it end without waiting for clients. It stays down until `bring_back`.
 
         PostgreSQL's immediate shutdown ends without a checkpoint and recovers at the next start; MariaDB has none, so
         it rolls open transactions back and ends.
         """
+        await self.disk.let_go()
         stop = self.server.end if self.kind == "postgres" else self.server.stop
         await asyncio.to_thread(stop)
 
@@ -104,36 +108,51 @@ class DatabaseServer:
         """End one session by the server's own command, one that is in use if there is any.
 
         Returns:
-            Which one.
-
-        Raises:
-            LabError: there is no session.
+            Which one; empty: there is none, or the server is down.
         """
         name = self.url.rpartition("/")[2]
+        if not self.server.running:
+            return ""
         rows = await execute(self.url, _BUSY_SESSIONS[self.kind].format(name=name), CALL_WAIT_S)
         if not rows:
-            raise LabError(f"{self.kind} has no session of the recording to end")
+            return ""
         busy = [session for session, idle in rows if not idle]
         session = rng.choice(busy or [session for session, _ in rows])
         await execute(self.url, _END_SESSION[self.kind].format(session=int(session)), CALL_WAIT_S)
         return f"session {session}, {'in use' if session in busy else 'idle'}"
 
     async def restore(self) -> None:
-        """Heal the disk, start the server if it is down, and wait until it answers; a bounded time.
+        """Heal everything: the disk, the server itself; a bounded time.
 
         Raises:
             LabError: it did not answer in time, even after another start.
             ServerFailed: it did not start.
         """
         await self.disk.restore()
+        await self.bring_back()
+
+    async def bring_back(self) -> None:
+        """Start the server if it is down, and wait until it answers; what faults do to its disk stays.
+
+        Raises:
+            LabError: it did not answer in time, even after another start.
+            ServerFailed: it did not start.
+        """
+        await self.disk.let_go()
+        if not await self._goes_on():
+            await asyncio.to_thread(self.server.start)
+            if not await self._answers(ANSWER_WAIT_S / 2):
+                raise LabError(f"{self.kind} started and gave no answer:\n{self.server.log(1_000)}")
+        await self.disk.seize()
+
+    async def _goes_on(self) -> bool:
+        """Whether it runs and answers; one that runs and does not is killed."""
         if self.server.running:
             self.server.resume()
             if await self._answers(ANSWER_WAIT_S / 2):
-                return
+                return True
             await asyncio.to_thread(self.server.kill)
-        await asyncio.to_thread(self.server.start)
-        if not await self._answers(ANSWER_WAIT_S / 2):
-            raise LabError(f"{self.kind} started and gave no answer:\n{self.server.log(1_000)}")
+        return False
 
     async def _answers(self, wait_s: float) -> bool:
         """Whether it answers within this time, in seconds; False at once if it ends."""
@@ -188,6 +207,9 @@ class SqliteFile:
     def pids(self) -> list[int]:
         """None: it has no server."""
         return []
+
+    async def bring_back(self) -> None:
+        """It has no server."""
 
     async def restore(self) -> None:
         """Heal its disk.

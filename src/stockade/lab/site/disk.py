@@ -60,7 +60,9 @@ class SmallDisk:
 
 
 class Disk:
-    """What a fault does to the disk of some processes. `restore` ends all of it.
+    """What faults do to the disk of some processes. `restore` ends all of it.
+
+    A server that another fault kills or starts meanwhile is let go for that and seized again when it answers.
 
     Args:
         small: the file system that the data is on; None: the usual one.
@@ -68,43 +70,39 @@ class Disk:
 
     def __init__(self, small: SmallDisk | None = None) -> None:
         self.small = small
-        self._limited: Pids | None = None
+        self._filled: Pids | None = None
+        self._traced: tuple[Pids, str] | None = None
         self._calls = SystemCallFault()
 
-    async def fill(self, pids: Pids) -> str:
+    async def fill(self, pids: Pids) -> tuple[str, ...]:
         """From now on no file can grow.
 
         Args:
             pids: the processes that write.
 
         Returns:
-            How it was done.
+            What was hit: the file system, or the processes whose files have a limit; nothing if none runs.
 
         Raises:
             LabError: the limit could not be set.
         """
-        if self.small is not None:
-            await asyncio.to_thread(self.small.fill)
-            return f"{self.small.path} is filled"
-        self._limited, hit = pids, pids()
-        await asyncio.to_thread(limit_files, hit, FULL_AT_BYTES)
-        return f"files of process {', '.join(map(str, hit))} end at {FULL_AT_BYTES} bytes"
+        self._filled = pids
+        return await self._fill(pids)
 
-    async def slow(self, pids: Pids, delay_s: float) -> None:
+    async def slow(self, pids: Pids, delay_s: float) -> tuple[str, ...]:
         """Each flush takes longer from now on, by so many seconds.
 
-        Raises:
-            LabError: a process could not be traced.
-        """
-        await self._calls.begin(pids(), system_calls.slow(delay_s))
-
-    async def fail(self, pids: Pids) -> None:
-        """Each flush fails from now on.
+        Returns:
+            The processes that were hit; nothing if none runs.
 
         Raises:
             LabError: a process could not be traced.
         """
-        await self._calls.begin(pids(), system_calls.FAILING)
+        return await self._trace(pids, system_calls.slow(delay_s))
+
+    async def fail(self, pids: Pids) -> tuple[str, ...]:
+        """Each flush fails from now on; the rest is that of `slow`."""
+        return await self._trace(pids, system_calls.FAILING)
 
     async def restore(self) -> None:
         """Heal it. Does nothing to a healthy disk.
@@ -112,12 +110,51 @@ class Disk:
         Raises:
             LabError: a limit could not be lifted.
         """
+        await self.let_go()
+        self._traced = self._filled = None
+
+    async def let_go(self) -> None:
+        """Leave the processes alone until `seize`, because one of them is to end or to start.
+
+        Raises:
+            LabError: a limit could not be lifted.
+        """
         await self._calls.end()
-        limited, self._limited = self._limited, None
         if self.small is not None:
             await asyncio.to_thread(self.small.free)
-        elif limited is not None:
-            await asyncio.to_thread(limit_files, limited(), None)
+        elif self._filled is not None:
+            await asyncio.to_thread(limit_files, self._filled(), None)
+
+    async def seize(self) -> None:
+        """Do to the processes that run now what faults have begun and not healed; usually nothing.
+
+        Raises:
+            LabError: a process could not be traced, or the limit not be set.
+        """
+        if self._filled is not None:
+            await self._fill(self._filled)
+        if self._traced is not None:
+            await self._trace(*self._traced)
+
+    async def _fill(self, pids: Pids) -> tuple[str, ...]:
+        if self.small is not None:
+            await asyncio.to_thread(self.small.fill)
+            return (f"file system {self.small.path}",)
+        hit = pids()
+        await asyncio.to_thread(limit_files, hit, FULL_AT_BYTES)
+        return named(hit)
+
+    async def _trace(self, pids: Pids, what: str) -> tuple[str, ...]:
+        self._traced, hit = (pids, what), pids()
+        if hit:
+            await self._calls.begin(hit, what)
+        return named(hit)
+
+
+def named(pids: Sequence[int]) -> tuple[str, ...]:
+    """The processes of one server for the fault log: the first stands for all; none: nothing."""
+    more = f" and {len(pids) - 1} more" if len(pids) > 1 else ""
+    return (f"process {pids[0]}{more}",) if pids else ()
 
 
 def limit_files(pids: Sequence[int], max_bytes: int | None) -> None:

@@ -3,7 +3,8 @@
 import asyncio
 
 from stockade.devservers import KafkaCluster, Server, Servers
-from stockade.devservers.tcp_proxy import HOST, TcpProxy
+from stockade.devservers.tcp_proxy import HOST
+from stockade.lab.site.link import Link
 
 
 class KafkaBroker:
@@ -14,7 +15,7 @@ class KafkaBroker:
     """
 
     def __init__(self, *, behind_link: bool) -> None:
-        self.address: TcpProxy | None = None
+        self.address: Link | None = None
         self._behind_link = behind_link
         self._servers = Servers()
         self._cluster: KafkaCluster
@@ -29,7 +30,7 @@ class KafkaBroker:
         if not self._behind_link:
             self._cluster = await asyncio.to_thread(self._servers.kafka)
             return
-        self.address = TcpProxy(0)
+        self.address = Link(0, "client->kafka")
         await self.address.open()
         advertised = f"PLAINTEXT://{HOST}:{self.address.port}"
         self._cluster = await asyncio.to_thread(self._servers.kafka, advertised_listeners=advertised)
@@ -52,17 +53,25 @@ class KafkaBroker:
         return f"{HOST}:{self.address.port}" if self.address is not None else self._cluster.url
 
     async def kill(self) -> None:
-        """SIGKILL. It stays down until `restore`."""
+        """SIGKILL. It stays down until `bring_back`."""
         await asyncio.to_thread(self.server.kill)
 
     async def restore(self) -> None:
-        """Heal the link, start the broker if it is down; a bounded time.
+        """Heal everything: the link, the broker itself; a bounded time.
 
         Raises:
             ServerFailed: it did not start.
         """
         if self.address is not None:
             await self.address.restore()
+        await self.bring_back()
+
+    async def bring_back(self) -> None:
+        """Start the broker if it is down; its link stays as it is.
+
+        Raises:
+            ServerFailed: it did not start.
+        """
         if self.server.running:
             self.server.resume()
         else:

@@ -8,8 +8,10 @@ import time
 from typing import Any
 
 from stockade.devservers import Servers
+from stockade.devservers.tcp_proxy import TcpProxy
 from stockade.lab.errors import LabError
 from stockade.lab.site.disk import Disk
+from stockade.lab.site.link import Link
 from stockade.lab.targets.redis_node import RedisNode, call
 from stockade.locks import LockUnavailable
 from stockade.locks.redis.transport.transport import ServerError
@@ -32,6 +34,11 @@ class RedisServer(RedisNode):
     def __init__(self, servers: Servers, *, persistence: str, behind_link: bool) -> None:
         super().__init__(servers, persistence=persistence, behind_link=behind_link)
         self.disk = Disk()
+        self.link: Link | None = None
+
+    def _make_address(self, port: int) -> TcpProxy:
+        self.link = Link(port, "client->redis")
+        return self.link
 
     def pids(self) -> list[int]:
         """Its processes; none while it is down."""
@@ -41,9 +48,11 @@ class RedisServer(RedisNode):
         """Send one command past every link; its answer."""
         return await call(self.server, *parts)
 
-    async def flush(self) -> None:
-        """Delete everything."""
+    async def flush(self) -> int:
+        """Delete everything; how many keys there were."""
+        keys = int(await self.call("DBSIZE"))
         await self.call("FLUSHALL", "SYNC")
+        return keys
 
     async def expire_all(self) -> int:
         """Let every key that expires do so within a millisecond, as if the server's clock had jumped ahead.
@@ -65,25 +74,39 @@ class RedisServer(RedisNode):
         raise LabError(f"more than {MAX_KEYS} keys in Redis")
 
     async def kill(self) -> None:
-        """SIGKILL. It stays down until `restore`."""
-        await self.disk.restore()
+        """SIGKILL. It stays down until `bring_back`."""
+        await self.disk.let_go()
         await super().kill()
 
     async def restore(self) -> None:
-        """Heal disk and links, end a replica that has not taken over, start it if it is down; a bounded time.
+        """Heal everything: disk and link, the server itself; a bounded time.
 
         Raises:
             LabError: it gave no answer in time.
             ServerFailed: it did not start.
         """
         await self.disk.restore()
+        if self.link is not None:
+            await self.link.restore()
+        await self.bring_back()
+
+    async def bring_back(self) -> None:
+        """End a replica that has not taken over, start it if it is down; what its disk and its link have stays.
+
+        Raises:
+            LabError: it gave no answer in time.
+            ServerFailed: it did not start.
+        """
         await self.end_replica()
-        if self.address is not None:
-            await self.address.restore()
+        await self.disk.let_go()
         if self.server.running:
             self.server.resume()
         else:
             await self.restart()
+        await self._until_it_writes()
+        await self.disk.seize()
+
+    async def _until_it_writes(self) -> None:
         deadline_s = time.monotonic() + ANSWER_WAIT_S
         while time.monotonic() < deadline_s:
             if await self._writes():

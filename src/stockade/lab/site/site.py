@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from stockade.devservers.tcp_proxy import TcpProxy
 from stockade.lab.errors import LabError
 from stockade.lab.site import needs as names
 from stockade.lab.site.database_server import DatabaseServer, SqliteFile
 from stockade.lab.site.kafka_broker import KafkaBroker
+from stockade.lab.site.link import Link
 from stockade.lab.site.redis_server import RedisServer
 from stockade.lab.site.site_servers import SiteServers
 from stockade.lab.site.tools import no_small_disk
@@ -41,7 +41,7 @@ class Site:
     database_url: str
     redis: tuple[RedisServer, ...]
     kafka: KafkaBroker | None
-    links: Mapping[str, tuple[TcpProxy, ...]]
+    links: Mapping[str, tuple[Link, ...]]
     needs: frozenset[str] = frozenset()
     injected: dict[str, Any] = field(default_factory=dict)
 
@@ -122,15 +122,18 @@ async def open_site(
         if kafka:
             behind_link = not needs.isdisjoint({names.LINKS, names.LINK_KAFKA})
             broker = await stack.enter_async_context(kept.kafka(behind_link=behind_link))
-        links: dict[str, tuple[TcpProxy, ...]] = {}
+        links: dict[str, tuple[Link, ...]] = {}
         url = opened.url
         if opened.is_server and not needs.isdisjoint({names.LINKS, names.LINK_DATABASE}):
             port = urlsplit(url).port
             assert port is not None
-            link = await stack.enter_async_context(TcpProxy(port))
+            link = Link(port, f"client->{opened.kind}")
+            await stack.enter_async_context(link)
             links["database"], url = (link,), url.replace(f":{port}/", f":{link.port}/")
-        if addresses := tuple(each.address for each in redis if each.address is not None):
-            links["redis"] = addresses
+        if found := tuple(each.link for each in redis if each.link is not None):
+            links["redis"] = found
+            for number, link in enumerate(found if len(found) > 1 else ()):
+                link.name = f"client->redis {number}"
         if broker is not None and broker.address is not None:
             links["kafka"] = (broker.address,)
         yield Site(opened, url, tuple(redis), broker, links, needs)

@@ -127,7 +127,7 @@ class SiteServers:
 
     @asynccontextmanager
     async def _borrowed(
-        self, key: tuple[object, ...], make: Callable[[], _Kept], empty: Callable[[_Kept], Awaitable[None]]
+        self, key: tuple[object, ...], make: Callable[[], _Kept], empty: Callable[[_Kept], Awaitable[object]]
     ) -> AsyncIterator[_Kept]:
         server = cast(_Kept, self._idle[key].pop()) if self._idle[key] else await _started(make)
         try:
@@ -155,7 +155,11 @@ async def _started(make: Callable[[], _Kept]) -> _Kept:
     """
     try:
         server = await asyncio.to_thread(make)
-        await server.open()
+        try:
+            await server.open()
+        except BaseException:
+            await _end(server)  # what it has opened before it failed: a disk, a link, a part of its servers
+            raise
     except (ServerUnavailable, ServerFailed) as error:
         raise LabError(str(error)) from error
     return server

@@ -47,15 +47,16 @@ class RedisNode:
         """Start the server and its address."""
         self.server = await self._start()
         if self._behind_link:
-            self.address = TcpProxy(self.server.port)
+            self.address = self._make_address(self.server.port)
             await self.address.open()
 
     async def close(self) -> None:
-        """End everything."""
+        """End everything, also what was begun when it did not open."""
         if self.address is not None:
             await self.address.close()
         await self.end_replica()
-        await asyncio.to_thread(self.server.end)
+        if hasattr(self, "server"):
+            await asyncio.to_thread(self.server.end)
 
     @property
     def url(self) -> str:
@@ -119,6 +120,9 @@ class RedisNode:
                 return
             await asyncio.sleep(POLL_S)
         raise LabError(f"the replica was not in step within {SYNC_WAIT_S:.0f} s")
+
+    def _make_address(self, port: int) -> TcpProxy:
+        return TcpProxy(port)
 
     async def _start(self) -> Server:
         return await asyncio.to_thread(self._servers.redis, **self._settings)

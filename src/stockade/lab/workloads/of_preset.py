@@ -9,9 +9,8 @@ from dataclasses import replace
 
 from stockade.core import Command, Key
 from stockade.lab.errors import LabError
+from stockade.lab.model.burst import Burst, RepeatNames
 from stockade.lab.model.preset import Variant
-from stockade.lab.model.workload import RepeatNames
-from stockade.lab.model.workload import Workload as Burst
 from stockade.lab.workloads.workload import Load, Request
 
 AHEAD = 3  # repeats whose rows exist already

@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from stockade.lab.model.workload import RepeatNames
+from stockade.lab.model.burst import RepeatNames
 from stockade.lab.workloads.shop_rows import deliver, stock_keys
 from stockade.lab.workloads.workload import Request
 

@@ -8,7 +8,7 @@ import random
 from collections.abc import Iterator, Sequence
 
 from stockade.core import Command, Key
-from stockade.lab.model.workload import RepeatNames
+from stockade.lab.model.burst import RepeatNames
 from stockade.lab.workloads.shop_rows import BALANCE, accounts, catalogue, deliver, place, stock_keys, users
 from stockade.lab.workloads.workload import Load, Request
 from stockade.shop.commands import OrderLine

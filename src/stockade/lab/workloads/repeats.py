@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from stockade.lab.model.workload import RepeatNames
+from stockade.lab.model.burst import RepeatNames
 from stockade.lab.workloads.order_stream import OrderStream
 from stockade.lab.workloads.workload import Request
 from stockade.service.ids import derived_id

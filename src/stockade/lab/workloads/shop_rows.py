@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from stockade.core import Command, Key
-from stockade.lab.model.workload import RepeatNames
+from stockade.lab.model.burst import RepeatNames
 from stockade.lab.workloads.workload import Request
 from stockade.shop.commands import AdjustStock, ChargePoints, CreateProduct, NewSku, OrderLine, PlaceOrder
 from stockade.shop.model import constants

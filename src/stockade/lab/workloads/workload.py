@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from stockade.core import Command, Key
-from stockade.lab.model.workload import RepeatNames
+from stockade.lab.model.burst import RepeatNames
 
 
 class Request(NamedTuple):
@@ -36,16 +36,12 @@ class Load:
 
     Attributes:
         clients: that send one request after the other.
-        think_s: the longest pause of a client between two requests, in seconds; each is drawn from the seed.
-        retry_failed: whether a client that got no decision (busy, conflict) sends the request again.
         duplicate_share: of the requests that are sent twice.
         one_row: whether all requests at a time want one row, so that a strategy that serves in turn lets all wait for
             about the same time.
     """
 
     clients: int = 16
-    think_s: float = 0.0
-    retry_failed: bool = True
     duplicate_share: float = 0.0
     one_row: bool = False
 

@@ -1,8 +1,10 @@
-"""Addresses among the settings: the origins of web pages, and the address of the metrics. Nothing is opened here.
+"""Addresses among the settings: origins of web pages, the address of the metrics, and which is this machine alone.
+Nothing is opened here.
 
 Neighbours: `strategy_choice` checks them before anything is opened; `http.routing` and `http.server` use them.
 """
 
+import ipaddress
 import re
 from typing import NamedTuple
 
@@ -20,6 +22,30 @@ class Address(NamedTuple):
 
     host: str
     port: int
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches a host: `localhost`, or an address of the loopback interface."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def check_shop_front(settings: Settings) -> None:
+    """Refuse sign-in by one click where other machines could use it, or where tokens come from a provider.
+
+    Raises:
+        BadSetting: with the setting that does not fit.
+    """
+    if settings.shop_front != "demo":
+        return
+    if not is_loopback(settings.host):
+        why = "with shop_front = demo anybody may sign in as anybody, so it must be an address of this machine alone"
+        raise BadSetting(f"{settings.with_value(host=settings.host)}: {why}, e.g. 127.0.0.1")
+    if settings.token_jwks:
+        why = "with shop_front = demo nobody needs a token: leave it out, or use shop_front = yes"
+        raise BadSetting(f"{settings.with_source('token_jwks')}: {why}")
 
 
 def allowed_origins(settings: Settings) -> frozenset[bytes]:

@@ -224,6 +224,11 @@ class Settings:
     docs_page: str = _setting(
         "yes", "Whether `/docs` shows the API to people; needs `stockade[docs-page]`.", choices=("yes", "no")
     )
+    shop_front: str = _setting(
+        "no",
+        "Whether `/shop` has pages for people; demo: with sign-in by one click, on this machine only.",
+        choices=("no", "yes", "demo"),
+    )
     log_level: str = _setting("info", "Least level that is logged.", choices=("debug", "info", "warning", "error"))
     access_log: float = _setting(0.0, "Share of the requests written to the access log.", low=0, high=1)
     run_id: str = _setting("", "Written into every log line; empty: a random one per start.")

@@ -3,7 +3,7 @@
 Neighbours: `bootstrap` creates the strategies; the command line checks here before it starts a process.
 """
 
-from stockade.shop.config.addresses import allowed_origins, metrics_address
+from stockade.shop.config.addresses import allowed_origins, check_shop_front, metrics_address
 from stockade.shop.config.kafka_brokers import HOW_TO_NAME_BROKERS, brokers_of
 from stockade.shop.config.payment_gateway import check_gateway
 from stockade.shop.config.redis_servers import check_quorum, check_redis
@@ -28,8 +28,8 @@ def check(settings: Settings) -> None:
 
     Raises:
         BadSetting: an unknown strategy, one that oversells without `allow_overselling`, or more processes than a
-            strategy or database can be right in; or as `brokers_of`, `allowed_origins`, `metrics_address` and
-            `check_gateway`.
+            strategy or database can be right in; or as `brokers_of`, `allowed_origins`, `metrics_address`,
+            `check_shop_front` and `check_gateway`.
     """
     for group in STRATEGY_GROUPS:
         name = chosen_strategy(settings, group)
@@ -46,6 +46,7 @@ def check(settings: Settings) -> None:
     brokers_of(settings)
     allowed_origins(settings)
     metrics_address(settings)
+    check_shop_front(settings)
     check_gateway(settings)
     if settings.workers > 1 and in_memory(settings):
         text = "a database in memory can be used by one process only"

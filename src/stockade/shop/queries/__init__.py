@@ -14,6 +14,7 @@ from stockade.shop.queries.payments import Payment, payment
 from stockade.shop.queries.points import PointEntry, Points, point_entries, points
 from stockade.shop.queries.popular import MAX_POPULAR, Popular, PopularProduct, popular
 from stockade.shop.queries.products import Product, Sku, Stock, product, products, stock
+from stockade.shop.queries.skus import SkuName, SkuStock, sku_names, stock_list
 from stockade.shop.sales.hours import MAX_DAYS
 
 __all__ = [
@@ -35,6 +36,8 @@ __all__ = [
     "PopularProduct",
     "Product",
     "Sku",
+    "SkuName",
+    "SkuStock",
     "Stock",
     "all_orders",
     "cart",
@@ -48,5 +51,7 @@ __all__ = [
     "popular",
     "product",
     "products",
+    "sku_names",
     "stock",
+    "stock_list",
 ]

@@ -29,12 +29,14 @@ class Tokens:
     Attributes:
         verifier: verifies bearer tokens.
         proofs: signs and checks the Locations of queued orders.
+        secrets: returns those that the service signs with, the first one, and checks with, all of them.
         issuer: the development issuer; None where a provider issues the tokens.
         begin: begins to load the keys, so that the first request need not wait for them.
     """
 
     verifier: TokenVerifier
     proofs: OrderProofs
+    secrets: Callable[[], Sequence[bytes]]
     issuer: TokenIssuer | None
     begin: Callable[[], None]
 
@@ -49,15 +51,18 @@ def tokens_of(settings: Settings) -> Tokens:
     issuer = None if settings.token_jwks else issuer_of(settings)
     if settings.token_jwks:
         public = _provider_keys(settings)
-        return Tokens(_verifier(settings, public), OrderProofs(_fixed([token_secret(settings)])), issuer, public.begin)
+        signing = _fixed([token_secret(settings)])
+        return Tokens(_verifier(settings, public), OrderProofs(signing), signing, issuer, public.begin)
     if settings.token_secrets_file:
         path = Path(settings.token_secrets_file).expanduser()
         own = settings.token_secret or None
         secrets = _named(settings, "token_secrets_file", lambda: SecretFileKeys(path, without_name=own, report=_report))
-        return Tokens(_verifier(settings, secrets), OrderProofs(secrets.secrets), issuer, secrets.begin)
+        signing = secrets.secrets
+        return Tokens(_verifier(settings, secrets), OrderProofs(signing), signing, issuer, secrets.begin)
     fixed = _fixed_secrets(settings)
     keys = _named(settings, "token_secrets", lambda: _secret_keys(fixed))
-    return Tokens(_verifier(settings, keys), OrderProofs(_fixed([secret for _, secret in fixed])), issuer, _nothing)
+    signing = _fixed([secret for _, secret in fixed])
+    return Tokens(_verifier(settings, keys), OrderProofs(signing), signing, issuer, _nothing)
 
 
 def issuer_of(settings: Settings) -> TokenIssuer:

@@ -40,7 +40,7 @@ def conserved(history: IndexedHistory, rule: str, concerns: Callable[[str], bool
         if row.key in unsaid or row.key not in final.initial:
             complete = False
             continue
-        expected = initial + asked.get(row.key, 0) + final.restocked.get(row.key, 0)
+        expected = initial + asked.get(row.key, 0)
         total, expected_total = total + row.amount, expected_total + expected
         if row.amount != expected:
             text = f"{row.key} has {row.amount}: {initial} and the changes of all accepted requests make {expected}"

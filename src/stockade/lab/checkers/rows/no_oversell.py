@@ -21,9 +21,8 @@ def check(history: IndexedHistory) -> Iterator[Violation]:
         initial = final.initial.get(key)
         if initial is None or key in unsaid:  # a cancellation that gave units back cannot say so beforehand
             continue
-        there = initial + final.restocked.get(key, 0)
-        if there + change < 0:
-            yield Violation(RULE, f"{key}: {-change} more were given away than came back, of {there}", key=key)
+        if initial + change < 0:
+            yield Violation(RULE, f"{key}: {-change} more were given away than came back, of {initial}", key=key)
     for key, lines in history.ledger.items():
         amount, held = final.initial.get(key, 0), 0
         for line in lines:

@@ -12,7 +12,7 @@ from stockade.core import IdempotencyKeyReused
 from stockade.lab.checkers.fault_times import active_faults, disturbed_times
 from stockade.lab.checkers.indexed_history import READ, IndexedHistory
 from stockade.lab.checkers.violation import Violation
-from stockade.lab.history.operation import FAILED, OK, REFUSED, UNKNOWN, Operation
+from stockade.lab.history.operation import OK, REFUSED, UNKNOWN, Operation
 
 RULE: Final = "served"
 UNDECIDED: Final = "undecided"  # in `FinalState.extra`: requests that the end of the recording could not decide
@@ -52,11 +52,9 @@ def _undecided(history: IndexedHistory) -> Iterator[Violation]:
         return
     if count:
         yield Violation(RULE, f"{count} requests were still undecided long after every fault was healed")
-    retries = history.history.settings.get("retry_failed", True)
     for id_, tries in history.tries.items():
-        if any(map(is_decided, tries)) or (not retries and all(each.type == FAILED for each in tries)):
-            continue
-        yield _violation(f"request {id_} was never decided, in {len(tries)} tries", tries[-1])
+        if not any(map(is_decided, tries)):
+            yield _violation(f"request {id_} was never decided, in {len(tries)} tries", tries[-1])
 
 
 def is_decided(operation: Operation) -> bool:

@@ -12,7 +12,7 @@ from sqlalchemy.util import await_only
 from stockade.core import Accepted, Busy
 from stockade.lab.claims.claim import HOLDS_ONLY_WHEN, JAVA, Claim, Measured, Tools
 from stockade.lab.claims.shop_runs import PRICE, running
-from stockade.lab.model.workload import Workload
+from stockade.lab.model.burst import Burst
 from stockade.lab.runs.repeats import create_rows, fresh_names
 from stockade.shop.model.tables import skus
 from stockade.store import Database
@@ -31,7 +31,7 @@ async def run(tools: Tools) -> Measured:
     """Wait for a row that stays held."""
     names = fresh_names(1, 1)
     product, keys = names.product(1, PRICE, 1)
-    await create_rows(tools.target, [Workload((product,), (), keys, 1, -1)])
+    await create_rows(tools.target, [Burst((product,), (), keys, 1, -1)])
     order = names.order(0, names.id("user"), keys, "LATER")
     async with running(tools, "pessimistic", Options(wait_s=WAIT_S), 2) as (strategy, _):
         async with held_row(tools, keys[0].id):

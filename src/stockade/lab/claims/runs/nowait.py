@@ -10,7 +10,7 @@ from stockade.core import Busy, JsonValue
 from stockade.lab.claims.claim import HOLDS_ONLY_WHEN, Claim, Measured, Tools
 from stockade.lab.claims.runs.lock_wait import held_row
 from stockade.lab.claims.shop_runs import PRICE, race, running
-from stockade.lab.model.workload import Workload
+from stockade.lab.model.burst import Burst
 from stockade.lab.runs.repeats import create_rows, fresh_names
 from stockade.strategies.options import Options
 
@@ -51,7 +51,7 @@ async def run(tools: Tools) -> Measured:
 async def _refusal(tools: Tools) -> tuple[float, str]:
     names = fresh_names(1, 1)
     product, keys = names.product(1, PRICE, 1)
-    await create_rows(tools.target, [Workload((product,), (), keys, 1, -1)])
+    await create_rows(tools.target, [Burst((product,), (), keys, 1, -1)])
     async with running(tools, "pessimistic", Options(nowait=True), 2) as (strategy, _), held_row(tools, keys[0].id):
         start = time.monotonic()
         try:

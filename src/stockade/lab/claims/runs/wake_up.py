@@ -7,10 +7,11 @@ from dataclasses import replace
 
 from stockade.core import JsonValue
 from stockade.lab.claims.claim import BOTH, HOLDS_ONLY_WHEN, Claim, Measured, Tools
+from stockade.lab.targets.redis_commands import commands_sent
 from stockade.locks.aio import RedisLocks, RedisTuning
 from stockade.locks.redis.transport.multiplexed import MultiplexedTransport
 
-WAITERS, WORK_S, CALL_S = 8, 0.04, 2.0
+WAITERS, WORK_S = 8, 0.04
 SPIN_S = 0.010  # the Kotlin project's report
 
 
@@ -53,24 +54,13 @@ async def _measure(tools: Tools, url: str, *, fair: bool) -> tuple[float, float]
             released.append(time.monotonic())
 
     try:
-        before = await _commands(counter)
+        before = await commands_sent(counter)
         await asyncio.gather(*(caller() for _ in range(WAITERS)))
-        commands = await _commands(counter) - before
+        commands = await commands_sent(counter) - before
     finally:
         await counter.close()
         await locks.close()
     return commands / WAITERS, statistics.median(gaps)
-
-
-async def _commands(transport: MultiplexedTransport) -> int:
-    """Commands that clients have sent: those inside a script are not counted, nor is this question."""
-    said = bytes(await transport.call("INFO", "commandstats", timeout_s=CALL_S)).decode()
-    calls = 0
-    for line in said.splitlines():
-        name, _, rest = line.partition(":")
-        if name.startswith(("cmdstat_eval", "cmdstat_subscribe", "cmdstat_unsubscribe", "cmdstat_script")):
-            calls += int(rest.partition("calls=")[2].partition(",")[0])
-    return calls
 
 
 CLAIM = Claim("wake-up", "Pub/sub saves the server the load of a spin lock.", BOTH, run, needs=frozenset({"redis"}))

@@ -12,6 +12,8 @@ from typing import NamedTuple
 from stockade.core import Stats
 from stockade.kafka.options import KafkaOptions
 from stockade.kafka.worker import KafkaWorker
+from stockade.lab.execution.metered_database import ConnectionUse, MeteredDatabase
+from stockade.lab.execution.section import section
 from stockade.service import find_application, open_worker
 from stockade.store import Database
 
@@ -33,12 +35,14 @@ class LogWorkerProgress(NamedTuple):
         decided: commands with an outcome.
         batches: transactions that committed an offset.
         stats: counters of its store.
+        connections: what it had of them; nothing where that is not measured.
     """
 
     partitions: tuple[int, ...]
     decided: int
     batches: int
     stats: Stats
+    connections: ConnectionUse = ConnectionUse()
 
 
 class LogWorker:
@@ -47,10 +51,11 @@ class LogWorker:
     Args:
         worker: the worker of `stockade worker`.
         task: runs it.
+        database: over which it decides.
     """
 
-    def __init__(self, worker: KafkaWorker, task: "asyncio.Task[None]") -> None:
-        self._worker, self._task = worker, task
+    def __init__(self, worker: KafkaWorker, task: "asyncio.Task[None]", database: Database) -> None:
+        self._worker, self._task, self._database = worker, task, database
 
     def progress(self) -> LogWorkerProgress:
         """What it has done so far.
@@ -61,7 +66,8 @@ class LogWorker:
         if self._task.done():
             self._task.result()
         done, store_stats = self._worker.stats, Stats(**self._worker.store_stats.as_dict())
-        return LogWorkerProgress(self._worker.partitions, done.decided, done.batches, store_stats)
+        use = self._database.use if isinstance(self._database, MeteredDatabase) else ConnectionUse()
+        return LogWorkerProgress(self._worker.partitions, done.decided, done.batches, store_stats, use)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +79,16 @@ class LogWorkerConfig:
         log: its brokers, topic and group.
         pool_size: connections of each process.
         app: where the process finds the application, `MODULE:ATTRIBUTE`.
+        metered: the use of connections is measured.
+        section_ms: see `SenderConfig`.
     """
 
     url: str
     log: LogAddress
     pool_size: int
     app: str
+    metered: bool = False
+    section_ms: float | None = None
 
     @property
     def kafka(self) -> KafkaOptions:
@@ -100,7 +110,10 @@ async def run_log_worker(
         checkpoint: called at each fault point of its store, see `SqlStore`.
     """
     application = find_application(config.app)
-    database = await Database.open(config.url, pool_size=config.pool_size, tables=application.tables)
+    kind = MeteredDatabase if config.metered else Database
+    if config.section_ms is not None:
+        checkpoint = section(config.section_ms)
+    database = await kind.open(config.url, pool_size=config.pool_size, tables=application.tables)
     try:
         # a negative control that a fault has killed may still be registered
         async with open_worker(
@@ -109,7 +122,7 @@ async def run_log_worker(
             stop = asyncio.Event()
             task = asyncio.create_task(worker.run(stop), name="stockade-worker")
             try:
-                yield LogWorker(worker, task)
+                yield LogWorker(worker, task, database)
             finally:
                 stop.set()
                 await asyncio.wait([task])  # `progress` has raised the exception that it may have ended with

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from stockade.kafka.admin import Admin
 from stockade.kafka.options import KafkaOptions
 from stockade.lab.errors import LabError
-from stockade.lab.execution.child_main import QueryLogWorker, StartLogWorker, StopLogWorker
+from stockade.lab.execution.child_main import CloseAll, QueryLogWorker, StartLogWorker
 from stockade.lab.execution.child_processes import ProcessGroup
 from stockade.lab.execution.command_log.log_worker import LogAddress, LogWorkerConfig, LogWorkerProgress
 
@@ -39,7 +39,16 @@ class LogWorkers(ProcessGroup):
         self.workers, self.partitions = workers, partitions
 
     @asynccontextmanager
-    async def open_log(self, app: str, url: str, bootstrap: str, pool_size: int) -> AsyncIterator[KafkaOptions]:
+    async def open_log(
+        self,
+        app: str,
+        url: str,
+        bootstrap: str,
+        pool_size: int,
+        *,
+        metered: bool = False,
+        section_ms: float | None = None,
+    ) -> AsyncIterator[KafkaOptions]:
         """Create a topic and let all processes decide it; ready when each partition is assigned to one of them.
 
         Args:
@@ -47,12 +56,15 @@ class LogWorkers(ProcessGroup):
             url: of the database.
             bootstrap: Kafka's bootstrap servers.
             pool_size: connections of each process.
+            metered: see `LogWorkerConfig`.
+            section_ms: see `LogWorkerConfig`.
 
         Raises:
             LabError: a process failed, or the partitions were not all assigned in time.
         """
         name = new_topic_name()
-        config = LogWorkerConfig(url, LogAddress(bootstrap, name, name, self.partitions), pool_size, app)
+        address = LogAddress(bootstrap, name, name, self.partitions)
+        config = LogWorkerConfig(url, address, pool_size, app, metered=metered, section_ms=section_ms)
         log = config.kafka
         for number in range(len(self._processes), self.workers):
             self.start(f"log worker {number}")
@@ -60,7 +72,7 @@ class LogWorkers(ProcessGroup):
             await self.request_all(StartLogWorker(config))
             await self._wait_for_assignment()
             yield log
-            await self.request_all(StopLogWorker())
+            await self.request_all(CloseAll())
         finally:
             admin = Admin(bootstrap)
             for topic in (log.topic, log.dead_topic):

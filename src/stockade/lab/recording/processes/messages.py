@@ -95,17 +95,15 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """What a process holds now, by name (tasks, threads, files, …), and what it has done and used since its start.
+    """What a process holds now, by name (tasks, threads, files, …), and what it has used since its start.
 
     Attributes:
         held: what must be back to where it was when no request is open.
-        stats: counters of its store.
         partitions: of the log that it reads.
         cpu_s: processor time, in seconds.
     """
 
     held: Mapping[str, int]
-    stats: Mapping[str, int]
     partitions: tuple[int, ...] = ()
     cpu_s: float = 0.0
 

@@ -191,19 +191,15 @@ class _Handler:
             "tasks": len(asyncio.all_tasks()) - len(self._tasks),
             "threads": sum(not each.name.startswith(POOLED) for each in threading.enumerate()),
         }
-        stats: dict[str, int] = {}
         partitions: tuple[int, ...] = ()
         if self._service is not None:
             if not self._has_log:  # how many brokers a Kafka client is connected to is its own affair
                 held["files"] = _open_files()
             held["queued"] = self._service.queued
             held["waiting for a connection"] = self._service.database.waiting
-            stats = self._service.store.stats.as_dict()
         if self._worker is not None:
-            progress = self._worker.progress()
-            stats, partitions = progress.stats.as_dict(), progress.partitions
-            stats["decided"] = progress.decided
-        return Counters(held, stats, partitions, time.process_time())
+            partitions = self._worker.progress().partitions
+        return Counters(held, partitions, time.process_time())
 
     async def end(self) -> None:
         """The lab is gone: give what is under way a moment."""

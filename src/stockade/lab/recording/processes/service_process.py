@@ -20,7 +20,16 @@ from stockade.core import Command
 from stockade.lab.errors import LabError
 from stockade.lab.history.operation import FAILED, UNKNOWN
 from stockade.lab.recording.processes.answers import CANCELLED, NO_ANSWER, PROCESS_AWAY, PROCESS_ENDED, Answer
-from stockade.lab.recording.processes.messages import Cancel, Channel, Close, Execute, Failed, ReadRows, SignalAtPoint
+from stockade.lab.recording.processes.messages import (
+    Cancel,
+    Channel,
+    Close,
+    Count,
+    Execute,
+    Failed,
+    ReadRows,
+    SignalAtPoint,
+)
 
 MODULE: Final = "stockade.lab.recording.processes.service_main"
 OPEN_WAIT_S: Final = 60.0
@@ -228,6 +237,16 @@ class ServiceProcess:
     async def resume(self) -> None:
         """SIGCONT."""
         self._signal(signal.SIGCONT)
+
+    async def serves(self, wait_s: float) -> bool:
+        """Whether it runs and answers within this time, in seconds."""
+        if not self.running or _is_stopped(self.pid):
+            return False
+        try:
+            await self.ask(Count(), wait_s)
+        except LabError:  # it has ended, or a fault has stopped it
+            return False
+        return True
 
     async def was_stopped(self, wait_s: float) -> bool:
         """Whether a signal stops or ends it within this time, in seconds."""

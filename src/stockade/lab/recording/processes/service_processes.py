@@ -18,6 +18,7 @@ from stockade.lab.recording.processes.service_process import ServiceProcess
 START_AGAIN_S: Final = 45.0  # how long a process is started again and again: servers that it needs come back sooner
 START_PAUSE_S: Final = 0.3
 START_WAIT_S: Final = 3.0  # how long a fault waits for that
+POLL_S: Final = 0.05
 
 
 class ServiceProcesses:
@@ -27,9 +28,13 @@ class ServiceProcesses:
         name: of the kind, e.g. `service`.
         count: how many.
         opening: what each opens.
+
+    Attributes:
+        name: as given.
     """
 
     def __init__(self, name: str, count: int, opening: Any) -> None:
+        self.name = name
         self.places = [ServiceProcess(f"{name} {number}", opening) for number in range(count)]
         self._starting: dict[int, asyncio.Task[None]] = {}  # those that could not be started yet
 
@@ -78,6 +83,18 @@ class ServiceProcesses:
         """See `fault.Processes`. A signal that has not come by then does not come later: its fault may be healed."""
         place = self.places[number]
         return await place.was_stopped(wait_s) or await place.disarm()
+
+    async def serves(self, number: int, wait_s: float) -> bool:
+        """See `fault.Processes`; one that is being started does not yet."""
+        deadline_s = time.monotonic() + wait_s
+        while True:
+            left_s = deadline_s - time.monotonic()
+            starting = self._starting.get(number)
+            if (starting is None or starting.done()) and await self.places[number].serves(max(left_s, POLL_S)):
+                return True
+            if left_s <= 0:
+                return False
+            await asyncio.sleep(POLL_S)
 
     def pid(self, number: int) -> int:
         """See `fault.Processes`."""

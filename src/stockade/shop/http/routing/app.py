@@ -44,8 +44,12 @@ def create_app(shop: Shop, *, metrics_port: int | None = None) -> tuple[ASGIApp,
         handlers[path] = {"GET": handler}
     for path, handler in docs_handlers(shop.settings.docs_page == "yes").items():
         handlers[path] = {"GET": handler}
+    if shop.settings.shop_front != "no":
+        from stockade.shop.front import front_handlers  # Jinja2 and the pages, only where they are wanted
+
+        handlers |= front_handlers(state)
     # the router takes the first path that matches: `/v1/products/popular` must stand before `/v1/products/{product_id}`
-    paths = sorted(handlers, key=lambda path: "{" in path)
+    paths = sorted(handlers, key=lambda path: ("{" in path, ":path}" in path))
     routes = [_route(path, MethodRouter(handlers[path])) for path in paths]
     app: ASGIApp = Router(routes, redirect_slashes=False, default=_not_found)
     if metrics_port is not None:

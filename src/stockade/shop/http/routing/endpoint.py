@@ -1,7 +1,8 @@
 """The path of every request: parse and check it, run the command or the query, encode the response.
 
-One class for all routes, so that no route can lack a check. Neighbours: `app` calls `Endpoint.answer`; `route` says
-what each route takes; `requests` reads, `responses` encodes; `Shop.execute` hands the command to its strategy.
+One class for all routes, so that no route can lack a check. Neighbours: `app` calls `Endpoint.answer`, pages of the
+shop front `Endpoint.call`; `route` says what each route takes; `requests` reads, `responses` encodes; `Shop.execute`
+hands the command to its strategy.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ from stockade.core import Accepted, JsonValue, Outcome, Pending
 from stockade.core.clock import now_ms
 from stockade.identity import Identity
 from stockade.service.ids import fingerprint_of, new_request_id, request_id_of
-from stockade.shop.http.requests.authorization import authenticate, checked_ids
+from stockade.shop.http.requests.authorization import Access, authenticate, checked_ids
 from stockade.shop.http.requests.idempotency import read_key
 from stockade.shop.http.requests.request_parsing import (
     ClientDisconnected,
@@ -91,6 +92,34 @@ class Endpoint:
         if log_share and random.random() < log_share:
             logger().info("request", **self._log_fields(scope), status=response.status, took_s=took_s)
         return response
+
+    async def call(self, caller: Identity, path_ids: dict[str, str], body: Mapping[str, object], key: str) -> Response:
+        """The response to a command from inside this process, as the same request over HTTP would receive it.
+
+        Args:
+            caller: who has signed in.
+            path_ids: the ids in the path, by name.
+            body: the members of the request's body.
+            key: the Idempotency-Key.
+
+        Raises:
+            ProblemError, StockadeError: as `error_response` reads them.
+        """
+        route = self.route
+        if route.access is Access.ADMIN and not caller.admin:
+            raise ProblemError("FORBIDDEN", "only an administrator may do this")
+        ids = checked_ids(path_ids, caller)
+        try:
+            content = msgspec.convert(body, route.body) if route.body is not None else None
+        except msgspec.ValidationError as error:
+            raise ProblemError("INVALID_REQUEST", str(error)) from None
+        at_ms = now_ms()
+        id_ = new_request_id(at_ms)
+        if route.keyed:
+            id_ = request_id_of(caller.user_id, route.method, route.path, read_key(key.encode()))
+        prints = fingerprint_of((ids, content))
+        request = RequestContext(caller, ids, content, None, id_, prints, at_ms, self._state.settings)
+        return await self._command(request, respond_async=False)
 
     def _log_fields(self, scope: Scope) -> dict[str, object]:
         # the request id is also the id of the order, charge or payment that the request makes

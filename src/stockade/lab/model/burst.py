@@ -1,7 +1,8 @@
 """The commands of one repeat, with names that no other repeat uses.
 
 Each repeat has products and users of its own. So nothing has to be deleted between repeats, and a database that other
-programs use is not disturbed: each id begins with `lab-`. Neighbours: the files of `presets/` make workloads.
+programs use is not disturbed: each id begins with `lab-`. Neighbours: the files of `presets/` make bursts,
+`workloads/` has what recordings send.
 """
 
 from collections.abc import Iterable
@@ -15,7 +16,7 @@ PREFIX = "lab-"
 
 
 @dataclass(frozen=True, slots=True)
-class Workload:
+class Burst:
     """The commands of one repeat, and what they change.
 
     Attributes:
@@ -93,7 +94,7 @@ class RepeatNames:
         """Points for a user; the same `what` is the same request."""
         return ChargePoints(*self.request("charge", what), user, amount)
 
-    def charges(self, keys: Iterable[object], amount: int) -> Workload:
+    def charges(self, keys: Iterable[object], amount: int) -> Burst:
         """A workload of charges on one account, whose balance is `stock` beforehand.
 
         Args:
@@ -103,4 +104,4 @@ class RepeatNames:
         user = self.id("user")
         opened = (self.charge("open", user, self.stock),) if self.stock else ()
         charges = tuple(self.charge(key, user, amount) for key in keys)
-        return Workload(opened, charges, (Key("points", user),), initial=self.stock, change=amount)
+        return Burst(opened, charges, (Key("points", user),), initial=self.stock, change=amount)

@@ -1,0 +1,225 @@
+"""What the files say: rates of strategies under one load, and which strategies broke a claim anywhere.
+
+A sweep gives a load for each of its points. A document of `stockade lab` gives one for each preset: what its buyers
+share says about which resource it is. A document of `stockade lab ring` gives none, but strategies that broke a claim.
+Neighbours: `advisor.py` draws the conclusions.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from stockade.lab.errors import LabError
+from stockade.lab.model.burst import RepeatNames
+from stockade.lab.model.contender import Contender
+from stockade.lab.presets import find
+from stockade.lab.reporting.verdict import AS_PROMISED, BROKEN
+from stockade.lab.sweeps.analysis.crossovers import compare
+from stockade.lab.sweeps.analysis.statistics import Interval, interval
+from stockade.lab.sweeps.analysis.summary import NOT_FAILED, PointResult
+from stockade.lab.sweeps.axes import POINTS, STOCK, Point
+from stockade.lab.sweeps.reading import read_sweep
+
+PAYMENT: Final = "payment"
+RESOURCES: Final = (STOCK, POINTS, PAYMENT)
+VIOLATED: Final = "VIOLATED"  # a verdict of a ring
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A strategy under one load.
+
+    Attributes:
+        contender: who.
+        rate: orders decided in a second.
+        result: of a sweep; None: of a burst, which was not played in turn with the others.
+    """
+
+    contender: Contender
+    rate: Interval
+    result: PointResult | None = None
+
+    def ratio(self, other: "Rate") -> Interval | None:
+        """How many times as fast as another one; None: there is no round of both."""
+        if self.result is not None and other.result is not None:
+            return compare(self.result, other.result)
+        ours, theirs = self.rate, other.rate
+        if not theirs.low or not theirs.median:
+            return None
+        # apart from each other: as wide as both intervals together, which is too wide rather than too narrow
+        together = ours.coverage * theirs.coverage
+        count = min(ours.samples, theirs.samples)
+        return Interval(ours.median / theirs.median, ours.low / theirs.high, ours.high / theirs.low, together, count)
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """One load, and who stood it.
+
+    Attributes:
+        file: where it is from.
+        resource: `stock`, `points` or `payment`.
+        database: its dialect.
+        name: of the load, e.g. `buyers=30` or `payment-once`.
+        point: of a sweep; None: a burst of a preset.
+        rates: of the strategies that count.
+        not_counted: of the others: the reason, by strategy.
+    """
+
+    file: str
+    resource: str
+    database: str
+    name: str
+    point: Point | None
+    rates: tuple[Rate, ...]
+    not_counted: Mapping[str, str]
+
+
+@dataclass(slots=True)
+class Measurements:
+    """What all files say together.
+
+    Attributes:
+        loads: in the order of the files.
+        violated: strategies that broke a claim, and where.
+        complexity: by strategy, of sweeps.
+        left_out: by file what its sweep did not play, with the reason.
+        unfinished: files of sweeps that were interrupted.
+    """
+
+    loads: list[Load] = field(default_factory=list)
+    violated: dict[str, str] = field(default_factory=dict)
+    complexity: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    left_out: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    unfinished: list[str] = field(default_factory=list)
+
+
+def read_measurements(files: Sequence[str]) -> Measurements:
+    """Read documents of sweeps, of bursts and of rings.
+
+    Raises:
+        LabError: a file cannot be read, or is no such document.
+    """
+    found = Measurements()
+    for file in files:
+        try:
+            document = json.loads(Path(file).read_text(encoding="utf-8"))
+            known = [_READERS[member] for member in _READERS if member in document]
+            for read in known:
+                read(file, document, found)
+        except OSError as error:
+            raise LabError(f"{file}: {error.strerror}") from error
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise LabError(f"{file}: is no document of the lab that can be read ({error})") from None
+        if not known:
+            raise LabError(f"{file}: has none of the members {', '.join(_READERS)}; see `stockade lab sweep --json`")
+    return found
+
+
+def _read_sweep(file: str, document: Any, found: Measurements) -> None:
+    sweep = read_sweep(document)
+    results = sweep.results
+    for result in results:
+        if result.claim_violated:
+            found.violated.setdefault(result.contender.name, f"{result.why_not} at {result.point.id} ({file})")
+    resource, database = str(sweep.settings["resource"]), str(sweep.settings["database"])
+    for point in sweep.points.values():
+        there = [each for each in results if each.point.id == point.id]
+        rates = tuple(
+            Rate(each.contender, rate, each)
+            for each in there
+            if each.counts and (rate := each.figure("decided_s")) is not None
+        )
+        missing = {each.contender.name: each.why_not for each in there if not each.counts}
+        found.loads.append(Load(file, resource, database, point.id, point, rates, missing))
+    found.complexity.update(sweep.complexity)
+    found.left_out[file] = sweep.left_out
+    if not sweep.complete:
+        found.unfinished.append(file)
+
+
+def _read_bursts(file: str, document: Any, found: Measurements) -> None:
+    groups: defaultdict[tuple[str, str, int], list[Any]] = defaultdict(list)
+    for run in document["runs"]:
+        if run.get("fault"):
+            _note_violation(file, run, found)
+        else:
+            groups[str(run["preset"]), str(run["database"]), int(run["processes"])].append(run)
+    for (preset, database, processes), runs in groups.items():
+        for run in runs:
+            _note_violation(file, run, found)
+        # a control is what the lab requires to be broken here: it was, or the load says nothing
+        failed = any(run["verdict"] == BROKEN and _is_control(run) for run in runs)
+        name = preset if processes == 1 else f"{preset} in {processes} processes"
+        rates, missing = list[Rate](), dict[str, str]()
+        for run in runs:
+            if why := _why_not(run, failed):
+                missing[str(run["strategy"])] = why
+            else:
+                rates.append(Rate(Contender.parse(str(run["strategy"])), _rate(run)))
+        found.loads.append(Load(file, _resource(preset), database, name, None, tuple(rates), missing))
+
+
+def _note_violation(file: str, run: Any, found: Measurements) -> None:
+    """A strategy that the lab found not to do what it promises."""
+    contender = Contender.parse(str(run["strategy"]))
+    kept = run["verdict"] == AS_PROMISED or _is_control(run) or (run.get("fault") and run["verdict"] == BROKEN)
+    rules = ", ".join(dict.fromkeys(str(each["rule"]) for each in run["violations"]))
+    if not kept and rules:
+        found.violated.setdefault(contender.name, f"broke a rule: {rules} at {run['preset']} ({file})")
+
+
+def _is_control(run: Any) -> bool:
+    contender = Contender.parse(str(run["strategy"]))
+    guarantees = contender.guarantees
+    alone = guarantees.processes == "one" and int(run["processes"]) > 1
+    return bool(contender.scheme) or guarantees.may_oversell or contender.form == "bare" or alone
+
+
+def _why_not(run: Any, control_failed: bool) -> str:
+    if _is_control(run):
+        return "negative control"
+    if run["violations"] or run["verdict"] != AS_PROMISED:
+        return f"was {run['verdict']}"
+    return "" if control_failed else NOT_FAILED
+
+
+def _rate(run: Any) -> Interval:
+    """Orders decided in a second; of a preset that pays the orders that were paid."""
+    paid = run.get("payments")
+    decided = int(run["accepted"]) if paid else int(run["accepted"]) + int(run["rejected"])
+    return interval([decided / float(ms) * 1e3 for ms in run["wall_ms"]["samples"]])
+
+
+def _resource(preset: str) -> str:
+    """What the buyers of a preset share: the kind of the rows whose amount is checked."""
+    (_, variant), *_ = find(preset)
+    if variant.payment is not None:
+        return PAYMENT
+    workload = variant.workload(RepeatNames("advice", 0, variant.buyers, variant.stock, 0))
+    return workload.counted_rows[0].kind
+
+
+def _read_ring(file: str, document: Any, found: Measurements) -> None:
+    for each in document["matrix"]:
+        if each["verdict"] == VIOLATED:
+            name = Contender.parse(str(each["strategy"])).name
+            found.violated.setdefault(name, f"broke a rule under {each['fault'] or 'no fault'} ({file})")
+
+
+def rates_of(loads: Sequence[Load], violated: Mapping[str, str]) -> Iterator[tuple[Load, list[Rate]]]:
+    """The strategies of each load that may be advised, the fastest first.
+
+    Args:
+        loads: of one resource and database.
+        violated: strategies that broke a claim anywhere: their figures say nothing about a right answer.
+    """
+    for load in loads:
+        allowed = [each for each in load.rates if each.contender.name not in violated and each.rate.median > 0]
+        yield load, sorted(allowed, key=lambda each: -each.rate.median)
+
+
+_READERS: Final = {"sweep": _read_sweep, "runs": _read_bursts, "matrix": _read_ring}

@@ -1,0 +1,134 @@
+"""Advice as sentences, and as JSON values. Pure functions. Neighbour: `advisor.py` has the advice."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from stockade.core import JsonValue
+from stockade.lab.advice.advisor import AxisAdvice, Choice, Flip, ResourceAdvice
+from stockade.lab.advice.measurements import PAYMENT, Measurements
+from stockade.lab.sweeps.analysis.statistics import Interval, rounded
+from stockade.lab.sweeps.axes import AXES
+
+MEASURE: Final = {
+    "stock": "stockade lab sweep --json FILE",
+    "points": "stockade lab sweep --resource points --json FILE",
+    PAYMENT: "stockade lab --preset payment-once,payment-lost-reply --json FILE",
+}
+
+
+def lines_of(advice: Sequence[ResourceAdvice], measured: Measurements) -> list[str]:
+    """All advice, resource after resource."""
+    lines = [line for each in advice for line in ["", *_resource(each)]][1:]
+    lines += [""] * bool(measured.violated)
+    lines += [f"never advised: {name}: {why}" for name, why in measured.violated.items()]
+    lines += [
+        f"unfinished: {file}: the sweep was interrupted; the same command goes on" for file in measured.unfinished
+    ]
+    return lines
+
+
+def _resource(advice: ResourceAdvice) -> list[str]:
+    if not advice.database:
+        return [f"{advice.resource}: not measured; measure it with: {MEASURE[advice.resource]}"]
+    lines = [f"{advice.resource} on {advice.database}"]
+    for axis in advice.axes:
+        lines += _axis(axis)
+    for each in advice.bursts:
+        lines.append(f"  {each.load.name}: {_choice(each)}")
+    lines += [f"  {axis}: not measured: {why}" for axis, why in advice.not_measured.items() if advice.axes]
+    return lines
+
+
+def _axis(found: AxisAdvice) -> list[str]:
+    unit = AXES[found.axis].unit
+    if not any(each.advised for each in found.choices):
+        return []
+    lines = [f"  {found.axis} ({unit})"]
+    lines += [f"    {_value(each)}: {_choice(each)}" for each in found.choices]
+    lines += [f"    flips {_flip(each, unit)}" for each in found.flips]
+    if not found.flips:
+        changes = len({each.name for each in found.choices if each.advised}) > 1
+        how = "no flip that is clear" if changes else "flips nowhere"
+        lines.append(f"    {how}, from {_value(found.choices[0])} to {_value(found.choices[-1])} {unit}")
+    return lines
+
+
+def _value(choice: Choice) -> str:
+    return f"{choice.load.point.value:g}" if choice.load.point is not None else choice.load.name
+
+
+def _choice(found: Choice) -> str:
+    if found.advised is None:
+        return f"not measured: {found.why_not}"
+    rate, text = found.advised.rate, found.name
+    text += f", {rate.median:,.0f} decided/s ({rate.low:,.0f}-{rate.high:,.0f})"
+    if found.second is not None and found.margin is not None:
+        text += f", {_ratio(found.margin)} times {found.second.contender.name}"
+    if found.others:
+        names = ", ".join(each.contender.name for each in found.others)
+        text += f"; not clear against {names}"
+    return "; ".join([text, *([found.why_not] if found.why_not else []), *_conditions(found)])
+
+
+def _conditions(found: Choice) -> list[str]:
+    """What must be so for the advice to hold."""
+    if found.advised is None:
+        return []
+    guarantees, result = found.advised.contender.guarantees, found.advised.result
+    failed = result.figure("failed_share") if result is not None else None
+    conditions = ["only while one process takes orders"] if guarantees.processes == "one" else []
+    conditions += [f"needs {need}" for need in guarantees.needs]
+    return conditions + ([f"{failed.median:.1%} of orders get no decision"] if failed and failed.median else [])
+
+
+def _ratio(found: Interval) -> str:
+    return f"{found.median:.2f} ({found.low:.2f}-{found.high:.2f})"
+
+
+def _flip(found: Flip, unit: str) -> str:
+    at = f", about {found.at:.3g}" if found.at is not None else ""
+    return f"between {found.low:g} and {found.high:g} {unit}{at}: {found.before} below, {found.after} above"
+
+
+def as_json(advice: Sequence[ResourceAdvice]) -> list[JsonValue]:
+    """The member `advice` of the document."""
+    return [
+        {
+            "resource": each.resource,
+            "database": each.database,
+            "measured": bool(each.database),
+            "axes": [_axis_json(axis) for axis in each.axes],
+            "bursts": [_choice_json(choice) for choice in each.bursts],
+            "not_measured": dict(each.not_measured),
+            "excluded": dict(each.excluded),
+        }
+        for each in advice
+    ]
+
+
+def _axis_json(found: AxisAdvice) -> dict[str, JsonValue]:
+    flips: list[JsonValue] = [
+        {
+            "interval": [each.low, each.high],
+            "at": None if each.at is None else rounded(each.at),
+            "before": each.before,
+            "after": each.after,
+        }
+        for each in found.flips
+    ]
+    return {"axis": found.axis, "choices": [_choice_json(each) for each in found.choices], "flips": flips}
+
+
+def _choice_json(found: Choice) -> dict[str, JsonValue]:
+    return {
+        "file": found.load.file,
+        "load": found.load.name,
+        "value": None if found.load.point is None else found.load.point.value,
+        "advised": found.name,
+        "decided_s": None if found.advised is None else found.advised.rate.as_json(),
+        "second": "" if found.second is None else found.second.contender.name,
+        "margin": None if found.margin is None else found.margin.as_json(),
+        "not_clear": [each.contender.name for each in found.others],
+        "conditions": list(_conditions(found)),
+        "why_not": found.why_not,
+    }

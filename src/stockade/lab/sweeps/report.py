@@ -1,0 +1,147 @@
+"""What a sweep prints when it ends: rows of tables, and sentences. Pure functions; the command renders them."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from stockade.core import JsonValue
+from stockade.lab.sweeps.analysis.crossovers import FLIPS, NONE, NOT_CLEAR, Crossover
+from stockade.lab.sweeps.analysis.statistics import Interval
+from stockade.lab.sweeps.analysis.summary import NOT_FAILED, PointResult
+from stockade.lab.sweeps.axes import AXES
+from stockade.lab.sweeps.sweep import Progress
+
+SECONDS_OF_A_MINUTE = 60
+ABSENT = "-"
+
+
+class Table(NamedTuple):
+    """A table: its title, the heads of its columns, and its rows."""
+
+    title: str
+    heads: list[str]
+    rows: list[list[str]]
+
+
+def progress_line(progress: Progress) -> str:
+    """Where the sweep is, and how long it will take."""
+    where = f"[{progress.done}/{progress.total}] {progress.point.id} {progress.contender.name}"
+    rate = f"{statistics.median(each.decided_s for each in progress.samples):,.0f} decided/s"
+    return f"{where}: {rate}, {time_left(progress.left_s)}"
+
+
+def time_left(left_s: float) -> str:
+    """How long it will take, in words."""
+    if left_s >= SECONDS_OF_A_MINUTE:
+        return f"about {left_s / SECONDS_OF_A_MINUTE:.0f} min left"
+    return f"about {left_s:.0f} s left"
+
+
+def rate_tables(results: Sequence[PointResult]) -> list[Table]:
+    """For each axis the decisions in a second of every strategy at every value."""
+    return [_rates(axis, [each for each in results if each.point.axis == axis]) for axis in _axes(results)]
+
+
+def _rates(axis: str, results: Sequence[PointResult]) -> Table:
+    values = list(dict.fromkeys(each.point.value for each in results))
+    names = list(dict.fromkeys(each.contender.name for each in results))
+    there = {(each.contender.name, each.point.value): each for each in results}
+    rows = [[name, *(_rate(there.get((name, value))) for value in values)] for name in names]
+    title = f"{axis} ({AXES[axis].unit}): orders decided in a second, median (interval)"
+    return Table(title, ["strategy", *(f"{value:g}" for value in values)], rows)
+
+
+def _rate(result: PointResult | None) -> str:
+    if result is None:
+        return ABSENT
+    found = result.figure("decided_s")
+    text = ABSENT if found is None else f"{found.median:,.0f} ({found.low:,.0f}-{found.high:,.0f})"
+    if result.counts:
+        return text
+    if result.contender.guarantees.may_oversell:
+        return f"[{'broke' if result.violations else 'held'}]"
+    if result.violations:
+        return "[broke a rule]"
+    return f"[{text}]{' *' if result.why_not == NOT_FAILED else ''}"
+
+
+def cost_table(results: Sequence[PointResult]) -> Table:
+    """What an order costs, at the first point at which most strategies count."""
+    by_point: dict[str, list[PointResult]] = {}
+    for result in results:
+        if result.counts:
+            by_point.setdefault(result.point.id, []).append(result)
+    heads = ["strategy", "trans", "conn ms", "blocked ms", "redis", "cpu ms", "server cpu ms", "p50", "p95", "unfair"]
+    if not by_point:
+        return Table("what an order costs: no point counts", heads, [])
+    where = max(by_point, key=lambda id_: (len(by_point[id_]), id_ == "buyers=30"))
+    rows = [_cost(each) for each in by_point[where]]
+    return Table(f"what an order costs at {where}, medians; latencies in ms", heads, rows)
+
+
+def _cost(result: PointResult) -> list[str]:
+    servers = [result.per_order(f"{place}_cpu_ms") for place in ("database", "redis", "kafka")]
+    measured = [each.median for each in servers if each is not None]
+    return [
+        result.contender.name,
+        *(_number(result.per_order(name)) for name in ("transactions", "connection_ms", "blocked_ms")),
+        *(_number(result.per_order(name)) for name in ("redis_commands", "service_cpu_ms")),
+        f"{sum(measured):.2f}" if measured else ABSENT,
+        *(_number(result.figure(name)) for name in ("p50_ms", "p95_ms", "inversions")),
+    ]
+
+
+def _number(found: Interval | None) -> str:
+    return ABSENT if found is None else f"{found.median:.2f}"
+
+
+def complexity_table(complexity: Sequence[Mapping[str, JsonValue]]) -> Table:
+    """What is counted about every strategy."""
+    heads = ["strategy", "own lines", "further lines", "services", "settings", "failure modes", "packages"]
+    rows = [
+        [
+            str(each["strategy"]),
+            str(each["own_lines"]),
+            str(each["further_lines"]),
+            _services(each["services"]),
+            str(_count(each["settings"])),
+            str(_count(each["failure_modes"])),
+            str(_count(each["dependencies"])),
+        ]
+        for each in complexity
+    ]
+    return Table("complexity, counted from the code (docs/sweeps.md)", heads, rows)
+
+
+def _services(found: JsonValue) -> str:
+    assert isinstance(found, Mapping)
+    return ", ".join(name if count == 1 else f"{count} {name}" for name, count in found.items()) or ABSENT
+
+
+def _count(found: JsonValue) -> int:
+    assert isinstance(found, list)
+    return len(found)
+
+
+def crossover_lines(found: Sequence[Crossover]) -> list[str]:
+    """A sentence for each crossover that was looked for where anything was compared."""
+    return [line for each in found if (line := crossover_line(each))]
+
+
+def crossover_line(found: Crossover) -> str:
+    """What an axis does to the order of two strategies, as a sentence; empty where nothing was compared."""
+    unit, begin = AXES[found.axis].unit, f"{found.question}, {found.axis}: "
+    if found.verdict == FLIPS:
+        where = f"between {found.low:g} and {found.high:g} {unit} (by interpolation {found.at:.3g})"
+        return f"{begin}{found.before} is faster below, {found.after} above; the order flips {where}"
+    if found.verdict == NONE:
+        low, high = found.compared[0].value, found.compared[-1].value
+        return f"{begin}{found.before} is faster throughout, from {low:g} to {high:g} {unit}"
+    if found.verdict == NOT_CLEAR:
+        some = f"; {found.before} is faster where it is clear" if found.before else ""
+        return f"{begin}not clear{some}"
+    return ""
+
+
+def _axes(results: Sequence[PointResult]) -> list[str]:
+    return list(dict.fromkeys(each.point.axis for each in results))

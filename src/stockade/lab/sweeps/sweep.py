@@ -1,0 +1,149 @@
+"""Plays a sweep: round after round, in each round every point, at each point one strategy after the other.
+
+So what changes on the machine meanwhile hits all points and strategies alike, and a sweep that ends early has something
+about each of them. The strategy that begins changes from round to round. Neighbours: `playing/` has a turn,
+`sweep_file.py` keeps the samples, `cli/lab/sweep.py` shows the progress.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from stockade.core import JsonValue
+from stockade.lab.model.contender import Contender
+from stockade.lab.reporting.environment import describe
+from stockade.lab.sweeps.analysis.complexity import complexity_of
+from stockade.lab.sweeps.analysis.summary import PointResult, results_of
+from stockade.lab.sweeps.axes import Point
+from stockade.lab.sweeps.document import document
+from stockade.lab.sweeps.plan import SweepPlan, dialect_of
+from stockade.lab.sweeps.playing.servers import open_servers
+from stockade.lab.sweeps.playing.turn import TurnPlayer
+from stockade.lab.sweeps.sample import Sample
+from stockade.lab.sweeps.sweep_file import SweepFile
+
+WRITING_SHARE: Final = 0.05  # of the time goes into writing the file, at most
+
+
+class Progress(NamedTuple):
+    """After a turn.
+
+    Attributes:
+        point: where it was.
+        contender: who played it.
+        samples: what it gave.
+        done: turns of the plan that are played, those of the file included.
+        total: turns of the plan.
+        left_s: how long the rest will take, in seconds, if it takes as long as what was played.
+    """
+
+    point: Point
+    contender: Contender
+    samples: Sequence[Sample]
+    done: int
+    total: int
+    left_s: float
+
+
+class Sweep:
+    """One sweep.
+
+    Args:
+        plan: what to play.
+        file: with the samples that are there, and where new ones go.
+        code: version and hash of the present code.
+
+    Attributes:
+        complexity: of every strategy.
+    """
+
+    def __init__(self, plan: SweepPlan, file: SweepFile, code: Mapping[str, JsonValue]) -> None:
+        self._plan, self._file, self._code = plan, file, code
+        self._played_s: dict[tuple[str, str], float] = {}
+        self._environment = file.environment
+        database = dialect_of(plan.database)
+        self.complexity = [complexity_of(each, database).as_json() for each in plan.contenders]
+        self._write_at_s = 0.0  # on the monotonic clock
+
+    @property
+    def results(self) -> list[PointResult]:
+        """Of every point that has samples."""
+        return results_of(tuple(self._file.points.values()), self._plan.contenders, self._file.samples)
+
+    def missing(self, repeat: int) -> list[tuple[Point, Contender]]:
+        """The turns of a round that have no sample yet."""
+        return [
+            (point, each)
+            for point, each in self._plan.turns
+            if all(sample.repeat != repeat for sample in self._file.samples[point.id, each.name])
+        ]
+
+    @property
+    def turns_left(self) -> int:
+        """How many turns of the plan are not played."""
+        return sum(len(self.missing(repeat)) for repeat in range(self._plan.repeats))
+
+    def document(self) -> dict[str, JsonValue]:
+        """Of what there is."""
+        complete = not self.turns_left
+        return document(self._environment, self._plan, self._code, self.results, self.complexity, complete=complete)
+
+    async def play(self, report: Callable[[Progress], None]) -> dict[str, JsonValue]:
+        """Play what is missing; the document.
+
+        Args:
+            report: told after each turn.
+
+        Raises:
+            LabError: a server or a process failed, or the file is of another machine.
+        """
+        if not self.turns_left:
+            return self.document()
+        async with open_servers(self._plan) as servers:
+            self._environment = await describe(servers.target)
+            self._file.check_machine(self._environment)
+            async with TurnPlayer(self._plan, servers) as player:
+                try:
+                    for repeat in range(self._plan.repeats):
+                        await self._round(player, repeat, report)
+                finally:
+                    self._write()
+        return self.document()
+
+    async def _round(self, player: TurnPlayer, repeat: int, report: Callable[[Progress], None]) -> None:
+        for point in self._plan.points:
+            missing = [each for where, each in self.missing(repeat) if where == point]
+            if not missing:
+                continue
+            contenders = self._plan.contenders_of(point)
+            taken = dict[str, list[Sample]]()
+            for number in range(len(contenders)):
+                contender = contenders[(number + repeat) % len(contenders)]
+                began_s = time.monotonic()
+                taken[contender.name] = await player.play(point, contender, repeat)
+                self._played_s[point.id, contender.name] = time.monotonic() - began_s
+                report(self._progress(point, contender, taken[contender.name], len(taken)))
+            self._keep(point, taken)
+
+    def _keep(self, point: Point, taken: Mapping[str, Sequence[Sample]]) -> None:
+        """Keep a whole round of a point: its strategies are compared with one another."""
+        for name, samples in taken.items():
+            others = [each for each in self._file.samples[point.id, name] if each.repeat != samples[0].repeat]
+            self._file.samples[point.id, name] = sorted([*others, *samples], key=lambda each: (each.repeat, each.burst))
+        if time.monotonic() >= self._write_at_s:
+            self._write()
+
+    def _write(self) -> None:
+        if self._file.path is None:
+            return
+        began_s = time.monotonic()
+        self._file.write(self.document())
+        ended_s = time.monotonic()
+        self._write_at_s = ended_s + (ended_s - began_s) / WRITING_SHARE
+
+    def _progress(self, point: Point, contender: Contender, samples: Sequence[Sample], unkept: int) -> Progress:
+        turns = self._plan.turns
+        total, left = len(turns) * self._plan.repeats, self.turns_left - unkept
+        usual_s = sum(self._played_s.values()) / len(self._played_s)
+        each_s = [self._played_s.get((where.id, who.name), usual_s) for where, who in turns]
+        return Progress(point, contender, samples, total - left, total, left * sum(each_s) / len(each_s))

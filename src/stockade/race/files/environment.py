@@ -1,0 +1,58 @@
+"""Values from the environment: `${NAME}`, or `${NAME:-default}`, in any text of a scenario.
+
+What has a default in the file is no secret. What has none may be one: reports show the name instead of the value.
+Neighbour: `load.py` puts them in.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from stockade.race.errors import RaceError
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+_LEAST_SECRET = 4  # characters; a shorter value would hide half of a report
+
+
+class Environment:
+    """Puts variables into texts, and remembers what they were.
+
+    Args:
+        variables: usually `os.environ`.
+
+    Attributes:
+        secrets: value -> how the scenario names it, of those without a default.
+    """
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables = variables
+        self.secrets: dict[str, str] = {}
+
+    def fill(self, value: Any, where: str = "") -> Any:
+        """The value with all variables in its texts.
+
+        Args:
+            value: a text, or a list or table of values.
+            where: of the value, for the error.
+
+        Raises:
+            RaceError: a variable is not set and has no default.
+        """
+        if isinstance(value, str):
+            return _VARIABLE.sub(lambda found: self._one(found, where), value)
+        if isinstance(value, Mapping):
+            return {name: self.fill(each, f"{where}.{name}" if where else name) for name, each in value.items()}
+        if isinstance(value, list):
+            return [self.fill(each, f"{where}[{at}]") for at, each in enumerate(value)]
+        return value
+
+    def _one(self, found: re.Match[str], where: str) -> str:
+        name, default = found[1], found[2]
+        value = self._variables.get(name)
+        if value is None:
+            if default is None:
+                raise RaceError(f"{where}: the environment has no {name}: set it, or write ${{{name}:-default}}")
+            return default
+        if default is None and len(value) >= _LEAST_SECRET:
+            self.secrets[value] = f"${{{name}}}"
+        return value

@@ -1,0 +1,157 @@
+"""Finds and reads a scenario: a TOML file, a Python file, or the name of one that the package has.
+
+Neighbours: `toml_file.py` reads TOML; `model/checks.py` refuses what cannot be raced; the folder `scenarios/` has those
+of the package.
+"""
+
+import importlib.util
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import msgspec
+
+from stockade.race.errors import RaceError
+from stockade.race.files.environment import Environment
+from stockade.race.files.toml_file import convert, read_toml
+from stockade.race.model.checks import check
+from stockade.race.model.scenario import Scenario
+
+SHIPPED = Path(__file__).parents[1] / "scenarios"
+PYTHON_NAME = "SCENARIO"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A scenario that can be raced.
+
+    Attributes:
+        scenario: checked.
+        here: the folder of its file: `{here}` in its commands.
+        secrets: value -> name of the variable that it came from; reports show the name.
+    """
+
+    scenario: Scenario
+    here: Path
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+def shipped() -> list[str]:
+    """The names of the scenarios of the package."""
+    return sorted(path.stem for path in SHIPPED.glob("*.toml"))
+
+
+def load(source: str | Path | Scenario, environment: Mapping[str, str] | None = None) -> Loaded:
+    """A scenario, read and checked.
+
+    Args:
+        source: the path of a `.toml` or `.py` file, a name of `shipped`, or a scenario made in Python.
+        environment: for `${NAME}`; None: that of this process.
+
+    Raises:
+        RaceError: there is none, or it cannot be raced; one line that names the file and the place.
+    """
+    variables = Environment(os.environ if environment is None else environment)
+    if isinstance(source, Scenario):
+        return Loaded(_checked(_tree(source), variables), Path.cwd(), variables.secrets)
+    path = _path(source)
+    try:
+        tree = _tree(_from_python(path)) if path.suffix == ".py" else read_toml(_text(path))
+        return Loaded(_checked(tree, variables), path.resolve().parent, variables.secrets)
+    except RaceError as error:
+        raise RaceError(f"{path}: {error}") from None
+
+
+def override(
+    loaded: Loaded,
+    *,
+    target: str = "",
+    buyers: int | None = None,
+    rounds: int | None = None,
+    rate_per_s: float | None = None,
+) -> Loaded:
+    """The scenario with other figures, or against another service.
+
+    Args:
+        loaded: the scenario.
+        target: the URL of a service that runs already, instead of the scenario's; its own server is not started.
+        buyers: requests of a round.
+        rounds: most rounds.
+        rate_per_s: requests for each second; 0: all at the same moment.
+
+    Raises:
+        RaceError: it cannot be raced so.
+    """
+    given = {"buyers": buyers, "rounds": rounds, "rate_per_s": rate_per_s}
+    scenario = loaded.scenario
+    race = msgspec.structs.replace(scenario.race, **{name: value for name, value in given.items() if value is not None})
+    scenario = msgspec.structs.replace(scenario, race=race)
+    if target:
+        own = msgspec.structs.replace(scenario.target, url=target)
+        scenario = msgspec.structs.replace(scenario, target=own, server=None)
+    check(scenario)
+    return replace(loaded, scenario=scenario)
+
+
+def _path(source: str | Path) -> Path:
+    """The file of a source.
+
+    Raises:
+        RaceError: there is none.
+    """
+    path = Path(source)
+    if str(source) in shipped():
+        return SHIPPED / f"{source}.toml"
+    if path.suffix not in (".toml", ".py"):
+        raise RaceError(f"{source}: must be a .toml or .py file, or one of {', '.join(shipped())}")
+    if not path.is_file():
+        raise RaceError(f"{path}: there is no such file")
+    return path
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RaceError(f"cannot be read: {error}") from None
+
+
+def _from_python(path: Path) -> Scenario:
+    """The `SCENARIO` of a Python file, which is run.
+
+    Raises:
+        RaceError: it does not run, or has none.
+    """
+    spec = importlib.util.spec_from_file_location(f"stockade_race_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module: ModuleType = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise RaceError(f"does not run: {type(error).__name__}: {error}") from error
+    scenario = getattr(module, PYTHON_NAME, None)
+    if not isinstance(scenario, Scenario):
+        raise RaceError(f"must have {PYTHON_NAME} = stockade.race.Scenario(…)")
+    return scenario
+
+
+def _checked(tree: Any, variables: Environment) -> Scenario:
+    """The scenario of a tree; one that was made in Python passes the checks of a file too."""
+    scenario = convert(variables.fill(tree))
+    check(scenario)
+    return scenario
+
+
+def _tree(value: Any) -> Any:
+    """The tables of structs; functions stay."""
+    if isinstance(value, msgspec.Struct):
+        return {name: _tree(each) for name, each in msgspec.structs.asdict(value).items()}
+    if isinstance(value, dict):
+        return {name: _tree(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_tree(each) for each in value]
+    return value

@@ -1,0 +1,1 @@
+"""The steps of a round, one file each: set up, release, collect, read, judge. `stockade.race.runner` calls them."""

@@ -1,0 +1,137 @@
+"""Starts the server of a scenario and ends it: it never outlives this process.
+
+Neighbours: `devservers.child` prepares the process; `stockade.race.runner` calls this once, or once for each round.
+"""
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from stockade.devservers import child
+from stockade.devservers.launch import OPEN_FILES
+from stockade.race.errors import RaceError
+from stockade.race.http.address import Address
+from stockade.race.http.connection import Message, exchange
+from stockade.race.model.placeholders import fill
+from stockade.race.model.scenario import Server
+
+HOST = "127.0.0.1"
+END_WAIT_S = 10.0  # between SIGTERM and SIGKILL
+_POLL_S = 0.05
+_LOG_LINES = 12
+_LOG_NAME = "server.log"
+
+
+@asynccontextmanager
+async def running(server: Server, address: Address, variables: Mapping[str, Any]) -> AsyncIterator[None]:
+    """Start the server, wait until it answers, and end it in the end.
+
+    Args:
+        server: what to start.
+        address: where it will answer.
+        variables: for its placeholders, with `folder`, where it starts.
+
+    Raises:
+        RaceError: it did not start, or does not answer in time; the message has the end of its output.
+    """
+    folder = Path(str(variables["folder"]))
+    process = _start(server, folder, variables)
+    try:
+        await _ready(server, address, process, folder / _LOG_NAME)
+        yield
+    finally:
+        await asyncio.shield(_end(process))
+
+
+@asynccontextmanager
+async def fresh_folder() -> AsyncIterator[Path]:
+    """An empty folder that is removed in the end."""
+    folder = Path(tempfile.mkdtemp(prefix="stockade-race-"))
+    try:
+        yield folder
+    finally:
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+def _start(server: Server, folder: Path, variables: Mapping[str, Any]) -> subprocess.Popen[bytes]:
+    program, *arguments = fill(server.command, variables)
+    environment = {**os.environ, **fill(server.env, variables)}
+    found = shutil.which(program, path=environment.get("PATH"))
+    if not found:
+        raise RaceError(f"server.command: there is no program {program}")
+    task = {
+        "uid": None,
+        "gid": 0,
+        "parent": os.getpid(),
+        "death_signal": signal.SIGTERM,  # whoever kills this process ends the server too
+        "open_files": OPEN_FILES,
+    }
+    shim = [sys.executable, "-I", "-S", str(child.__file__), json.dumps(task), found, program]
+    with (folder / _LOG_NAME).open("ab") as log:
+        return subprocess.Popen(
+            [*shim, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=folder,
+            env=environment,
+            start_new_session=True,  # Ctrl-C ends this process, which ends the server
+        )
+
+
+async def _ready(server: Server, address: Address, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until it answers.
+
+    Raises:
+        RaceError: it ended, or the time is over.
+    """
+    try:
+        async with asyncio.timeout(server.wait_s):
+            while not await _answers(server.ready, address):
+                if process.poll() is not None:
+                    raise RaceError(f"server.command ended with {process.returncode}: {_last_lines(log)}")
+                await asyncio.sleep(_POLL_S)
+    except TimeoutError:
+        said = _last_lines(log)
+        raise RaceError(f"the server does not answer at {address.url} within {server.wait_s:g} s: {said}") from None
+
+
+async def _answers(path: str, address: Address) -> bool:
+    if path:
+        try:
+            return (await exchange(address, Message("GET", path), timeout_s=END_WAIT_S)).status < 500
+        except RaceError:  # it does not listen yet, which is what this function is asked
+            return False
+    try:
+        _, writer = await asyncio.open_connection(*address.place[:2])
+    except OSError:
+        return False
+    writer.close()
+    await writer.wait_closed()
+    return True
+
+
+async def _end(process: subprocess.Popen[bytes]) -> None:
+    """End it and what it has started: in order, or after END_WAIT_S by SIGKILL."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        try:
+            await asyncio.to_thread(process.wait, END_WAIT_S)
+        except subprocess.TimeoutExpired:
+            continue
+        return
+
+
+def _last_lines(log: Path) -> str:
+    lines = log.read_text(errors="replace").split("\n")[-_LOG_LINES:]
+    return " | ".join(line.strip() for line in lines if line.strip()) or "it printed nothing"

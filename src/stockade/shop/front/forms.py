@@ -1,0 +1,102 @@
+"""Reads what a browser sends: cookies, the query string, a form; and makes the keys that forms carry.
+
+Neighbour: `visit` has them read for one request.
+"""
+
+import secrets
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import parse_qsl
+
+from starlette.types import Scope
+
+from stockade.shop.http.responses.problems import ProblemError
+from stockade.shop.model.limits import MAX_LINES
+
+FORM = "application/x-www-form-urlencoded"
+MAX_FIELDS = 3 * MAX_LINES + 20  # an order has three for each line
+MAX_PARAMETERS = 20
+
+
+class Fields:
+    """The fields of a form or of a query string, in their order.
+
+    Args:
+        pairs: names and values.
+    """
+
+    def __init__(self, pairs: list[tuple[str, str]]) -> None:
+        self.pairs = pairs
+
+    def __contains__(self, name: str) -> bool:
+        return any(each == name for each, _ in self.pairs)
+
+    def text(self, name: str, default: str = "") -> str:
+        """The first value of a field, without blanks around it."""
+        return next((value.strip() for each, value in self.pairs if each == name), default)
+
+    def texts(self, name: str) -> list[str]:
+        """All values of a field."""
+        return [value.strip() for each, value in self.pairs if each == name]
+
+    def number(self, name: str) -> int:
+        """A field as a whole number.
+
+        Raises:
+            ProblemError: INVALID_REQUEST, it is none.
+        """
+        return whole(self.text(name))
+
+    def numbers(self, name: str) -> list[int]:
+        """All values of a field as whole numbers; raises as `number`."""
+        return [whole(text) for text in self.texts(name)]
+
+
+def whole(text: str) -> int:
+    """A text as a whole number, with an optional sign.
+
+    Raises:
+        ProblemError: INVALID_REQUEST, it is none.
+    """
+    digits = text.removeprefix("-").removeprefix("+")
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 15):
+        raise ProblemError("INVALID_REQUEST", f"{text!r:.40} is not a whole number")
+    return int(text)
+
+
+def read_fields(raw: str, most: int) -> Fields:
+    """A query string or the body of a form.
+
+    Raises:
+        ProblemError: INVALID_REQUEST, it has more than `most` fields, or is not UTF-8.
+    """
+    try:
+        return Fields(parse_qsl(raw, keep_blank_values=True, errors="strict", max_num_fields=most))
+    except ValueError:
+        raise ProblemError("INVALID_REQUEST", f"a form has at most {most} fields, in UTF-8") from None
+
+
+def cookies_of(scope: Scope) -> dict[str, str]:
+    """The cookies of a request; none where the header cannot be read."""
+    raw = b"; ".join(value for name, value in scope["headers"] if name == b"cookie")
+    jar = SimpleCookie()
+    try:
+        jar.load(raw.decode("latin-1"))
+    except CookieError:
+        return {}
+    return {name: morsel.value for name, morsel in jar.items()}
+
+
+def header(scope: Scope, wanted: bytes) -> str:
+    """The first header of this name, which is in lower case; empty where it is absent."""
+    return next((value.decode("latin-1") for name, value in scope["headers"] if name == wanted), "")
+
+
+def new_key(now_ms: int) -> str:
+    """A version-7 UUID (RFC 9562): the Idempotency-Key of one form.
+
+    Args:
+        now_ms: wall clock in milliseconds since 1970.
+    """
+    number = (now_ms & (2**48 - 1)) << 80 | 0x7 << 76 | secrets.randbits(12) << 64 | 0b10 << 62 | secrets.randbits(62)
+    digits = f"{number:032x}"
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))

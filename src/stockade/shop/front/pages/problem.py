@@ -1,0 +1,45 @@
+"""What went wrong, as a page: a plain sentence, and where it is safe the same form once more.
+
+The form has the same key, so the shop knows it again: what it did the first time is not done twice.
+"""
+
+import msgspec
+
+from stockade.shop.front.page_route import PageRoute
+from stockade.shop.front.sessions import FORM_TOKEN
+from stockade.shop.front.visit import Visit
+from stockade.shop.http.requests.authorization import Access
+from stockade.shop.http.responses.problems import ProblemError, problem
+from stockade.shop.http.responses.response import Headers, Response
+
+_WITHOUT = (FORM_TOKEN,)  # the page has its own
+
+
+def problem_page(visit: Visit, response: Response) -> Response:
+    """The page for a problem body of the API; for a script, the sentence.
+
+    Args:
+        visit: the request that met it.
+        response: as the API would answer.
+    """
+    found = msgspec.json.decode(response.body)
+    passed: Headers = tuple((name, value) for name, value in response.headers if name in (b"retry-after", b"x-log-id"))
+    sentence = visit.sentence(found["code"])
+    again = bool(found["retryable"]) and bool(visit.form.pairs)
+    if visit.by_script:
+        told = {"code": found["code"], "text": sentence, "retry": again, "outcome": found["outcome"]}
+        return visit.tell(response.status, told, passed)
+    fields = [(name, value) for name, value in visit.form.pairs if name not in _WITHOUT] if again else []
+    return visit.plain_page("problem", response.status, passed, problem=found, sentence_of_it=sentence, fields=fields)
+
+
+def refused(visit: Visit, code: str, detail: str = "") -> Response:
+    """The page for one error code, with the form once more where that is safe."""
+    return problem_page(visit, problem(code, detail))
+
+
+async def _not_found(visit: Visit) -> Response:
+    raise ProblemError("NOT_FOUND", visit.path)
+
+
+NOT_FOUND = (PageRoute("GET", "/shop/{rest:path}", _not_found, Access.ANYONE),)

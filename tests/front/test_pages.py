@@ -1,0 +1,213 @@
+"""Orders, points and the administrator's view through the pages, by a visitor without a script."""
+
+import re
+
+from sqlalchemy import update
+
+from stockade.core import Busy, Pending, Unknown
+from stockade.devservers import Servers
+from stockade.shop.model.tables import skus
+from stockade.store.schema.tables import outbox
+from tests.http.stand_ins import Failing
+
+
+def order_of(answer):
+    """The id of the order to which a form has led."""
+    assert answer.status_code == 303, answer.text
+    return re.match(r"/shop/orders/(\w+)", answer.headers["location"])[1]
+
+
+async def in_basket(visitor, product, quantity):
+    """Put units of a product into the basket, through its page."""
+    put = await visitor.send(f"/shop/products/{product}", "/shop/basket", quantity=quantity)
+    assert put.headers["location"] == "/shop/basket"
+
+
+async def test_one_form_is_one_order(ann):
+    """The same form sent twice leads to one order and says so; other content is refused; another form is another
+    order, which is the control."""
+    product, _ = await ann.product(stock=20)
+    page = f"/shop/products/{product}"
+    form = await ann.form(page, "/shop/basket", quantity=2)
+    first, second = await ann.post("/shop/orders", form), await ann.post("/shop/orders", form)
+    assert order_of(first) == order_of(second)
+    assert "again" not in first.headers["location"]
+    assert "This is the order of your first click" in (await ann.get(second.headers["location"])).text
+    other = await ann.post("/shop/orders", [*(f for f in form if f[0] != "quantity"), ("quantity", "3")])
+    assert other.status_code == 422
+    assert len(await ann.orders()) == 1
+    await ann.send(page, "/shop/basket", to="/shop/orders")
+    assert len(await ann.orders()) == 2
+
+
+async def test_a_page_and_the_api_know_the_same_key(ann):
+    """A form of the page is the request of the API with its key: both have the same order."""
+    product, sku = await ann.product()
+    form = await ann.form(f"/shop/products/{product}", "/shop/basket", quantity=2)
+    made = order_of(await ann.post("/shop/orders", form))
+    body = {"lines": [{"sku_id": sku, "quantity": 2}], "pay": "POINTS", "expected_total": 2000}
+    again = await ann.api.post("/v1/orders", body, key=dict(form)["key"])
+    assert (again.headers["idempotent-replayed"], again.json()["order_id"]) == ("true", made)
+
+
+async def test_the_basket_to_an_order_that_is_paid_and_cancelled(ann):
+    """Reserved from the basket, paid with points, cancelled: the pages show each state, and the points come back."""
+    product, _ = await ann.product(stock=5)
+    await in_basket(ann, product, 3)
+    placed = await ann.send("/shop/basket", "/shop/orders", pay="LATER")
+    path = f"/shop/orders/{order_of(placed)}"
+    assert "Reserved until" in (await ann.get(placed.headers["location"])).text
+    assert "The basket is empty" in (await ann.get("/shop/basket")).text
+    await ann.send(path, f"{path}/pay")
+    assert "Pay with points" not in (await ann.get(path)).text
+    assert (await ann.orders())[0]["status"] == "PAID"
+    await ann.send(path, f"{path}/cancel", reason="too many")
+    page = (await ann.get(path)).text
+    assert "Cancelled" in page
+    assert "Given back" in page
+    points = (await ann.get("/shop/points")).text
+    assert "−3,000" in points
+    assert "+3,000" in points
+
+
+async def test_a_shortage_stands_beside_its_line(ann):
+    """An order of too much is refused as a whole; the basket says at the line how much there is."""
+    product, sku = await ann.product(stock=2)
+    plenty, _ = await ann.product(stock=50)
+    await in_basket(ann, product, 9)
+    await in_basket(ann, plenty, 1)
+    answer = await ann.send("/shop/basket", "/shop/orders")
+    assert answer.headers["location"].startswith("/shop/basket?refused=")
+    row = re.search(rf"{sku}</span>.*?</tr>", (await ann.get(answer.headers["location"])).text, re.DOTALL)[0]
+    assert "You asked for 9, and 2 are there." in row
+    assert await ann.orders() == []
+
+
+async def test_another_price_than_shown_buys_nothing(ann):
+    """A price that was edited after the page was made refuses the order; the new page has the new price."""
+    product, sku = await ann.product()
+    await in_basket(ann, product, 1)
+    form = await ann.form("/shop/basket", "/shop/orders")
+    body = {"version": 1, "name": "a shirt", "category": "clothes", "status": "ACTIVE"}
+    admin = ann.api.as_user("root", admin=True)
+    await admin.send("PUT", f"/v1/products/{product}", key="e", json={**body, "skus": [{"id": sku, "price": 1500}]})
+    answer = await ann.post("/shop/orders", form)
+    page = (await ann.get(answer.headers["location"])).text
+    assert "A price has changed meanwhile" in page
+    assert "₩1,500" in page
+    assert order_of(await ann.send("/shop/basket", "/shop/orders"))
+
+
+async def test_the_basket_is_changed_and_emptied(ann):
+    """Quantities are set, each with its line, and lines are taken out."""
+    (one, _), (two, _) = await ann.product(), await ann.product()
+    await in_basket(ann, one, 1)
+    await in_basket(ann, two, 2)
+    form = [pair for pair in await ann.form("/shop/basket", "/shop/orders") if pair[0] != "quantity"]
+    assert (await ann.post("/shop/basket", [*form, ("quantity", "4"), ("quantity", "5")])).status_code == 303
+    held = [each["quantity"] for each in (await ann.api.get("/v1/users/ann/cart")).json()["items"]]
+    assert held == [4, 5]
+    await ann.send("/shop/basket", "/shop/basket/remove")
+    assert len((await ann.api.get("/v1/users/ann/cart")).json()["items"]) == 1
+    for quantity in ("x", "-1", "9" * 20):
+        assert (await ann.post("/shop/basket", [*form, ("quantity", quantity), ("quantity", "1")])).status_code == 400
+
+
+async def test_a_queued_order_is_shown_while_it_waits(ann):
+    """Under a log the order is PENDING on its page, for its buyer only, until it is decided; then it is the order."""
+    product, _ = await ann.product()
+    form = await ann.form(f"/shop/products/{product}", "/shop/basket")
+    before = ann.api.state.shop.strategies["stock"]
+    Failing(ann.api.state.shop, Pending("x"))
+    answer = await ann.post("/shop/orders", form)
+    ann.api.state.shop.strategies["stock"] = before
+    place = answer.headers["location"]
+    assert "waits for its turn" in (await ann.get(place)).text
+    assert (await ann.get(place, Accept="application/json")).json() == {"status": "PENDING"}
+    assert (await ann.get(place.partition("?")[0])).status_code == 404, "without the proof it is not there"
+    assert order_of(await ann.post("/shop/orders", form)) == order_of(answer)
+    assert (await ann.get(place, Accept="application/json")).json() == {"status": "PAID"}
+    assert "What was ordered" in (await ann.get(place)).text
+
+
+async def test_not_now_offers_the_same_form_again(ann):
+    """503 and 504 say in a sentence what is known, and have a button with the same key; pressing it makes one order."""
+    product, _ = await ann.product()
+    form = await ann.form(f"/shop/products/{product}", "/shop/basket")
+    before = ann.api.state.shop.strategies["stock"]
+    for error, status, words in (
+        (Busy("full", "TOO_MANY_REQUESTS"), 429, "Nothing has happened."),
+        (Busy("away"), 503, "Nothing has happened."),
+        (Unknown("x"), 504, "Whether it happened is not known yet."),
+    ):
+        Failing(ann.api.state.shop, error)
+        answer = await ann.post("/shop/orders", form)
+        assert (answer.status_code, answer.headers["retry-after"]) == (status, answer.headers["retry-after"])
+        assert words in answer.text
+        assert dict(form)["key"] in answer.text
+        told = (await ann.post("/shop/orders", form, Accept="application/json")).json()
+        assert told["retry"] is True
+    ann.api.state.shop.strategies["stock"] = before
+    assert order_of(await ann.post("/shop/orders", form))
+    assert len(await ann.orders()) == 1
+
+
+async def test_the_administrator_sees_and_corrects_the_stock(ann):
+    """An adjustment moves the stock once, however often its form is sent; removing too much is refused."""
+    _, sku = await ann.product(stock=7)
+    await ann.sign_in("root", admin=True)
+    form = await ann.form("/shop/admin", "/shop/admin/stock", delta="+5", reason="counted")
+    for _ in range(2):
+        assert "notice=DONE" in (await ann.post("/shop/admin/stock", form)).headers["location"]
+    assert (await ann.api.get(f"/v1/skus/{sku}/stock")).json()["on_hand"] == 12
+    refused = await ann.send("/shop/admin", "/shop/admin/stock", delta=-99, reason="")
+    assert "There is too little in stock" in (await ann.get(refused.headers["location"])).text
+
+
+async def test_the_audit_is_run_and_finds_what_is_broken(ann):
+    """A sound shop passes; with one unit too many in the stock the rule and the place are shown."""
+    _, sku = await ann.product(stock=7)
+    await ann.sign_in("root", admin=True)
+    assert "Every rule holds" in (await ann.send("/shop/admin/audit", "/shop/admin/audit")).text
+    broken = update(skus).where(skus.c.id == sku).values(on_hand=8)
+    await ann.api.state.shop.database.write(lambda conn: conn.execute(broken), timeout_s=5)
+    page = (await ann.send("/shop/admin/audit", "/shop/admin/audit")).text
+    assert "Broken rules" in page
+    assert f"stock:{sku}" in page
+
+
+async def test_dead_letters_are_shown_and_sent_again(ann):
+    """An event that the sink refused is listed with the reason; chosen and sent again, it waits once more."""
+    _, sku = await ann.product()
+    await ann.api.order(sku)
+    dead = update(outbox).values(state="DEAD", error="no such <topic>")
+    await ann.api.state.shop.database.write(lambda conn: conn.execute(dead), timeout_s=5)
+    await ann.sign_in("root", admin=True)
+    page = (await ann.get("/shop/admin/events")).text
+    assert "no such &lt;topic&gt;" in page
+    assert "order.placed" in page
+    chosen = re.search(r'name="event" value="(\d+)"', page)[1]
+    sent = await ann.send("/shop/admin/events", "/shop/admin/events", event=chosen)
+    assert sent.headers["location"] == "/shop/admin/events?sent=1"
+
+
+async def test_a_payment_through_the_gateway(visit):
+    """A declined card charges nobody and leaves the order reserved; another card pays it, and points too."""
+    with Servers() as servers:
+        gateway = servers.gateway()
+        async with visit(gateway="test", gateway_url=gateway.url) as ann:
+            product, _ = await ann.product()
+            await ann.sign_in()
+            await in_basket(ann, product, 2)
+            path = f"/shop/orders/{order_of(await ann.send('/shop/basket', '/shop/orders', pay='LATER'))}"
+            gateway_form = {"method": "PG", "amount": 2000}
+            declined = await ann.send(path, f"{path}/pay", card="fault-decline", **gateway_form)
+            assert "The payment was declined" in (await ann.get(declined.headers["location"])).text
+            assert (await ann.orders())[0]["status"] == "RESERVED"
+            await ann.send(path, f"{path}/pay", card="card", **gateway_form)
+            assert (await ann.orders())[0]["status"] == "PAID"
+            opened = await ann.send("/shop/points", "/shop/points", method="PG", amount=500)
+            charge = opened.headers["location"]
+            await ann.send(charge, f"{charge}/confirm", card="card")
+            assert "Approved" in (await ann.get(charge)).text
+            assert (await ann.api.get("/v1/users/ann/points")).json()["balance"] == 500

@@ -1,0 +1,207 @@
+"""Advice on made-up documents: what is advised, the margin, the flips, and everything that must not be advised."""
+
+import json
+
+import jsonschema_rs
+import pytest
+from typer.testing import CliRunner
+
+from stockade.cli import app
+from stockade.lab.advice.advisor import advise
+from stockade.lab.advice.measurements import read_measurements
+from stockade.lab.advice.report import lines_of
+from tests.docs.blocks import blocks
+from tests.lab.sweeps.made_up import made_document
+
+VALUES = (5, 20, 60)
+(SCHEMA,) = [block for block in blocks("lab.md", "json") if '"stockade.lab/3"' in block]
+SIMPLE = {"services": {}, "own_lines": 50, "further_lines": 10}
+COMPLEX = {"services": {"redis": 1}, "own_lines": 180, "further_lines": 8_000}
+
+
+@pytest.fixture
+def advice(tmp_path):
+    """Function: documents -> the advice by resource, and the lines that are printed."""
+
+    def read(*documents):
+        files = []
+        for number, document in enumerate(documents):
+            files.append(tmp_path / f"{number}.json")
+            files[-1].write_text(json.dumps(document))
+        measured = read_measurements([str(file) for file in files])
+        found = advise(measured)
+        return {each.resource: each for each in found}, "\n".join(lines_of(found, measured)).replace(str(tmp_path), "")
+
+    return read
+
+
+def buyers(walls, **options):
+    return made_document("buyers", VALUES, walls, **options)
+
+
+def run(strategy, walls, *, preset="reference", verdict="as promised", rules=(), **more):
+    """One of the member `runs` of a document of bursts."""
+    return {
+        "preset": preset,
+        "strategy": strategy,
+        "database": "sqlite",
+        "processes": 1,
+        "accepted": 20,
+        "rejected": 10,
+        "violations": [{"rule": rule, "detail": ""} for rule in rules],
+        "wall_ms": {"samples": walls},
+        "verdict": verdict,
+        "fault": "",
+        **more,
+    }
+
+
+def test_the_fastest_is_advised_with_its_margin_and_the_flip(advice):
+    """Optimistic is twice as fast at 5, half as fast from 20 on."""
+    found, lines = advice(buyers({"optimistic": [10, 40, 80], "pessimistic": [20, 20, 20]}))
+    (axis,) = found["stock"].axes
+    assert [each.name for each in axis.choices] == ["optimistic", "pessimistic", "pessimistic"]
+    assert axis.choices[0].margin.median == pytest.approx(2)
+    assert axis.choices[0].second.contender.name == "pessimistic"
+    (flip,) = axis.flips
+    assert (flip.low, flip.high, flip.before, flip.after) == (5, 20, "optimistic", "pessimistic")
+    assert 5 < flip.at < 20
+    assert "5: optimistic, 3,000 decided/s" in lines
+    assert "flips between 5 and 20 buyers" in lines
+
+
+def test_what_is_as_fast_and_simpler_is_advised(advice):
+    """Where the order is not clear, services and lines decide; the other one is named."""
+    complexity = [{"strategy": "pessimistic", **SIMPLE}, {"strategy": "redis-pubsub", **COMPLEX}]
+    found, lines = advice(buyers({"redis-pubsub": [20] * 3, "pessimistic": [20] * 3}, complexity=complexity))
+    (axis,) = found["stock"].axes
+    assert {each.name for each in axis.choices} == {"pessimistic"}
+    assert not axis.flips
+    assert "not clear against redis-pubsub" in lines
+    assert "flips nowhere, from 5 to 60 buyers" in lines
+
+
+def test_simplicity_does_not_outweigh_a_large_median(advice):
+    """With three rounds nothing is clear; the one that seems three times as fast is advised, the other is named."""
+    complexity = [{"strategy": "pessimistic", **SIMPLE}, {"strategy": "redis-pubsub", **COMPLEX}]
+    walls = {"redis-pubsub": [10, 10, 30], "pessimistic": [30, 30, 10]}
+    found, lines = advice(buyers(walls, complexity=complexity, rounds=3))
+    (axis,) = found["stock"].axes
+    assert [each.name for each in axis.choices] == ["redis-pubsub", "redis-pubsub", "pessimistic"]
+    assert not axis.flips
+    assert "no flip that is clear, from 5 to 60 buyers" in lines
+
+
+def test_a_control_that_broke_its_claim_is_never_advised(advice):
+    """Not even where it kept it, and not in another file."""
+    broken = buyers({"optimistic": [1, 1, 1], "pessimistic": [20] * 3}, broke=[("optimistic", 60)])
+    points = buyers({"optimistic": [1, 1, 1], "pessimistic": [20] * 3}, resource="points")
+    found, lines = advice(broken, points)
+    for resource in ("stock", "points"):
+        (axis,) = found[resource].axes
+        assert {each.name for each in axis.choices} == {"pessimistic"}
+        assert "optimistic" in found[resource].excluded
+    assert "never advised: optimistic: broke a rule: conservation at buyers=60" in lines
+
+
+def test_a_ring_excludes_what_it_saw_violated(advice):
+    """A sweep has no faults; a strategy that broke a rule under one is not advised."""
+    ring = {
+        "schema": "stockade.lab/3",
+        "matrix": [{"strategy": "optimistic", "fault": "database-kill", "verdict": "VIOLATED"}],
+    }
+    found, lines = advice(buyers({"optimistic": [1] * 3, "pessimistic": [20] * 3}), ring)
+    assert {each.name for each in found["stock"].axes[0].choices} == {"pessimistic"}
+    assert "broke a rule under database-kill" in lines
+
+
+def test_a_point_without_a_failed_control_is_not_measured(advice):
+    """At 5 the control broke nothing, so nothing is advised there."""
+    found, lines = advice(buyers({"optimistic": [1] * 3, "pessimistic": [20] * 3}, held=(5,)))
+    (axis,) = found["stock"].axes
+    assert [each.name for each in axis.choices] == ["", "optimistic", "optimistic"]
+    assert "5: not measured: control did not fail" in lines
+    nowhere, lines = advice(buyers({"optimistic": [1] * 3}, held=VALUES))
+    assert nowhere["stock"].not_measured["buyers"] == "control did not fail"
+    assert "buyers: not measured: control did not fail" in lines
+
+
+def test_what_no_file_has_is_named(advice):
+    """Other resources with the command that measures them; other axes with the reason of the sweep."""
+    found, lines = advice(
+        buyers({"optimistic": [1] * 3}, left_out={"latency": "needs a private server"}, complete=False)
+    )
+    assert found["stock"].not_measured["latency"] == "needs a private server"
+    assert found["stock"].not_measured["keys"] == "no file has it"
+    assert "points: not measured; measure it with: stockade lab sweep --resource points" in lines
+    assert "payment: not measured; measure it with: stockade lab --preset payment-once" in lines
+    assert "unfinished: /0.json" in lines
+    assert "no other control counts here, so there is no margin" in lines
+
+
+def test_who_is_right_in_one_process_only_says_so(advice):
+    """The condition stands beside the advice; so does a server that it needs."""
+    _, lines = advice(buyers({"in-process": [1] * 3, "pessimistic": [20] * 3}))
+    assert "in-process, 30,000 decided/s" in lines
+    assert "only while one process takes orders" in lines
+    _, lines = advice(buyers({"redis-pubsub": [1] * 3, "pessimistic": [20] * 3}))
+    assert "needs redis" in lines
+
+
+def test_bursts_are_compared_apart_and_only_beside_a_broken_control(advice):
+    """Two runs one after the other: clear only if their intervals are apart; presets tell the resource."""
+    control = run("unprotected", [9.0] * 6, verdict="broken", rules=["oversell"])
+    runs = [control, run("optimistic", [10.0] * 6), run("pessimistic", [20.0] * 6)]
+    alone = [run("optimistic", [10.0] * 6, preset="use"), run("pessimistic", [20.0] * 6, preset="use")]
+    found, _ = advice({"schema": "stockade.lab/1", "runs": [*runs, *alone]})
+    (stock,), (points,) = found["stock"].bursts, found["points"].bursts
+    assert (stock.name, stock.second.contender.name, stock.margin.median) == ("optimistic", "pessimistic", 2)
+    assert (points.name, points.why_not) == ("", "control did not fail")
+    near = [control, run("optimistic", [9, 10, 11, 12, 13, 21.0]), run("pessimistic", [20.0] * 6)]
+    found, _ = advice({"schema": "stockade.lab/1", "runs": near})
+    assert found["stock"].bursts[0].second is None
+
+
+def test_payments_are_of_the_presets_that_pay(advice):
+    """A scheme that charged twice is the control; a scheme is never advised."""
+    paid = {"preset": "payment-once", "payments": {}, "rejected": 0}
+    runs = [
+        run("version-no-key", [5.0] * 6, verdict="broken", rules=["approvals"], **paid),
+        run("version-with-key", [5.0] * 6, **paid),
+        run("pessimistic", [20.0] * 6, **paid),
+        run("sequencer", [10.0] * 6, **paid),
+    ]
+    found, lines = advice({"schema": "stockade.lab/3", "runs": runs})
+    (choice,) = found["payment"].bursts
+    assert (choice.name, choice.advised.rate.median) == ("sequencer", 2_000)
+    assert "payment-once: sequencer, 2,000 decided/s" in lines
+
+
+def test_a_burst_that_was_not_as_promised_excludes_with_its_rule(advice):
+    """A strategy that oversold in any preset is not advised in another one."""
+    bad = run("optimistic", [1.0] * 6, verdict="broken", rules=["oversell"])
+    found, lines = advice(
+        {"schema": "stockade.lab/1", "runs": [bad]}, buyers({"optimistic": [1] * 3, "pessimistic": [9] * 3})
+    )
+    assert {each.name for each in found["stock"].axes[0].choices} == {"pessimistic"}
+    assert "never advised: optimistic: broke a rule: oversell at reference" in lines
+
+
+def test_the_command_writes_a_document_of_the_schema(tmp_path):
+    """`stockade lab advise FILE --json OUT`; it says in one line what it cannot read."""
+    file, out = tmp_path / "sweep.json", tmp_path / "advice.json"
+    file.write_text(json.dumps(buyers({"optimistic": [10, 40, 80], "pessimistic": [20, 20, 20]})))
+    done = CliRunner().invoke(app, ["lab", "advise", str(file), "--json", str(out)])
+    assert done.exit_code == 0, done.output
+    found = json.loads(out.read_text())
+    jsonschema_rs.validate(json.loads(SCHEMA), found)
+    found["advice"][0]["axes"][0]["choices"][0].pop("why_not")
+    with pytest.raises(jsonschema_rs.ValidationError):
+        jsonschema_rs.validate(json.loads(SCHEMA), found)
+    for text, says in (("{", "no document of the lab"), ('{"schema": "stockade.lab/3"}', "none of the members")):
+        file.write_text(text)
+        refused = CliRunner().invoke(app, ["lab", "advise", str(file)])
+        assert refused.exit_code == 2
+        assert says in refused.output
+    missing = CliRunner().invoke(app, ["lab", "advise", str(tmp_path / "absent.json")])
+    assert (missing.exit_code, "No such file" in missing.output) == (2, True)

@@ -1,0 +1,124 @@
+"""The file of a sweep: what is kept, what is refused, and how a sweep goes on from it."""
+
+import json
+
+import pytest
+
+from stockade.lab.errors import LabError
+from stockade.lab.model.contender import Contender
+from stockade.lab.sweeps.plan import SweepPlan
+from stockade.lab.sweeps.reading import read_sweep
+from stockade.lab.sweeps.sweep import Sweep
+from stockade.lab.sweeps.sweep_file import SweepFile
+from tests.lab.sweeps.made_up import CODE, ENVIRONMENT, made_document, points, sample
+
+NAMES = ("unprotected", "optimistic", "pessimistic")
+WALLS = {"optimistic": [10, 10], "pessimistic": [20, 20]}
+
+
+def plan_of(repeats=7, values=(5, 30), names=NAMES, **setting):
+    contenders = [Contender.parse(name) for name in names]
+    return SweepPlan(points("buyers", values, **setting), contenders, repeats=repeats)
+
+
+@pytest.fixture
+def file(tmp_path):
+    """A file with seven rounds of two points."""
+    path = tmp_path / "sweep.json"
+    path.write_text(json.dumps(made_document("buyers", (5, 30), WALLS)))
+    return path
+
+
+def test_every_raw_sample_comes_back(file):
+    """What is read and written again is what was there."""
+    before = json.loads(file.read_text())
+    read = SweepFile(file, plan_of(), CODE)
+    assert sum(map(len, read.samples.values())) == 2 * 3 * 7
+    read.write(Sweep(plan_of(), read, CODE).document())
+    after = json.loads(file.read_text())
+    assert after["sweep"]["points"] == before["sweep"]["points"]
+    assert after["sweep"]["complete"]
+    assert after["environment"] == ENVIRONMENT
+
+
+def test_a_sweep_goes_on_with_what_is_missing(file):
+    """More rounds and more values may be asked for; finished turns are not played again."""
+    assert Sweep(plan_of(), SweepFile(file, plan_of(), CODE), CODE).turns_left == 0
+    more = plan_of(repeats=9)
+    longer = Sweep(more, SweepFile(file, more, CODE), CODE)
+    assert longer.turns_left == 2 * 2 * 3
+    assert not longer.missing(6)
+    assert len(longer.missing(7)) == 6
+    wider = plan_of(values=(5, 30, 60))
+    assert Sweep(wider, SweepFile(file, wider, CODE), CODE).turns_left == 7 * 3
+
+
+def test_a_sample_that_is_missing_in_the_middle_is_played(file):
+    """A round of which one strategy has no sample is not complete."""
+    document = json.loads(file.read_text())
+    taken = document["sweep"]["points"][1]["samples"]
+    taken[:] = [each for each in taken if each["repeat"] != 3]
+    file.write_text(json.dumps(document))
+    sweep = Sweep(plan_of(), SweepFile(file, plan_of(), CODE), CODE)
+    assert [(point.id, each.name) for point, each in sweep.missing(3)] == [("buyers=5", "optimistic")]
+    assert not sweep.document()["sweep"]["complete"]
+
+
+@pytest.mark.parametrize(
+    ("plan", "code", "says"),
+    [
+        (plan_of(names=("unprotected", "sequencer")), CODE, "another sweep .strategies"),
+        (plan_of(), {**CODE, "code": "changed"}, "another sweep .code made up, now changed"),
+        (plan_of(pool=9), CODE, "buyers=5 was measured in another setting"),
+    ],
+)
+def test_the_file_of_another_sweep_is_refused(file, plan, code, says):
+    """Samples of other strategies, other code or another setting are not mixed with these."""
+    before = file.read_bytes()
+    with pytest.raises(LabError, match=says):
+        SweepFile(file, plan, code)
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"schema": "stockade.lab/3"}', '{"schema": "stockade.lab/1", "sweep": {}}', "\x00"]
+)
+def test_what_is_no_sweep_is_refused(tmp_path, text):
+    """An empty file is a new one; anything else is named and left as it is."""
+    path = tmp_path / "other.json"
+    path.write_text(text)
+    if not text:
+        assert not SweepFile(path, plan_of(), CODE).samples
+        return
+    with pytest.raises(LabError, match="is not the document of a sweep"):
+        SweepFile(path, plan_of(), CODE)
+    assert path.read_text() == text
+
+
+def test_another_machine_is_refused(file):
+    """Samples of two machines cannot be compared."""
+    read = SweepFile(file, plan_of(), CODE)
+    read.check_machine({**ENVIRONMENT, "date": "later"})
+    with pytest.raises(LabError, match="measured with cpu_count 2, here is 64"):
+        read.check_machine({**ENVIRONMENT, "cpu_count": 64})
+
+
+def test_a_write_that_fails_leaves_the_old_document(file):
+    """The new document takes the old one's place only when it is whole."""
+    before = file.read_bytes()
+    read = SweepFile(file, plan_of(), CODE)
+    with pytest.raises(TypeError):
+        read.write({"cannot be written": object()})
+    assert file.read_bytes() == before
+
+
+def test_a_document_says_what_it_lacks():
+    """The reader's error names the member, and a strategy that there is not."""
+    document = made_document("buyers", (5, 30), WALLS)
+    assert read_sweep(document).results[0].samples[0] == sample(wall_ms=50.0, violations=("oversell",))
+    document["sweep"]["points"][0]["strategy"] = "optimist"
+    with pytest.raises(ValueError, match="unknown strategy"):
+        read_sweep(document)
+    del document["sweep"]["points"]
+    with pytest.raises(ValueError, match="no member 'points'"):
+        read_sweep(document)

@@ -1,0 +1,41 @@
+"""The commands of `examples/race/README.md` end with the exit codes that it says, and its code is that of the files."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+from tests.docs.blocks import blocks
+from tests.race.services import EXAMPLES, ROOT
+
+README = (EXAMPLES / "README.md").read_text()
+COMMANDS = re.findall(r"^    (.*)\./stockade (race .*?) +# exit code (\d)", README, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("variables", "words", "code"), COMMANDS, ids=[words for _, words, _ in COMMANDS])
+def test_a_command_of_the_page(variables, words, code):
+    """It ends as the page says."""
+    environment = {**os.environ, **dict(pair.split("=") for pair in variables.split())}
+    command = [sys.executable, "-m", "stockade", *shlex.split(words)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == int(code), done.stdout + done.stderr
+    assert bool(re.search(r"^VIOLATED .*\n  (read|answer) ", done.stdout, re.MULTILINE)) == (code == "1")
+
+
+def test_the_page_has_commands_of_both_kinds():
+    """Some find a bug, and some pass (control of the search above)."""
+    assert sorted(code for *_, code in COMMANDS) == ["0", "0", "1", "1"]
+
+
+def test_the_code_of_the_page_is_that_of_the_files():
+    """Each block stands in its file."""
+    for name, text in zip(("shop.py", "shop_fixed.py"), blocks(README, "python"), strict=True):
+        assert all(line.strip() in (EXAMPLES / name).read_text() for line in text.splitlines())
+
+
+def test_every_scenario_of_the_folder_is_on_the_page():
+    """No file is without its line."""
+    assert all(path.name in README for path in EXAMPLES.glob("*.toml"))

@@ -1,0 +1,120 @@
+"""What people and machines get: exit codes, JSON, JUnit, one-line errors, and no secret anywhere."""
+
+import asyncio
+import json
+from xml.etree import ElementTree
+
+import pytest
+
+from stockade.race import Fire
+from stockade.testing import race_http
+from tests.cli.service import here
+from tests.race.services import http, scenario, service
+
+FILE = """
+name = "codes"
+[target]
+url = "{url}"
+headers = {{ Token = "${{TOKEN}}" }}
+[[requests]]
+path = "/orders?who=${{TOKEN}}"
+[race]
+buyers = 7
+rounds = 2
+[invariants]
+"few" = "successes <= {most}"
+"none fails" = "errors = 0"
+"""
+
+
+@pytest.fixture
+def file(tmp_path, monkeypatch):
+    """Function: URL and most successes -> a scenario file with a secret."""
+    monkeypatch.setenv("TOKEN", "s3cret-token")
+
+    def write(url, most):
+        path = tmp_path / "codes.toml"
+        path.write_text(FILE.format(url=url, most=most))
+        return path
+
+    return write
+
+
+async def test_a_violation(file, tmp_path):
+    """Exit code 1; the proof is in the text, in JSON and in JUnit, and the secret in none of them."""
+    async with service(lambda head, body: http(201, head.split()[1].encode() + b"\x00")) as shop:
+        paths = tmp_path / "r.json", tmp_path / "r.xml"
+        done = await here("race", file(shop.url, 3), "--json", paths[0], "--junit", paths[1])
+    texts = [done.stdout, *(path.read_text() for path in paths)]
+    assert done.returncode == 1
+    assert "VIOLATED  few: successes <= 3  (7 <= 3)" in done.stdout
+    assert all("/orders?who=${TOKEN}" in text and "s3cret" not in text for text in texts)
+    document = json.loads(texts[1])
+    assert (document["schema"], document["passed"], len(document["rounds"])) == ("stockade.race/1", False, 1)
+    [violation] = document["rounds"][0]["violations"]
+    assert (violation["found"], violation["answers_in_all"], violation["answers"][0]["status"]) == ("7 <= 3", 7, 201)
+    assert 0 < document["rounds"][0]["spread_ms"] < 1000
+    suite = ElementTree.fromstring(texts[2])
+    assert (suite.get("tests"), suite.get("failures")) == ("2", "1")
+    assert [case.get("name") for case in suite if case.find("failure") is not None] == ["few"]
+
+
+async def test_a_secret_is_hidden_in_an_error_too(file):
+    """The line of a race without a verdict has the name of the variable."""
+    async with service(lambda head, body: http(403)) as shop:
+        done = await here("race", file(shop.url, 3))
+    assert done.returncode == 2
+    assert "POST /orders?who=${TOKEN} gave 403" in done.stderr
+
+
+async def test_no_violation(file):
+    """Exit code 0, and a line for each round; `--json -` is standard output alone."""
+    async with service() as shop:
+        done = await here("race", file(shop.url, 7), "--rounds", 3, "--json", "-")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["passed"]
+    assert done.stderr.count("\nround ") == 3
+    assert "ok: 2 invariants held in 3 rounds" in done.stderr
+
+
+WRONG = {
+    "nothing": ((), "error: which scenario?"),
+    "no such file": (("none.toml",), "error: none.toml: there is no such file"),
+    "a folder": (("stockade-last-units", "--junit", "/"), "error: --junit /: is a folder, must be a file"),
+    "buyers": (("stockade-last-units", "--buyers", "3", "--target", "ftp://x"), "error: 'ftp://x': must be a URL like"),
+}
+
+
+@pytest.mark.parametrize(("words", "says"), WRONG.values(), ids=WRONG)
+async def test_what_cannot_be_run_is_exit_code_2(words, says):
+    """One line on standard error, and no verdict."""
+    done = await here("race", *words)
+    assert done.returncode == 2
+    assert done.stderr.startswith(says)
+    assert done.stderr.count("\n") == 1
+
+
+async def test_the_list():
+    """`--list` has every scenario of the package with what it races."""
+    done = await here("race", "--list")
+    assert done.returncode == 0
+    assert done.stdout.count("stockade-") == 4
+
+
+async def test_the_helper_for_tests():
+    """It returns the rounds, and raises the proof; inside an event loop it says what to do."""
+    async with service() as shop:
+        right = scenario(shop.url)
+        assert len((await asyncio.to_thread(race_http, right)).rounds) == 1
+        wrong = scenario(shop.url, invariants={"few": "successes < 5"})
+        with pytest.raises(
+            AssertionError, match=r"few: successes < 5  \(5 < 5\)\n  answer +buyer 0: POST /orders -> 201"
+        ):
+            await asyncio.to_thread(race_http, wrong)
+        with pytest.raises(RuntimeError, match=r"asyncio\.to_thread"):
+            race_http(right)
+
+
+def test_a_race_has_bounds():
+    """What a scenario does not say is bounded."""
+    assert (Fire().buyers, Fire().rounds, Fire().timeout_s) == (50, 10, 10.0)
