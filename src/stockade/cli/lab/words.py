@@ -24,9 +24,6 @@ app.command()(ring)
 app.command()(soak)
 app.command()(deadlock)
 app.command()(claims)
-<<<<<<< HEAD
 app.command()(report)
-=======
 app.command()(sweep)
 app.command()(advise)
->>>>>>> main
