@@ -128,7 +128,7 @@ function fill(parts, leg, run) {
   parts.values.violations.parentElement.classList.toggle("wrong", violations > 0);
   faults(parts.faults, sums.faults ?? []);
   if (!leg.verdict && !leg.why) {
-    write(parts.badge, moving ? say("leg.moving") : say("leg.cut"));
+    write(parts.badge, !moving ? say("leg.cut") : leg.judging ? say("leg.judging") : say("leg.moving"));
     return;
   }
   const found = verdict(leg, run);
