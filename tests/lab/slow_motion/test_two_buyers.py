@@ -67,6 +67,8 @@ async def test_a_row_lock_is_one_of_the_row(postgres_database):
     state = await play("pessimistic", postgres_database)
     assert did(state) == STORIES["pessimistic"]
     assert state["steps"][1]["happened"][0]["sql"].endswith("FOR NO KEY UPDATE")
+    assert state["steps"][2]["happened"][0]["sql"].startswith("UPDATE skus AS stored SET … WHERE stored.id =")
+    assert ")" not in state["steps"][2]["happened"][0]["sql"]
 
 
 async def test_who_waits_cannot_go_on():

@@ -76,16 +76,13 @@ class Pages:
             ]
         )
 
-    def warm(self) -> None:
-        """Get ready to draw, in the background."""
-        self._pictures.warm()
-
     def close(self) -> None:
         """End what draws."""
         self._pictures.close()
 
     async def page(self, request: Request) -> Response:
         """The page, in the language that the browser or the visitor wants."""
+        self._pictures.warm()
         asked = request.query_params.get("lang", "")
         language = asked if asked in LANGUAGES else language_of(request.headers.get("accept-language", ""))
         said = words(language)

@@ -31,6 +31,7 @@ class Pictures:
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, "stockade-live-charts")
         self._kept: OrderedDict[tuple[Any, ...], str] = OrderedDict()
+        self._is_warm = False
 
     async def of_run(self, run: Run, figure: str, width: int, language: str) -> str:
         """One figure of a run over its rounds or seconds, a line for each control.
@@ -76,6 +77,9 @@ class Pictures:
 
     def warm(self) -> None:
         """Start what draws before the first run, which would else share the processor with it for a second."""
+        if self._is_warm:
+            return
+        self._is_warm = True
         self._thread.submit(svg, lines([], Axis(""), Axis(""), width=LEAST_WIDTH))
 
     def close(self) -> None:

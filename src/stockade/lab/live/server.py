@@ -84,7 +84,6 @@ async def serve(host: str, port: int, begun: Callable[[Serving], None], *, signa
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM) if signals else ():
             loop.add_signal_handler(number, stop)
-        pages.warm()
         begun(Serving(address(listening, host, token), stop, session))
         try:
             await server.serve([listening])

@@ -144,10 +144,20 @@ def _on_the_row(statements: list[str]) -> str:
     return lock + _shortened(about[-1]) if about else ""
 
 
+def _balanced(text: str) -> str:
+    """The text up to the bracket that closes what it stands in."""
+    depth = 0
+    for place, letter in enumerate(text):
+        depth += (letter == "(") - (letter == ")")
+        if depth < 0:
+            return text[:place].strip()
+    return text
+
+
 def _shortened(statement: str) -> str:
     text = " ".join(statement.split())
     update = text.rfind("UPDATE ", 0, found.start() if (found := _TABLE.search(text)) else 0)
-    text = text[update:] if update > 0 else text  # of a statement with many parts
+    text = _balanced(text[update:]) if update > 0 else text  # of a statement with many parts
     for pattern, short in _COLUMNS:
         text = pattern.sub(short, text, count=1)
     return text[:MOST_SQL]

@@ -42,6 +42,10 @@ class Writer:
         if time.monotonic() - self._written_s >= EVERY_S:
             self.flush(sums)
 
+    def judging(self) -> None:
+        """Say that the load has ended, and that it takes a moment to judge it."""
+        write_line({"event": "judging", "leg": self._leg})
+
     def flush(self, sums: Sums) -> None:
         """Write what was kept."""
         self._written_s = time.monotonic()
@@ -66,7 +70,7 @@ async def carry_out(plan: LivePlan) -> None:
                     sums, judged = await play_bursts(plan, control, target, writer.show)
                     verdict, kept, reason = judged.verdict, judged.kept, judged.reason
                 else:
-                    sums, found = await play_recording(plan, control, servers, writer.show)
+                    sums, found = await play_recording(plan, control, servers, writer.show, writer.judging)
                     verdict, kept, reason = found.verdict, found.kept, found.reason
             except LabError as error:
                 write_line({"event": "left out", "leg": leg, "why": said_by(error)})

@@ -7,7 +7,7 @@ of a row that two requests were given is a lost update. Neighbours: `lab/recordi
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Final
@@ -43,10 +43,11 @@ class Watch:
     Args:
         sums: of the leg; they grow.
         show: called with every point.
+        ended: called when the load has ended; the final phase and the checkers follow.
     """
 
-    def __init__(self, sums: Sums, show: Show) -> None:
-        self._sums, self._show = sums, show
+    def __init__(self, sums: Sums, show: Show, ended: Callable[[], None]) -> None:
+        self._sums, self._show, self._ended = sums, show, ended
         self._seen = self._open = 0
         self._versions: dict[tuple[str, int], str] = {}
         self._latencies: list[float] = []
@@ -68,6 +69,7 @@ class Watch:
             if not task.cancelled():
                 task.result()
             self._look(observed, self._sums.left)
+            self._ended()
 
     async def _watch(self, observed: Observed) -> None:
         while True:
@@ -168,7 +170,7 @@ def _free(connection: Connection, application: Application, keys: list[Key]) -> 
 
 
 async def play_recording(
-    plan: LivePlan, control: str, servers: SiteServers | None, show: Show
+    plan: LivePlan, control: str, servers: SiteServers | None, show: Show, ended: Callable[[], None]
 ) -> tuple[Sums, RecordingSummary]:
     """One recording and its judgement.
 
@@ -177,12 +179,13 @@ async def play_recording(
         control: name of a contender.
         servers: keep private servers from one control to the next; None: each has its own.
         show: called every `EVERY_S`.
+        ended: called when the load has ended.
 
     Raises:
         LabError: it cannot be carried out.
     """
     recording, sums = recording_plan(plan, control), Sums()
-    watch = Watch(sums, show)
+    watch = Watch(sums, show, ended)
     history = await record(recording, servers, watch.observing)
     summary = await asyncio.to_thread(summarise, recording, history)
     watch.finish()

@@ -42,6 +42,7 @@ const handlers = {
       leg.sums = told.sums;
     }
     if (told.event === "verdict" && leg) Object.assign(leg, { verdict: told.verdict, kept: told.kept, reason: told.reason, must_fail: told.must_fail });
+    if (told.event === "judging" && leg) leg.judging = true;
     if (told.event === "left out" && leg) leg.why = told.why;
     changed(told.event !== "points");
   },

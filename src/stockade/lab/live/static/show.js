@@ -76,8 +76,10 @@ export function verdict(leg, run) {
   const burst = run.plan.kind === "burst";
   const rules = sums.violations ?? {};
   if (leg.why) return { kind: "odd", text: say("leg.left_out", { why: leg.why }) };
-  const values = { ...sums, stock: run.right, more: sums.accepted - run.right };
-  if (rules.oversell && run.right !== null && values.more > 0) {
+  const more = sums.accepted - run.right;
+  const values = { stock: number(run.right), more: number(more) };
+  for (const name of ["accepted", "refused", "left"]) values[name] = number(sums[name]);
+  if (rules.oversell && run.right !== null && more > 0) {
     return { kind: "oversold", text: say("verdict.oversold", values) };
   }
   const broken = Object.entries(rules).map(([rule, count]) => `${rule} ${number(count)}`);
@@ -128,7 +130,7 @@ function fill(parts, leg, run) {
   parts.values.violations.parentElement.classList.toggle("wrong", violations > 0);
   faults(parts.faults, sums.faults ?? []);
   if (!leg.verdict && !leg.why) {
-    write(parts.badge, moving ? say("leg.moving") : say("leg.cut"));
+    write(parts.badge, !moving ? say("leg.cut") : leg.judging ? say("leg.judging") : say("leg.moving"));
     return;
   }
   const found = verdict(leg, run);
