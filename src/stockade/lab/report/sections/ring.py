@@ -19,6 +19,7 @@ from stockade.lab.ring.expectation import (
     LATE,
     MUST_BREAK,
     NOT_CAUGHT,
+    NOT_EXPOSED,
     NOT_RUN,
     VIOLATED,
 )
@@ -32,6 +33,7 @@ KINDS: Final = {
     LATE: BAD,
     NOT_CAUGHT: BAD,
     FAILED: BAD,
+    NOT_EXPOSED: "nothing",
     NOT_RUN: "nothing",
 }
 SHOWN: Final = 60  # failed cells of a ring
@@ -69,8 +71,10 @@ def sums(document: Document) -> str:
 
 
 def failures(document: Document) -> list[CellOfRing]:
-    """The cells that a ring must not have."""
-    return [each for each in document.cells if each.verdict in FAILURES]
+    """The cells that a ring must not have, the worst first."""
+    return sorted(
+        (each for each in document.cells if each.verdict in FAILURES), key=lambda e: FAILURES.index(e.verdict)
+    )
 
 
 def _figure(source: Source, document: Document) -> Figure:
@@ -138,10 +142,13 @@ def _tables(document: Document) -> list[Part]:
                 code=True,
             )
         )
-    reasons = dict.fromkeys(f"{each.strategy}: {each.reason}" for each in document.matrix if each.reason)
+    reasons: dict[str, dict[str, None]] = {}
+    for pair in document.matrix:
+        if pair.reason:
+            reasons.setdefault(pair.reason.removeprefix(f"{pair.strategy} "), {})[pair.strategy] = None
     if reasons:
-        lines = tuple((each.partition(": ")[0], each.partition(": ")[2]) for each in reasons)
-        parts.append(Table("What was not run, and why", ("strategy", "reason"), lines, code=True))
+        lines = tuple((reason, ", ".join(names)) for reason, names in reasons.items())
+        parts.append(Table("What was not run, and why", ("reason", "strategies"), lines))
     return parts
 
 

@@ -14,6 +14,7 @@ MISSING: Final = Missing(
 )
 RATE: Final = "decided_s"
 FLIPS, NONE, NOT_MEASURED = "flips", "none", "not measured"
+MOST_BANDS: Final = 5  # of a chart: more hide each other, and the table has the intervals
 LOG_FROM: Final = 8  # an axis whose last value is so many times its first one is logarithmic
 TITLES: Final = {
     "buyers": "number of buyers",
@@ -39,7 +40,8 @@ def section(sources: Sequence[Source]) -> Section | None:
             rows = tuple(sweep.left_out.items())
             parts.append(Table("What was not played, and why", ("what", "reason"), rows))
     text = (
-        "A point counts only where the negative control failed at the same load. Bands are 95 % intervals of medians."
+        "A point counts only where the negative control failed at the same load. Bands are 95 % intervals; where "
+        "there are many strategies, the table alone has them."
     )
     unfinished = (
         () if all(each.complete for _, each in found) else ("A sweep was interrupted: some points are missing.",)
@@ -118,7 +120,7 @@ def _drawn(points: Sequence[Point], flipped: Sequence[Crossover], title: str, wi
                 name,
                 looks[name],
                 tuple((value, rate.median) for value, rate in own),
-                tuple((value, rate.low, rate.high) for value, rate in own),
+                tuple((value, rate.low, rate.high) for value, rate in own) if len(names) <= MOST_BANDS else (),
             )
         )
     values = [point.value for point in points]
@@ -134,11 +136,9 @@ def _drawn(points: Sequence[Point], flipped: Sequence[Crossover], title: str, wi
 
 
 def _crossovers(sweep: Sweep) -> Table:
-    measured = [each for each in sweep.crossovers if each.verdict != NOT_MEASURED]
-    missing = [each for each in sweep.crossovers if each.verdict == NOT_MEASURED]
-    rows: list[tuple[Text, ...]] = [
-        (each.question, each.axis, _verdict(each), each.reason or "") for each in (*measured, *missing)
-    ]
+    order = {FLIPS: 0, NONE: 1, NOT_MEASURED: 3}  # the rest, not clear, is 2
+    found = sorted(sweep.crossovers, key=lambda each: order.get(each.verdict, 2))
+    rows: list[tuple[Text, ...]] = [(each.question, each.axis, _verdict(each), each.reason) for each in found]
     return Table("Crossovers", ("question", "axis", "answer", "values that do not count, and why"), tuple(rows))
 
 
