@@ -48,7 +48,7 @@ STORIES = {
     ],
     "sequencer": [
         *("sequencer batch_read", "A queued", "B queued", "sequencer batch_wrote", "sequencer batch_committed"),
-        *("A accepted", "B refused"),
+        *("A answered", "B refused"),
     ],
 }
 
@@ -60,6 +60,15 @@ async def test_the_others_hold(control):
     assert did(state) == STORIES[control]
     assert [each["answer"] for each in state["buyers"].values()] == ["ACCEPTED", "OUT_OF_STOCK"]
     assert (state["violations"], state["row"]["free"]) == ([], 0)
+
+
+async def test_the_statement_that_lost_is_shown():
+    """The UPDATE that names the version it has read, and then the read of the row that is there."""
+    state = await play("optimistic", "sqlite")
+    (conflict,) = state["steps"][4]["happened"]
+    update, read = conflict["sql"].removeprefix("BEGIN IMMEDIATE; ").split("; ")
+    assert update == "UPDATE skus SET … WHERE skus.id = ? AND skus.version = ?"
+    assert read.startswith("SELECT … FROM skus")
 
 
 async def test_a_row_lock_is_one_of_the_row(postgres_database):

@@ -80,7 +80,12 @@ class Child:
             if await self._process.wait():
                 raise LabError(f"the process ended with {self._process.returncode}: {self._last_words()}")
             return None
-        found: dict[str, Any] = json.loads(line)
+        try:
+            found: dict[str, Any] = json.loads(line)
+        except ValueError:
+            raise LabError(
+                f"the process said what nobody understands: {line[:PRINTED].decode(errors='replace')}"
+            ) from None
         if error := found.get("error"):
             raise LabError(str(error))
         return found

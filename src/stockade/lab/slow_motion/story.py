@@ -65,7 +65,8 @@ class Story:
         actor = self._race.actor(buyer.name)
         base: Happening = {"who": buyer.name, "sql": _on_the_row(actor.statements)}
         if now == "answered":
-            return [{**base, "did": "accepted" if buyer.answer == "ACCEPTED" else "refused", "code": buyer.answer}]
+            did = "refused" if buyer.answer != "ACCEPTED" else "answered" if self._race.in_queue else "accepted"
+            return [{**base, "did": did, "code": buyer.answer}]
         if now == "queued":
             return [{**base, "did": "queued"}]
         if now == "waiting":
@@ -138,10 +139,11 @@ def _version(row: RowView | None) -> JsonValue:
 
 
 def _on_the_row(statements: list[str]) -> str:
-    """The last statement about the row, its columns left out; empty: there was none."""
-    about = [each for each in statements if _TABLE.search(each)]
-    lock = f"{LOCKS_FILE}; " if LOCKS_FILE in statements else ""  # SQLite: its only lock
-    return lock + _shortened(about[-1]) if about else ""
+    """The statements about the row in their order, and SQLite's lock; empty: there was none about the row."""
+    about = [each for each in statements if each == LOCKS_FILE or _TABLE.search(each)]
+    if not any(_TABLE.search(each) for each in about):
+        return ""
+    return "; ".join(map(_shortened, about))
 
 
 def _balanced(text: str) -> str:
