@@ -156,7 +156,7 @@ class LockBased(Retrying):
         finally:
             ended = lease.lost
             if may_commit:
-                self._late.begin(lambda: self._release(lease, time.monotonic() + self.options.wait_s))
+                self._late.begin(lambda: self._release(lease, time.monotonic()))
             else:
                 await self._release(lease, deadline)
         if ended and self.options.bare:

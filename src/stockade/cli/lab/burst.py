@@ -15,6 +15,7 @@ from rich.console import Console
 from stockade.cli.common import AppOption, app_path, application_of
 from stockade.cli.exit_codes import FAILED, OK
 from stockade.cli.lab.common import check_target, one_line_errors, run_loop, write
+from stockade.cli.lab.live import HOST, PORT, serve_live
 from stockade.cli.numbers import count
 
 if TYPE_CHECKING:
@@ -70,6 +71,10 @@ Json = Annotated[
     str, typer.Option("--json", metavar="FILE", help="Write the JSON document to this file; - is standard output.")
 ]
 
+Live = Annotated[bool, typer.Option("--live", help="Serve a page: choose, run and compare there, step by step too.")]
+Host = Annotated[str, typer.Option(metavar="ADDRESS", help="With --live: listen there.")]
+Port = Annotated[int, count("With --live: port to listen on; 0 takes a free one.", 0, 65_535)]
+
 
 def lab(
     context: typer.Context,
@@ -89,16 +94,16 @@ def lab(
     pool: Pool = 4,
     fault: Faults = "",
     json_to: Json = "",
+    live: Live = False,
+    host: Host = HOST,
+    port: Port = PORT,
 ) -> None:
     """Run every strategy on the same orders; see which keep their promise.
 
-    Without options: the reference test (20 in stock, 30 buyers at once) on
-    SQLite. docs/lab.md describes presets, columns and the document.
-
-    Exit code 0: every strategy behaved as it promises, `unprotected` included,
-    which must oversell. 1: one did not. 2: the lab could not run.
+    Without options: the reference test (20 in stock, 30 buyers at once) on SQLite. docs/lab.md describes the rest.
+    Exit code 0: every strategy did what it promises, and `unprotected` oversold. 1: one did not. 2: it could not run.
     """
-    if _is_for_a_word(context):
+    if _is_for_a_word(context) or _is_served(context, host, port, live=live):
         return
     from stockade.lab.runs.plan import Plan
 
@@ -131,15 +136,44 @@ def _is_for_a_word(context: typer.Context) -> bool:
     """
     if not context.invoked_subcommand:
         return False
+    for name in _given(context):
+        raise typer.BadParameter(
+            f"{_option(context, name)} before {context.invoked_subcommand} is without effect: "
+            f"write the options of `{context.invoked_subcommand}` after it"
+        )
+    return True
+
+
+def _is_served(context: typer.Context, host: str, port: int, *, live: bool) -> bool:
+    """Serve the live page if that is what was asked for; whether it was.
+
+    Raises:
+        typer.BadParameter: options of the page without it, or others with it, which would be without effect.
+    """
+    for name in _given(context):
+        if name != "live" and (name in ("host", "port")) != live:
+            option = _option(context, name)
+            raise typer.BadParameter(
+                f"{option} is without effect with --live: choose it in the page" if live else f"{option} needs --live"
+            )
+    if live:
+        with one_line_errors():
+            serve_live(host, port)
+    return live
+
+
+def _given(context: typer.Context) -> list[str]:
+    """Names of the parameters that were written."""
+    found = []
     for name in context.params:
         source = context.get_parameter_source(name)
         if source is not None and source.name != "DEFAULT":
-            option = next(each.opts[-1] for each in context.command.params if each.name == name)
-            raise typer.BadParameter(
-                f"{option} before {context.invoked_subcommand} is without effect: "
-                f"write the options of `{context.invoked_subcommand}` after it"
-            )
-    return True
+            found.append(name)
+    return found
+
+
+def _option(context: typer.Context, name: str) -> str:
+    return next(each.opts[-1] for each in context.command.params if each.name == name)
 
 
 async def _run(plan: "Plan", console: Console, json_to: str) -> bool:

@@ -9,6 +9,7 @@ from stockade.cli.lab.deadlock import deadlock
 from stockade.cli.lab.history import history
 from stockade.cli.lab.judge import judge
 from stockade.cli.lab.record import record
+from stockade.cli.lab.report import report
 from stockade.cli.lab.ring import ring
 from stockade.cli.lab.soak import soak
 from stockade.cli.lab.sweep import sweep
@@ -23,5 +24,6 @@ app.command()(ring)
 app.command()(soak)
 app.command()(deadlock)
 app.command()(claims)
+app.command()(report)
 app.command()(sweep)
 app.command()(advise)

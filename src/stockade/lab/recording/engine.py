@@ -9,14 +9,14 @@ import random
 import secrets
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from stockade.core import now_ms
+from stockade.core import Key, now_ms
 from stockade.lab.checkers.lateness import LATE
 from stockade.lab.checkers.system.liveness import EACH, WINDOW_S, WINDOWS
 from stockade.lab.errors import LabError
@@ -36,6 +36,7 @@ from stockade.lab.recording.sending import Sender
 from stockade.lab.recording.servers import RecordingServers, open_servers
 from stockade.lab.recording.watches.lateness import LatenessWatch
 from stockade.lab.recording.watches.leftovers import LeftoverWatch
+from stockade.lab.recording.watches.observation import Observe, Observed
 from stockade.lab.reporting.environment import describe
 from stockade.lab.runs.repeats import create_rows
 from stockade.lab.site.site_servers import SiteServers
@@ -71,12 +72,13 @@ class Touchable:
         schedule.ACTION.get().expected.append((processes, number))
 
 
-async def record(plan: RecordingPlan, servers: SiteServers | None = None) -> History:
+async def record(plan: RecordingPlan, servers: SiteServers | None = None, observe: Observe | None = None) -> History:
     """Carry out a recording.
 
     Args:
         plan: what to record.
         servers: keeps private servers from one recording to the next; None: they end with this one.
+        observe: looks while the load runs; None: nobody does.
 
     Raises:
         LabError: it cannot be carried out: a server, a process or a fault.
@@ -84,7 +86,7 @@ async def record(plan: RecordingPlan, servers: SiteServers | None = None) -> His
     async with open_servers(plan, servers) as opened:
         if why := impossible(plan, opened.target.name):
             raise LabError(f"{plan.contender.name}: {why}")
-        return await _record(plan, opened)
+        return await _record(plan, opened, observe)
 
 
 def impossible(plan: RecordingPlan, database: str) -> str:
@@ -98,7 +100,7 @@ def impossible(plan: RecordingPlan, database: str) -> str:
     return "; ".join(f"{name}: {why}" for name, why in reasons if why)
 
 
-async def _record(plan: RecordingPlan, opened: RecordingServers) -> History:
+async def _record(plan: RecordingPlan, opened: RecordingServers, observe: Observe | None) -> History:
     target, workers = opened.target, opened.workers
     names = RepeatNames(_run_name(plan, target), 0, 0, 0, now_ms())
     setup = tuple(plan.workload.setup(names))
@@ -118,8 +120,9 @@ async def _record(plan: RecordingPlan, opened: RecordingServers) -> History:
         lateness = LatenessWatch((processes, workers))
         await watch.begin()
         disturbed = _touchable(plan, opened, processes, load)
+        observing = _observing(observe, opened, disturbed, recorder, plan.workload.rows(names))
         with rare_collection():
-            async with watch.sampling(), lateness.watching():
+            async with watch.sampling(), lateness.watching(), observing:
                 phases = await _run_load(plan, generator, recorder, disturbed, watch)
         if opened.site is not None:
             await opened.site.restore()
@@ -140,6 +143,15 @@ async def _record(plan: RecordingPlan, opened: RecordingServers) -> History:
         fault_log=tuple(disturbed.log),
         final=replace(state, extra={**state.extra, **noted, LATE: lateness.found}),
     )
+
+
+def _observing(
+    observe: Observe | None, opened: RecordingServers, disturbed: Touchable, recorder: Recorder, rows: Sequence[Key]
+) -> AbstractAsyncContextManager[None]:
+    if observe is None:
+        return nullcontext()
+    assert isinstance(disturbed.processes, ServiceProcesses)
+    return observe(Observed(recorder, disturbed.processes, opened.workers, disturbed.log, opened.target, rows))
 
 
 def _touchable(

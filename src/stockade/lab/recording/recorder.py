@@ -6,7 +6,7 @@ what happens; `python -m benchmarks.recording` measures what it costs.
 
 import gc
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import monotonic_ns
 from types import MappingProxyType
@@ -26,6 +26,7 @@ Rows: TypeAlias = Mapping[str, int]
 # What is known of an operation when it begins: number, client, process, command, keys, deltas, takes, invoke_ns,
 # deadline_ns. A plain tuple: a named one takes three times as long to make, and this is done for every request.
 Sent: TypeAlias = tuple[int, int, str, Command | None, tuple[str, ...], Rows, Rows, int, int]
+Ended: TypeAlias = tuple[Sent, int, Answer]  # and when it ended, on the monotonic clock in ns, and how
 
 
 @contextmanager
@@ -49,7 +50,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self._next = itertools.count().__next__
-        self._ended: list[tuple[Sent, int, Answer]] = []
+        self._ended: list[Ended] = []
         self.decided = 0
 
     def __len__(self) -> int:
@@ -85,6 +86,10 @@ class Recorder:
         self._ended.append((sent, monotonic_ns(), answer))
         if answer.type in DECIDED and sent[3] is not None:
             self.decided += 1
+
+    def ended_since(self, count: int) -> Sequence[Ended]:
+        """What ended after the first `count` operations that ended, in that order: for whoever looks meanwhile."""
+        return self._ended[count:]
 
     def operations(self) -> tuple[Operation, ...]:
         """Everything recorded, by number."""

@@ -7,7 +7,7 @@ many are open at a time. Neighbours: `service_process.py` is the lab's side, `se
 import asyncio
 import pickle
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
 
 from stockade.core import Command
@@ -95,17 +95,19 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """What a process holds now, by name (tasks, threads, files, …), and what it has used since its start.
+    """What a process holds now, by name (tasks, threads, files, …), and what it has done and used since its start.
 
     Attributes:
         held: what must be back to where it was when no request is open.
         partitions: of the log that it reads.
         cpu_s: processor time, in seconds.
+        stats: counters of its store, for whoever looks while the load runs.
     """
 
     held: Mapping[str, int]
     partitions: tuple[int, ...] = ()
     cpu_s: float = 0.0
+    stats: Mapping[str, int] = field(default_factory=dict)
 
 
 class Channel(asyncio.Protocol):

@@ -192,14 +192,17 @@ class _Handler:
             "threads": sum(not each.name.startswith(POOLED) for each in threading.enumerate()),
         }
         partitions: tuple[int, ...] = ()
+        stats: dict[str, int] = {}
         if self._service is not None:
             if not self._has_log:  # how many brokers a Kafka client is connected to is its own affair
                 held["files"] = _open_files()
             held["queued"] = self._service.queued
             held["waiting for a connection"] = self._service.database.waiting
+            stats = self._service.store.stats.as_dict()
         if self._worker is not None:
-            partitions = self._worker.progress().partitions
-        return Counters(held, partitions, time.process_time())
+            progress = self._worker.progress()
+            partitions, stats = progress.partitions, progress.stats.as_dict()
+        return Counters(held, partitions, time.process_time(), stats)
 
     async def end(self) -> None:
         """The lab is gone: give what is under way a moment."""

@@ -1,0 +1,117 @@
+"""The figures of a run while it moves: one point for each round or quarter of a second, and the sums. Pure values.
+
+Neighbours: `burst_leg.py` and `recording_leg.py` make points, `session.py` keeps them, the page draws them.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+MOST_FAULTS: Final = 60  # notes of one leg that a page shows
+MOST_DETAIL: Final = 300  # characters
+
+
+@dataclass(slots=True)
+class Point:
+    """What one round of a burst showed, or one window of a recording.
+
+    Attributes:
+        x: number of the round from 1, or seconds since the load began.
+        accepted: orders in this window.
+        refused: the same.
+        failed: without a decision, and nothing happened.
+        unknown: without a decision, and it may have happened.
+        rate: decided orders per second.
+        p50_ms: median time from sending to the answer; None where nothing was answered.
+        p95_ms: the same for 95 of 100.
+        waiting: requests without an answer at the end of the window; None: not known.
+        batch: orders in a transaction; None where there was none.
+        left: free units, or points, by the database; None: not read.
+        violations: found so far.
+    """
+
+    x: float
+    accepted: int = 0
+    refused: int = 0
+    failed: int = 0
+    unknown: int = 0
+    rate: float = 0.0
+    p50_ms: float | None = None
+    p95_ms: float | None = None
+    waiting: int | None = None
+    batch: float | None = None
+    left: int | None = None
+    violations: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """For the page, rounded to what it can show."""
+        return {name: round(value, 3) if isinstance(value, float) else value for name, value in asdict(self).items()}
+
+
+@dataclass(slots=True)
+class Sums:
+    """The sums of one leg.
+
+    Attributes:
+        accepted: orders; of a burst those of its worst round, as in the table of the lab.
+        refused: the same.
+        failed: the same.
+        unknown: the same.
+        rate: decided orders per second.
+        p50_ms: over all answers.
+        p95_ms: the same.
+        p99_ms: the same.
+        batch: orders in a transaction.
+        left: free units, or points, at the end; of a burst in its worst round.
+        violations: how many of each rule.
+        detail: the first one in words.
+        faults: what was injected and healed: seconds, name, action, detail.
+    """
+
+    accepted: int = 0
+    refused: int = 0
+    failed: int = 0
+    unknown: int = 0
+    rate: float = 0.0
+    p50_ms: float | None = None
+    p95_ms: float | None = None
+    p99_ms: float | None = None
+    batch: float | None = None
+    left: int | None = None
+    violations: dict[str, int] = field(default_factory=dict)
+    detail: str = ""
+    faults: list[tuple[float, str, str, str]] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """For the page."""
+        found = {name: round(value, 3) if isinstance(value, float) else value for name, value in asdict(self).items()}
+        return {**found, "detail": self.detail[:MOST_DETAIL], "faults": self.faults[-MOST_FAULTS:]}
+
+    def note(self, rule: str, detail: str, count: int = 1) -> None:
+        """Count a violation."""
+        self.violations[rule] = self.violations.get(rule, 0) + count
+        self.detail = self.detail or f"{rule}: {detail}"
+
+
+def percentile(ordered: Sequence[float], share: float) -> float | None:
+    """By nearest rank; None of nothing.
+
+    Args:
+        ordered: ascending.
+        share: e.g. 0.95.
+    """
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else None
+
+
+def per_transaction(stats: Mapping[str, int]) -> float | None:
+    """Orders for each transaction, by counters of stores; None where there was no transaction."""
+    transactions = stats.get("transactions", 0)
+    return stats.get("commands", 0) / transactions if transactions > 0 else None
+
+
+def thinned(points: Sequence[dict[str, Any]], most: int) -> list[dict[str, Any]]:
+    """At most so many of the points, evenly, the last one among them."""
+    step = -(-len(points) // most) if points else 1
+    kept = list(points[::step])
+    return kept if not points or kept[-1] is points[-1] else [*kept, points[-1]]

@@ -1,0 +1,198 @@
+"""One control under load for some seconds, with a fault: a recording that is looked at every quarter of a second.
+
+The checkers judge the whole history at the end. One rule is watched meanwhile, because it needs no history: a version
+of a row that two requests were given is a lost update. Neighbours: `lab/recording/` records, `main.py` calls this.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import Final
+
+from sqlalchemy import Connection
+
+from stockade.core import Busy, Key
+from stockade.lab.errors import LabError
+from stockade.lab.history.operation import FAILED, OK, REFUSED, UNKNOWN
+from stockade.lab.live.plan import LivePlan, recording_plan
+from stockade.lab.live.running.burst_leg import Show
+from stockade.lab.live.running.figures import Point, Sums, per_transaction, percentile
+from stockade.lab.recording.engine import record
+from stockade.lab.recording.final_reads import read_rows
+from stockade.lab.recording.processes.messages import Count
+from stockade.lab.recording.recorder import Ended
+from stockade.lab.recording.summary import RecordingSummary, summarise
+from stockade.lab.recording.watches.observation import Observed
+from stockade.lab.site.site_servers import SiteServers
+from stockade.service import Application
+
+EVERY_S: Final = 0.25
+COUNT_WAIT_S: Final = 0.5  # a process that a fault has stopped does not answer
+MOST_ROWS: Final = 40  # of which the free units are summed
+MOST_VERSIONS: Final = 200_000  # that are remembered, the newest
+MOST_LATENCIES: Final = 200_000  # that the sums are made of, the newest
+TWICE: Final = "version-given-twice"
+
+
+class Watch:
+    """Looks at one recording.
+
+    Args:
+        sums: of the leg; they grow.
+        show: called with every point.
+        ended: called when the load has ended; the final phase and the checkers follow.
+    """
+
+    def __init__(self, sums: Sums, show: Show, ended: Callable[[], None]) -> None:
+        self._sums, self._show, self._ended = sums, show, ended
+        self._seen = self._open = 0
+        self._versions: dict[tuple[str, int], str] = {}
+        self._latencies: list[float] = []
+        self._before: dict[str, Mapping[str, int]] = {}  # by process
+        self._stats = Counter[str]()
+        self._batch: float | None = None
+        self._began_s = self._last_s = 0.0
+
+    @asynccontextmanager
+    async def observing(self, observed: Observed) -> AsyncIterator[None]:
+        """Look inside the block; see `watches.observation.Observe`."""
+        self._began_s = self._last_s = time.monotonic()
+        task = asyncio.create_task(self._watch(observed))
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+            if not task.cancelled():
+                task.result()
+            self._look(observed, self._sums.left)
+            self._ended()
+
+    async def _watch(self, observed: Observed) -> None:
+        while True:
+            await asyncio.sleep(EVERY_S)
+            await self._count(observed)
+            self._look(observed, await self._left(observed))
+
+    def _look(self, observed: Observed, left: int | None) -> None:
+        now_s = time.monotonic()
+        ended = observed.recorder.ended_since(self._seen)
+        self._seen += len(ended)
+        point = Point(x=now_s - self._began_s, waiting=self._open, batch=self._batch, left=left)
+        latencies: list[float] = []
+        for each in ended:
+            self._add(each, point, latencies)
+        latencies.sort()
+        point.rate = (point.accepted + point.refused) / max(1e-3, now_s - self._last_s)
+        point.p50_ms, point.p95_ms = percentile(latencies, 0.5), percentile(latencies, 0.95)
+        self._last_s = now_s
+        self._sum(observed, point, latencies, now_s)
+        self._show(point, self._sums)
+
+    def _add(self, ended: Ended, point: Point, latencies: list[float]) -> None:
+        sent, return_ns, answer = ended
+        if (command := sent[3]) is None:  # a read
+            return
+        latencies.append((return_ns - sent[7]) / 1e6)
+        if answer.type == OK:
+            point.accepted += 1
+            if not answer.replayed:
+                self._note_versions(command.request_id, answer.versions)
+        point.refused += answer.type == REFUSED
+        point.failed += answer.type == FAILED
+        point.unknown += answer.type == UNKNOWN
+
+    def _note_versions(self, request_id: str, versions: Mapping[str, int]) -> None:
+        for row, version in versions.items():
+            before = self._versions.setdefault((row, version), request_id)
+            if before != request_id:
+                self._sums.note(TWICE, f"{row} was given version {version} by two requests: one of them is lost")
+        while len(self._versions) > MOST_VERSIONS:
+            del self._versions[next(iter(self._versions))]
+
+    def _sum(self, observed: Observed, point: Point, latencies: list[float], now_s: float) -> None:
+        sums = self._sums
+        sums.accepted += point.accepted
+        sums.refused += point.refused
+        sums.failed += point.failed
+        sums.unknown += point.unknown
+        self._latencies = [*self._latencies, *latencies][-MOST_LATENCIES:]
+        sums.rate = (sums.accepted + sums.refused) / max(1e-3, now_s - self._began_s)
+        sums.left = point.left
+        sums.batch = per_transaction(self._stats)
+        sums.faults = [
+            (round(each.at_ns / 1e9 - self._began_s, 2), each.fault, each.action, each.detail)
+            for each in observed.fault_log
+        ]
+        point.violations = sum(sums.violations.values())
+
+    def finish(self) -> None:
+        """Percentiles over the whole load."""
+        ordered = sorted(self._latencies)
+        sums = self._sums
+        sums.p50_ms, sums.p95_ms, sums.p99_ms = (percentile(ordered, share) for share in (0.5, 0.95, 0.99))
+
+    async def _count(self, observed: Observed) -> None:
+        """Ask every process what waits in it, and how many orders its transactions had."""
+        places = [*observed.processes.places, *observed.workers.places]
+        found = await asyncio.gather(*(place.ask(Count(), COUNT_WAIT_S) for place in places), return_exceptions=True)
+        now, opened = Counter[str](), 0
+        for place, counters in zip(places, found, strict=True):
+            if isinstance(counters, LabError):  # a fault has stopped or killed it
+                continue
+            if isinstance(counters, BaseException):
+                raise counters
+            opened += max(0, counters.held.get("requests", 0))
+            before = self._before.get(place.name, {})
+            anew = counters.stats.get("commands", 0) < before.get("commands", 0)  # it was started again
+            now.update({name: count - (0 if anew else before.get(name, 0)) for name, count in counters.stats.items()})
+            self._before[place.name] = counters.stats
+        self._open, self._batch = opened, per_transaction(now)
+        self._stats.update(now)
+
+    async def _left(self, observed: Observed) -> int | None:
+        """What is free in the rows that many requests share; None where the database does not answer now."""
+        keys = [key for key in observed.rows if key.kind == observed.rows[0].kind][:MOST_ROWS]
+        if not keys:
+            return None
+        with suppress(Busy):  # a fault has stopped it
+            return await observed.target.admin_database.read(
+                partial(_free, application=observed.target.application, keys=keys), timeout_s=COUNT_WAIT_S
+            )
+        return None
+
+
+def _free(connection: Connection, application: Application, keys: list[Key]) -> int:
+    return sum(int(row.amount) - int(row.held) for row in read_rows(connection, application, keys))
+
+
+async def play_recording(
+    plan: LivePlan, control: str, servers: SiteServers | None, show: Show, ended: Callable[[], None]
+) -> tuple[Sums, RecordingSummary]:
+    """One recording and its judgement.
+
+    Args:
+        plan: of the run.
+        control: name of a contender.
+        servers: keep private servers from one control to the next; None: each has its own.
+        show: called every `EVERY_S`.
+        ended: called when the load has ended.
+
+    Raises:
+        LabError: it cannot be carried out.
+    """
+    recording, sums = recording_plan(plan, control), Sums()
+    watch = Watch(sums, show, ended)
+    history = await record(recording, servers, watch.observing)
+    summary = await asyncio.to_thread(summarise, recording, history)
+    watch.finish()
+    sums.rate = summary.rate
+    live = sums.violations.pop(TWICE, 0)
+    if summary.first is not None:  # what the checkers found counts, and includes what was seen meanwhile
+        sums.violations, sums.detail = dict(summary.violations), f"{summary.first.rule}: {summary.first.detail}"
+    elif live:
+        sums.violations[TWICE] = live
+    return sums, summary

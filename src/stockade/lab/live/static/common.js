@@ -1,0 +1,74 @@
+// What all scripts of the live page share: words, requests that change something, and making elements.
+
+const words = JSON.parse(document.body.dataset.words);
+const token = document.body.dataset.token;
+export const language = document.body.dataset.language;
+export const slowControls = JSON.parse(document.body.dataset.slow);
+export const summaries = JSON.parse(document.getElementById("summaries").dataset.summaries);
+
+export const byId = (id) => document.getElementById(id);
+
+/** A text of the page, its {names} filled in. */
+export function say(name, values = {}) {
+  return (words[name] ?? name).replace(/\{(\w+)\}/g, (all, key) => values[key] ?? all);
+}
+
+export const has = (name) => name in words;
+
+const shown = {};
+/** A number as people of this language write it; an em dash for none. */
+export function number(value, digits = 0) {
+  if (value === null || value === undefined) return "–";
+  shown[digits] ??= new Intl.NumberFormat(language, { maximumFractionDigits: digits });
+  return shown[digits].format(value);
+}
+
+/** An element with text or children. */
+export function make(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value !== undefined && value !== false) made.setAttribute(name, value === true ? "" : value);
+  }
+  made.append(...children);
+  return made;
+}
+
+/** Writes a text only where it differs: a screen reader is told of changes only, and nothing is laid out anew. */
+export function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/** A POST of JSON; throws an Error with the lab's own words. */
+export async function post(path, body = {}) {
+  const answer = await fetch(path, {
+    method: "POST",
+    headers: { "content-type": "application/json", "x-stockade-token": token },
+    body: JSON.stringify(body),
+  });
+  const text = await answer.text();
+  let found;
+  try {
+    found = JSON.parse(text);
+  } catch {
+    found = { error: text.trim() };
+  }
+  if (!answer.ok) throw new Error(found.error);
+  return found;
+}
+
+/** Draws a picture that the server makes; returns an error in words, or an empty text. */
+export async function draw(element, path, width) {
+  const answer = await fetch(`${path}?width=${Math.floor(width)}&lang=${language}`);
+  const text = await answer.text();
+  if (!answer.ok) {
+    let error = text;
+    try {
+      error = JSON.parse(text).error;
+    } catch { /* it is plain text */ }
+    write(element, say("chart.none", { error }));
+    return error;
+  }
+  const picture = new DOMParser().parseFromString(text, "image/svg+xml").documentElement;
+  element.replaceChildren(document.importNode(picture, true));
+  return "";
+}

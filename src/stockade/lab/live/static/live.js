@@ -1,0 +1,95 @@
+// The live page: takes the events of the server, keeps the runs, and has them shown.
+
+import { byId, post, say, write } from "./common.js";
+import { prepareForm } from "./form.js";
+import { prepareShow, show, showEarlier } from "./show.js";
+import { openSlow, prepareSlow } from "./slow.js";
+
+const MOST_POINTS = 600; // of one control
+const MOST_RUNS = 20;
+const runs = new Map();
+let newest = null;
+
+const FIRST = { kind: "burst", workload: "reference", controls: ["unprotected", "sequencer"], database: "sqlite",
+  buyers: 30, stock: 20, rounds: 30, processes: 1 };
+
+function keep(run) {
+  const before = runs.get(run.number);
+  if (before) run.legs.forEach((leg, at) => { if (!leg.points.length) leg.points = before.legs[at]?.points ?? []; });
+  runs.set(run.number, run);
+  while (runs.size > MOST_RUNS) runs.delete(Math.min(...runs.keys()));
+  newest = runs.get(Math.max(...runs.keys()));
+}
+
+const handlers = {
+  state({ runs: all }) {
+    runs.clear();
+    all.forEach(keep);
+    changed(true);
+  },
+  run(run) {
+    keep(run);
+    changed(true);
+  },
+  told(told) {
+    const run = runs.get(told.run);
+    if (!run) return;
+    const leg = run.legs[told.leg];
+    if (told.event === "opening") run.opening = told.what;
+    if (told.event === "leg") run.legs.push({ control: told.control, points: [], sums: {}, verdict: "", kept: null, reason: "", why: "" });
+    if (told.event === "points" && leg) {
+      leg.points = leg.points.concat(told.points).slice(-MOST_POINTS);
+      leg.sums = told.sums;
+    }
+    if (told.event === "verdict" && leg) Object.assign(leg, { verdict: told.verdict, kept: told.kept, reason: told.reason, must_fail: told.must_fail });
+    if (told.event === "judging" && leg) leg.judging = true;
+    if (told.event === "left out" && leg) leg.why = told.why;
+    changed(told.event !== "points");
+  },
+};
+
+function changed(ended) {
+  show(newest);
+  if (ended) showEarlier([...runs.values()]);
+}
+
+function listen() {
+  const source = new EventSource("events");
+  const connection = byId("connection");
+  const notice = (text) => {
+    write(connection, text);
+    connection.hidden = !text;
+  };
+  source.addEventListener("open", () => notice(""));
+  source.addEventListener("error", () => notice(say("connection.lost")));
+  source.addEventListener("end", () => {
+    source.close();
+    notice(say("connection.ended"));
+  });
+  for (const [kind, handle] of Object.entries(handlers)) {
+    source.addEventListener(kind, (event) => handle(JSON.parse(event.data)));
+  }
+}
+
+async function start(plan) {
+  await post("run", plan);
+  byId("results").focus({ preventScroll: true });
+  byId("results").scrollIntoView({ block: "start" });
+}
+
+byId("first-go").addEventListener("click", async () => {
+  try {
+    await start(FIRST);
+  } catch (error) {
+    write(byId("say"), error.message);
+  }
+});
+byId("first-slow").addEventListener("click", () => openSlow("unprotected"));
+byId("stop").addEventListener("click", async () => {
+  write(byId("say"), say("now.stopping"));
+  await post("stop").catch((error) => write(byId("say"), error.message));
+});
+prepareForm(start);
+prepareSlow();
+prepareShow(openSlow);
+listen();

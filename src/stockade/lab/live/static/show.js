@@ -1,0 +1,200 @@
+// Shows a run: a card for each control, one chart with its table, and all runs of the session beside each other.
+
+import { byId, draw, has, make, number, say, slowControls, write } from "./common.js";
+
+const FIGURES = [["accepted", 0], ["refused", 0], ["failed", 0], ["unknown", 0], ["left", 0], ["violations", 0],
+  ["rate", 0], ["p50_ms", 1], ["p95_ms", 1], ["batch", 1], ["waiting", 0]];
+const POINTS = [["accepted", 0], ["refused", 0], ["left", 0], ["rate", 0], ["p95_ms", 1], ["batch", 1], ["waiting", 0], ["violations", 0]];
+const EVERY_MS = 1000; // a chart at most
+const SAID_RULES = 4;
+const MOST_SPOKEN = 12;
+
+let shown = null; // the run that is shown
+let openSlow = () => {};
+let cards = [];
+let drawnAt = 0;
+let due = null; // timer of the next chart
+let drawing = false;
+let chosen = false; // a figure, by the visitor
+const spoken = new Set();
+
+export function prepareShow(open) {
+  openSlow = open;
+  byId("figure").addEventListener("change", () => {
+    chosen = true;
+    chart(true);
+  });
+  byId("points").addEventListener("toggle", table);
+  byId("compare").addEventListener("toggle", compare);
+  document.addEventListener("visibilitychange", () => chart(false));
+}
+
+export function show(run) {
+  if (!run) return;
+  if (!shown || shown.number !== run.number) {
+    cards = [];
+    byId("legs").replaceChildren();
+    byId("charts").hidden = true;
+    if (!chosen) byId("figure").value = run.plan.kind === "burst" ? "accepted" : "rate";
+  }
+  shown = run;
+  byId("stop").hidden = run.state !== "running";
+  byId("first-go").disabled = byId("own-go").disabled = run.state === "running";
+  run.legs.forEach((leg, at) => {
+    cards[at] ??= card(leg, run);
+    fill(cards[at], leg, run);
+  });
+  write(byId("say"), state(run));
+  speak(run);
+  if (run.legs.some((leg) => leg.points.length)) {
+    byId("charts").hidden = false;
+    chart(run.state !== "running");
+    table();
+  }
+}
+
+function state(run) {
+  if (run.state === "running" && run.opening && !run.legs.length) return say("now.opening", { what: run.opening });
+  return say(`now.${run.state}`, { number: run.number, error: run.error });
+}
+
+// What a screen reader is told, once each: a run begins, a control has its verdict, a run ends; never a moving figure.
+function speak(run) {
+  const all = [[`${run.number} ${run.state}`, say(`now.${run.state}`, { number: run.number, error: run.error })]];
+  run.legs.forEach((leg, at) => {
+    if (leg.verdict || leg.why) all.unshift([`${run.number} leg ${at}`, `${leg.control}: ${verdict(leg, run).text}`]);
+  });
+  const fresh = all.filter(([name]) => !spoken.has(name));
+  fresh.forEach(([name]) => spoken.add(name));
+  byId("spoken").append(...fresh.map(([, text]) => make("p", {}, text)));
+  while (byId("spoken").children.length > MOST_SPOKEN) byId("spoken").firstElementChild.remove();
+}
+
+/** The verdict on one control: a kind for its colour, and the plain sentence. */
+export function verdict(leg, run) {
+  const sums = leg.sums;
+  const burst = run.plan.kind === "burst";
+  const rules = sums.violations ?? {};
+  if (leg.why) return { kind: "odd", text: say("leg.left_out", { why: leg.why }) };
+  const more = sums.accepted - run.right;
+  const values = { stock: number(run.right), more: number(more) };
+  for (const name of ["accepted", "refused", "left"]) values[name] = number(sums[name]);
+  if (rules.oversell && run.right !== null && more > 0) {
+    return { kind: "oversold", text: say("verdict.oversold", values) };
+  }
+  const broken = Object.entries(rules).map(([rule, count]) => `${rule} ${number(count)}`);
+  if (broken.length) {
+    return { kind: "broken", text: say("verdict.broken", { rules: broken.slice(0, SAID_RULES).join(", "), detail: sums.detail }) };
+  }
+  if (leg.kept === false) return { kind: "odd", text: say("verdict.odd", { reason: leg.reason }) };
+  return { kind: "held", text: say(burst ? "verdict.held_burst" : "verdict.held", values) };
+}
+
+function card(leg, run) {
+  const parts = {
+    root: make("article", { class: "card", "data-control": leg.control }),
+    badge: make("span", { class: "badge" }),
+    sentence: make("p", { class: "sentence" }),
+    expected: make("p", { class: "small" }),
+    why: make("p"),
+    figures: make("dl", { class: "figures" }),
+    faults: make("ul", { class: "small" }),
+    values: {},
+  };
+  const title = make("h3", {}, make("span", {}, leg.control), parts.badge);
+  for (const [name] of FIGURES) {
+    parts.values[name] = make("dd", {}, "–");
+    parts.figures.append(make("div", { "data-figure": name }, make("dt", {}, say(`figure.${name}`)), parts.values[name]));
+  }
+  const see = make("button", { type: "button", class: "see" }, say("why.see"));
+  see.addEventListener("click", () => openSlow(leg.control));
+  parts.see = make("p", { class: "actions" }, see);
+  parts.see.hidden = !slowControls.includes(leg.control);
+  const note = make("p", { class: "small" }, run.plan.kind === "burst" ? say("worst") : "");
+  parts.root.append(title, parts.sentence, parts.expected, parts.why, parts.see, parts.figures, note, parts.faults);
+  byId("legs").append(parts.root);
+  return parts;
+}
+
+function fill(parts, leg, run) {
+  const sums = leg.sums;
+  const last = leg.points.at(-1) ?? {};
+  const violations = Object.values(sums.violations ?? {}).reduce((sum, count) => sum + count, 0);
+  const moving = run.state === "running" && !leg.verdict;
+  const values = { ...sums, violations, waiting: moving ? last.waiting : null,
+    rate: moving ? last.rate : sums.rate, p50_ms: sums.p50_ms ?? last.p50_ms, p95_ms: sums.p95_ms ?? last.p95_ms };
+  for (const [name, digits] of FIGURES) {
+    write(parts.values[name], number(values[name], digits));
+    parts.values[name].parentElement.hidden = ["failed", "unknown", "waiting"].includes(name) && !values[name];
+  }
+  parts.values.violations.parentElement.classList.toggle("wrong", violations > 0);
+  faults(parts.faults, sums.faults ?? []);
+  if (!leg.verdict && !leg.why) {
+    write(parts.badge, !moving ? say("leg.cut") : leg.judging ? say("leg.judging") : say("leg.moving"));
+    return;
+  }
+  const found = verdict(leg, run);
+  parts.root.classList.add(found.kind);
+  write(parts.badge, `${found.kind === "held" ? "✓" : found.kind === "odd" ? "!" : "✗"} ${say(`badge.${found.kind}`)}`);
+  write(parts.sentence, found.text);
+  const broken = found.kind === "oversold" || found.kind === "broken";
+  write(parts.expected, !broken ? "" : leg.must_fail ? say("expected.must") : leg.kept ? say("expected.not_claimed") : say("expected.defect"));
+  const name = `why.${leg.control.split(":")[0]}`;
+  if (!leg.why && has(name)) write(parts.why, say(name));
+}
+
+function faults(list, all) {
+  if (list.children.length === all.length) return;
+  list.replaceChildren(...all.map(([at, name, action, detail]) =>
+    make("li", {}, `${number(at, 1)} s: ${name} ${say(`fault.${action}`)}${detail ? ` (${detail})` : ""}`)));
+}
+
+// One picture a second at most, only while the page is looked at; the last state of a run is always drawn.
+function chart(last) {
+  if (!shown || byId("charts").hidden || document.hidden) return;
+  clearTimeout(due);
+  const wait = drawnAt + EVERY_MS - performance.now();
+  if (drawing || (wait > 0 && !last)) {
+    due = setTimeout(() => chart(last), Math.max(wait, 100));
+    return;
+  }
+  drawing = true;
+  drawnAt = performance.now();
+  const element = byId("chart");
+  const figure = byId("figure").value;
+  const controls = shown.plan.controls.join(", ");
+  element.setAttribute("aria-label", say("chart.says", { figure: say(`figure.${figure}`), controls }));
+  draw(element, `chart/${shown.number}/${figure}.svg`, element.clientWidth).catch(() => {}).finally(() => { drawing = false; });
+}
+
+function table() {
+  if (!byId("points").open || !shown) return;
+  const burst = shown.plan.kind === "burst";
+  const head = make("tr", {}, make("th", { scope: "col" }, say("earlier.control")),
+    make("th", { scope: "col", class: "number" }, say(burst ? "chart.round" : "chart.seconds")),
+    ...POINTS.map(([name]) => make("th", { scope: "col", class: "number" }, say(`figure.${name}`))));
+  const rows = shown.legs.flatMap((leg) => leg.points.map((point) => make("tr", {}, make("th", { scope: "row" }, leg.control),
+    make("td", { class: "number" }, number(point.x, burst ? 0 : 2)),
+    ...POINTS.map(([name, digits]) => make("td", { class: "number" }, number(point[name], digits))))));
+  byId("point-table").replaceChildren(make("thead", {}, head), make("tbody", {}, ...rows));
+}
+
+export function showEarlier(runs) {
+  const rows = [...runs].reverse().flatMap((run) => run.legs.map((leg) => {
+    const what = { workload: run.plan.workload, database: run.plan.database, fault: run.plan.fault };
+    const found = leg.verdict || leg.why ? verdict(leg, run) : null;
+    const mark = !found ? (run.state === "running" ? say("leg.moving") : say("leg.cut")) : found.kind === "held" ? "✓" : found.kind === "odd" ? "!" : "✗";
+    return make("tr", {}, make("th", { scope: "row" }, String(run.number)),
+      make("td", {}, say(run.plan.fault ? "earlier.under" : "earlier.text", what)), make("td", {}, leg.control),
+      make("td", {}, found ? `${mark} ${say(`badge.${found.kind}`)}` : mark),
+      ...[["accepted", 0], ["refused", 0], ["left", 0], ["rate", 0], ["p50_ms", 1], ["p95_ms", 1], ["batch", 1]].map(([name, digits]) =>
+        make("td", { class: "number" }, number(leg.sums[name], digits))));
+  }));
+  byId("earlier").replaceChildren(...rows);
+  if (runs.length && runs.at(-1).state !== "running") compare();
+}
+
+function compare() {
+  const element = byId("compare-chart");
+  if (byId("compare").open && shown) draw(element, "compare.svg", element.clientWidth).catch(() => {});
+}
