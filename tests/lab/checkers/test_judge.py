@@ -1,12 +1,14 @@
 """Right histories pass every checker."""
 
+from dataclasses import replace
+
 import pytest
 
 from stockade.lab.checkers import judge
-from stockade.lab.history.final_state import FinalRow, LedgerLine, RecordedRequest
+from stockade.lab.history.final_state import FinalRow, LedgerLine, LogRecord, RecordedRequest
 from stockade.lab.history.operation import REFUSED
 from tests.lab.checkers.good_histories import good
-from tests.lab.checkers.small_histories import FINAL, KEY, OPERATIONS, A, B, operation, small
+from tests.lab.checkers.small_histories import FINAL, KEY, OPERATIONS, A, B, line, operation, small
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -33,3 +35,13 @@ def test_an_order_that_was_not_there_yet_may_be_seen_so():
         [early._replace(versions={order: 3}), *OPERATIONS], initial={KEY: 2, order: 0}, ledger=(*FINAL.ledger, entry)
     )
     assert [each.rule for each in judge(wrong) if "saw version 3" in each.detail] == ["version-chain"]
+
+
+def test_a_command_that_changes_a_row_it_does_not_name_is_decided_behind_its_batch():
+    """Its place in the log says nothing, on the rows that it names neither; a command that names all is held to it."""
+    log = (LogRecord(0, 2, A), LogRecord(0, 1, B))
+    ledger = (*FINAL.ledger, line(A, 2, 1, key="stock:2"))
+    first, *others = OPERATIONS
+    unnamed = small(log=log, ledger=ledger)
+    named = small([replace(first, keys=(KEY, "stock:2")), *others], log=log, ledger=ledger)
+    assert [sum(each.rule == "log-order" for each in judge(history)) for history in (unnamed, named)] == [0, 1]

@@ -4,7 +4,7 @@ A record that is delivered again, or a request that stands in the log twice, cha
 and `exactly_once` finds a second change. Under the strategy `kafka` the log must have every request that changed a row,
 and must have been read from the first to the last offset of each partition. A command that changes a row which it does
 not name itself, such as the payment of an order, needs a second pass and is decided behind its batch
-(docs/strategies/kafka.md): its order among the others is not promised.
+(docs/strategies/kafka.md): its place among the others is not promised, on the rows that it names neither.
 """
 
 from collections.abc import Collection, Iterator
@@ -25,10 +25,11 @@ def check(history: IndexedHistory) -> Iterator[Violation]:
         places[record.request_id] = min(places.get(record.request_id, place), place)
     if history.has_log and LOG_ENDS in history.final.extra:  # the simulator keeps no log of its own
         yield from _incomplete(history, places.keys())
+    second_pass = _second_pass(history)
     for key, lines in history.ledger.items():
         last: dict[int, tuple[int, int]] = {}  # by partition: offset and version
         for line in lines:
-            if line.request_id not in places or not _names(history, line.request_id, key):
+            if line.request_id not in places or line.request_id in second_pass:
                 continue
             partition, offset = places[line.request_id]
             before, version = last.get(partition, (-1, 0))
@@ -42,9 +43,14 @@ def check(history: IndexedHistory) -> Iterator[Violation]:
             last[partition] = (offset, line.version)
 
 
-def _names(history: IndexedHistory, request_id: str, key: str) -> bool:
-    """Whether the command of a request names this row itself; also where no client has recorded it."""
-    return all(key in each.keys for each in history.tries.get(request_id, ()))
+def _second_pass(history: IndexedHistory) -> frozenset[str]:
+    """The requests that changed a row which their command does not name; who sent them must have been recorded."""
+    return frozenset(
+        line.request_id
+        for key, lines in history.ledger.items()
+        for line in lines
+        if any(key not in each.keys for each in history.tries.get(line.request_id, ()))
+    )
 
 
 def _incomplete(history: IndexedHistory, logged: Collection[str]) -> Iterator[Violation]:
