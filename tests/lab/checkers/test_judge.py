@@ -1,7 +1,5 @@
 """Right histories pass every checker."""
 
-from dataclasses import replace
-
 import pytest
 
 from stockade.lab.checkers import judge
@@ -43,5 +41,5 @@ def test_a_command_that_changes_a_row_it_does_not_name_is_decided_behind_its_bat
     ledger = (*FINAL.ledger, line(A, 2, 1, key="stock:2"))
     first, *others = OPERATIONS
     unnamed = small(log=log, ledger=ledger)
-    named = small([replace(first, keys=(KEY, "stock:2")), *others], log=log, ledger=ledger)
+    named = small([first._replace(keys=(KEY, "stock:2")), *others], log=log, ledger=ledger)
     assert [sum(each.rule == "log-order" for each in judge(history)) for history in (unnamed, named)] == [0, 1]
