@@ -128,6 +128,12 @@ def test_the_matrix_shows_the_worst_verdict_of_each_pair():
     assert lines[-1] == "not run: failover with pessimistic: takes no lock in Redis"
 
 
+def test_a_short_name_has_its_verdicts():
+    """A column is as wide as the widest mark; who has a shorter name is looked up by the name all the same."""
+    matrix = matrix_of([result("kafka", ("crash",), HELD, VIOLATED)], ["kafka"], ["crash"])
+    assert text_table(matrix, 80)[:2] == ["fault  kafka", "crash  VIOLATED"]
+
+
 def test_a_narrow_terminal_gets_the_matrix_in_pieces():
     """No line is wider than there is room, whatever the number of contenders."""
     names = [f"contender-{number}" for number in range(12)]

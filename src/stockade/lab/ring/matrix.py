@@ -99,7 +99,7 @@ def text_table(matrix: Matrix, width: int) -> list[str]:
     for group in _groups(matrix.contenders, width - first):
         lines.append(GAP.join(["fault".ljust(first), *group]).rstrip())
         for fault in matrix.faults:
-            marks = [matrix.mark(name, fault).ljust(len(name)) for name in group]
+            marks = [matrix.mark(name.rstrip(), fault).ljust(len(name)) for name in group]
             lines.append(GAP.join([fault.ljust(first), *marks]).rstrip())
         lines.append("")
     return [*lines, LEGEND, *reasons(matrix)]
