@@ -42,6 +42,7 @@ SLOW_FIRST = (
     "tests/shop/test_audit_work",
     "tests/shop/test_audit",
     "tests/lab/",
+    "tests/browser/",
     "tests/cli/",
     "tests/process/",
     "tests/store/engine/",

@@ -18,7 +18,7 @@ DEVICES = {"phone": {"width": 390, "height": 844}, "desktop": {"width": 1280, "h
 LANGUAGES = {"en": "en-US", "ko": "ko-KR"}
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 SERIOUS = ("serious", "critical")
-ANSWER_LIMIT_MS = 10_000
+ANSWER_LIMIT_MS = 30_000
 CLOSE_LIMIT_S = 20.0
 
 

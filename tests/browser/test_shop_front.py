@@ -3,6 +3,7 @@
 Every test has a user and products of its own in one served shop. Pictures of the main states go to build/screenshots.
 """
 
+import asyncio
 import re
 
 import pytest
@@ -82,9 +83,17 @@ async def test_two_clicks_are_one_order(served, page, shot):
     await page.goto(f"{served.url}/products/product-5")
     keys = []
     page.on("request", lambda sent: keys.extend(KEY.findall(sent.post_data or "")))
+    seen = asyncio.Event()
+
+    async def when_seen(route):
+        await seen.wait()
+        await route.continue_()
+
+    await page.route("**clicks=2**", when_seen)
     await page.dblclick(BUY)
     await page.wait_for_selector("[data-clicks] p:nth-child(2):has-text('the same order')")
     await shot(page, "shop-two-clicks")
+    seen.set()
     await page.wait_for_url("**clicks=2**")
     assert "2 clicks, one order" in await page.text_content(".notice")
     await shot(page, "shop-one-order")

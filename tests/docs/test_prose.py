@@ -1,6 +1,7 @@
 """Every Markdown file of the project: its width, its links inside the repository, its words, and its Python."""
 
 import ast
+import importlib
 import importlib.util
 import re
 import unicodedata
@@ -110,7 +111,8 @@ def is_there(span):
     if re.fullmatch(r"test_\w+…?", span):
         return re.search(rf"def {span.rstrip('…')}", CODE) is not None
     if re.fullmatch(r"stockade(\.[a-z_]+)+", span) and not re.search(r"\.(db|toml|events|commands|lab|service)$", span):
-        return importlib.util.find_spec(span) is not None
+        parent, _, name = span.rpartition(".")
+        return importlib.util.find_spec(span) is not None or hasattr(importlib.import_module(parent), name)
     return True
 
 

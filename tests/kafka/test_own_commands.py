@@ -16,7 +16,7 @@ from stockade.kafka.options import KafkaOptions
 from stockade.service import open_service
 from stockade.store import Database
 from stockade.strategies.options import Options
-from stockade.testing import race
+from stockade.testing import race_commands
 from tests.service.conftest import campaign, give
 from tests.test_tidy import ROOT
 from tests.waiting import eventually_async
@@ -74,7 +74,7 @@ async def test_a_worker_decides_the_commands_of_another_application(database, lo
 
         await eventually_async(taken, 30)
         assert isinstance(await service.execute(campaign(40)), Accepted)
-        results = await race(service.execute, [give(f"user-{n}") for n in range(60)])
+        results = await race_commands(service.execute, [give(f"user-{n}") for n in range(60)])
     given = [each.data["number"] for each in results if isinstance(each, Accepted)]
     assert sorted(given) == list(range(1, 41)), results
     assert await database.read(APPLICATION.audit) == []

@@ -1,13 +1,11 @@
 """The commands of `examples/race/README.md` end with the exit codes that it says, and its code is that of the files."""
 
-import os
 import re
 import shlex
-import subprocess
-import sys
 
 import pytest
 
+from tests.cli.service import here
 from tests.docs.blocks import blocks
 from tests.race.services import EXAMPLES, ROOT
 
@@ -16,11 +14,12 @@ COMMANDS = re.findall(r"^    (.*)\./stockade (race .*?) +# exit code (\d)", READ
 
 
 @pytest.mark.parametrize(("variables", "words", "code"), COMMANDS, ids=[words for _, words, _ in COMMANDS])
-def test_a_command_of_the_page(variables, words, code):
+async def test_a_command_of_the_page(variables, words, code, monkeypatch):
     """It ends as the page says."""
-    environment = {**os.environ, **dict(pair.split("=") for pair in variables.split())}
-    command = [sys.executable, "-m", "stockade", *shlex.split(words)]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    monkeypatch.chdir(ROOT)
+    for name, value in (pair.split("=") for pair in variables.split()):
+        monkeypatch.setenv(name, value)
+    done = await here(*shlex.split(words))
     assert done.returncode == int(code), done.stdout + done.stderr
     assert bool(re.search(r"^VIOLATED .*\n  (read|answer) ", done.stdout, re.MULTILINE)) == (code == "1")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stockade.testing import race_http
+from stockade.testing import race
 from tests.race.services import EXAMPLES, example
 
 ROUNDS = 3  # of a form that is right; the broken ones are found in the first
@@ -26,7 +26,7 @@ def test_the_broken_form_is_found(wallet, name):
     """The race ends with the invariant, its numbers, and the answers that prove it."""
     invariant, proof = CLASSES[name]
     with pytest.raises(AssertionError, match=f"VIOLATED  {invariant}") as found:
-        race_http(EXAMPLES / f"{name}.toml", target=wallet, environment={"FORM": "broken"})
+        race(EXAMPLES / f"{name}.toml", target=wallet, environment={"FORM": "broken"})
     assert found.match(proof)
     assert found.match(r"answer +buyer \d+.*: POST /broken/.* -> 201 ")
 
@@ -34,7 +34,7 @@ def test_the_broken_form_is_found(wallet, name):
 @pytest.mark.parametrize("name", CLASSES)
 def test_the_fixed_form_passes(wallet, name):
     """The same race against the corrected endpoint breaks nothing; where money ends, some are refused."""
-    result = race_http(EXAMPLES / f"{name}.toml", target=wallet, rounds=ROUNDS, environment={"FORM": "fixed"})
+    result = race(EXAMPLES / f"{name}.toml", target=wallet, rounds=ROUNDS, environment={"FORM": "fixed"})
     assert result.passed
     assert len(result.rounds) == ROUNDS
     assert all(each.counts["success"] and not each.errors for each in result.rounds)

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import pytest
 
 from stockade.race import Fire
-from stockade.testing import race_http
+from stockade.testing import race
 from tests.cli.service import here
 from tests.race.services import http, scenario, service
 
@@ -60,10 +60,13 @@ async def test_a_violation(file, tmp_path):
 
 
 async def test_a_secret_is_hidden_in_an_error_too(file):
-    """The line of a race without a verdict has the name of the variable."""
+    """A race without a verdict ends with a line, and with an error of JUnit, which have the name of the variable."""
     async with service(lambda head, body: http(403)) as shop:
-        done = await here("race", file(shop.url, 3))
+        path = file(shop.url, 3)
+        done = await here("race", path, "--junit", path.with_suffix(".xml"))
     assert done.returncode == 2
+    error = ElementTree.fromstring(path.with_suffix(".xml").read_text()).find("testcase/error")
+    assert "POST /orders?who=${TOKEN} gave 403" in error.get("message")
     assert "POST /orders?who=${TOKEN} gave 403" in done.stderr
 
 
@@ -105,14 +108,14 @@ async def test_the_helper_for_tests():
     """It returns the rounds, and raises the proof; inside an event loop it says what to do."""
     async with service() as shop:
         right = scenario(shop.url)
-        assert len((await asyncio.to_thread(race_http, right)).rounds) == 1
+        assert len((await asyncio.to_thread(race, right)).rounds) == 1
         wrong = scenario(shop.url, invariants={"few": "successes < 5"})
         with pytest.raises(
             AssertionError, match=r"few: successes < 5  \(5 < 5\)\n  answer +buyer 0: POST /orders -> 201"
         ):
-            await asyncio.to_thread(race_http, wrong)
+            await asyncio.to_thread(race, wrong)
         with pytest.raises(RuntimeError, match=r"asyncio\.to_thread"):
-            race_http(right)
+            race(right)
 
 
 def test_a_race_has_bounds():

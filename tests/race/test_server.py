@@ -5,10 +5,11 @@ import os
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from stockade.race import RaceError, Server, Target, load, run
-from tests.race.services import scenario
+from tests.race.services import scenario, service
 from tests.waiting import eventually
 
 HTTP = """
@@ -83,6 +84,17 @@ async def test_a_server_that_does_not_start_is_one_line(command, says):
     server = Server(command=command, wait_s=0.3 if "time" in command[-1] else 30.0)
     with pytest.raises(RaceError, match=says):
         await run(load(scenario("", target=Target(), server=server)))
+
+
+async def test_another_service_is_not_raced_instead(tmp_path):
+    """Where the port is taken, nothing is started and nothing is sent."""
+    async with service() as other:
+        race, log = started(tmp_path)
+        fixed = msgspec.structs.replace(race, target=Target(url=other.url))
+        with pytest.raises(RaceError, match="answers before the server is started"):
+            await run(load(fixed))
+        assert not log.exists()
+    assert not other.heads
 
 
 def is_there(pid):

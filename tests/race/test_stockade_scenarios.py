@@ -3,7 +3,7 @@
 import pytest
 
 from stockade.race import load, shipped
-from stockade.testing import race_http
+from stockade.testing import race
 from tests.cli.service import SECRET, Service
 
 
@@ -21,10 +21,10 @@ def test_stockade(served, name, monkeypatch):
     strategy, url = served
     monkeypatch.setenv("STOCKADE_TOKEN_SECRET", SECRET)
     if strategy == "sequencer":
-        assert race_http(name, target=url, rounds=1).passed
+        assert race(name, target=url, rounds=1).passed
     else:
         with pytest.raises(AssertionError, match=r"VIOLATED  .*\n(.*\n)*  answer +buyer \d+"):
-            race_http(name, target=url)
+            race(name, target=url)
 
 
 def test_every_scenario_of_the_package_has_a_line():

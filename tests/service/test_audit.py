@@ -7,7 +7,7 @@ from coupons.application import APPLICATION
 from coupons.tables import campaigns, coupons
 from stockade.service import open_service
 from stockade.store.schema.tables import StoreTables
-from stockade.testing import race
+from stockade.testing import race_commands
 from tests.service.conftest import campaign, give
 from tests.store.conftest import soon
 
@@ -37,7 +37,7 @@ async def given(database):
     """Two coupons of ten are given."""
     async with open_service(APPLICATION, database, "pessimistic") as service:
         await service.execute(campaign(10))
-        await race(service.execute, [give("ann"), give("bob"), give("ann")])
+        await race_commands(service.execute, [give("ann"), give("bob"), give("ann")])
     return database
 
 

@@ -10,7 +10,7 @@ from stockade.core import Accepted, GuardKind
 from stockade.service import Unsuitable, open_service
 from stockade.store import Database, StoreTables
 from stockade.store.guards_in_use import GuardRefused
-from stockade.testing import Rendezvous, race
+from stockade.testing import Rendezvous, race_commands
 from tests.service.conftest import campaign, give
 
 
@@ -21,7 +21,7 @@ async def test_each_coupon_is_given_once(database, strategy):
     async with open_service(APPLICATION, database, strategy) as service:
         service.count = lambda *labels: counted.append(labels)
         await service.execute(campaign(20))
-        results = await race(service.execute, [give(f"user-{n}") for n in range(30)])
+        results = await race_commands(service.execute, [give(f"user-{n}") for n in range(30)])
     given = [each.data["number"] for each in results if isinstance(each, Accepted)]
     assert sorted(given) == list(range(1, 21))
     assert await database.read(APPLICATION.audit) == []
@@ -36,7 +36,7 @@ async def test_two_transactions_that_meet(database, strategy, left):
     async with open_service(APPLICATION, database, strategy, allow_overselling=True) as service:
         await service.execute(campaign(2))
     async with open_service(APPLICATION, database, strategy, allow_overselling=True, checkpoint=meeting) as service:
-        results = await race(service.execute, [give("ann"), give("bob")])
+        results = await race_commands(service.execute, [give("ann"), give("bob")])
     assert all(isinstance(each, Accepted) for each in results), results
     assert meeting.met
     numbers = sorted(each.data["number"] for each in results)

@@ -14,6 +14,7 @@ LISTS = {
     "by price": lambda c, **page: queries.products(c, sort="price", **page),
     "by price down": lambda c, **page: queries.products(c, sort="price", descending=True, **page),
     "found": lambda c, **page: queries.products(c, q="name OF", **page),
+    "stock": queries.stock_list,
     "entries": lambda c, **page: queries.point_entries(c, USER, **page),
     "cart": lambda c, **page: queries.cart(c, USER, **page),
     "orders": lambda c, **page: queries.orders(c, USER, **page),

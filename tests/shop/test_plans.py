@@ -13,6 +13,7 @@ W = queries.OrderFilter
 # Walking an index in its order until the page is full is no full scan; a search by a part of a name is one by nature.
 WALKS = (
     "SCAN products USING INDEX sqlite_autoindex_products_1",
+    "SCAN skus USING INDEX sqlite_autoindex_skus_1",
     "SCAN orders USING INDEX ix_orders_created_ms",
     "SCAN refused_orders USING INDEX ix_refused_orders_created_ms",
 )
@@ -21,6 +22,8 @@ QUERIES = {
     "products behind": lambda c: queries.products(c, cursor=queries.products(c, limit=1).next_cursor),
     "product": lambda c: queries.product(c, "p-a"),
     "stock": lambda c: queries.stock(c, "a"),
+    "stock of all": lambda c: queries.stock_list(c, cursor=queries.stock_list(c, limit=1).next_cursor),
+    "names of SKUs": lambda c: queries.sku_names(c, ["a", "b"]),
     "points": lambda c: queries.points(c, "u"),
     "entries": lambda c: queries.point_entries(c, "u", cursor=queries.point_entries(c, "u", limit=1).next_cursor),
     "cart": lambda c: queries.cart(c, "v"),

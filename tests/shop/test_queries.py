@@ -44,6 +44,10 @@ async def test_one_product_and_its_stock(lived):
         "reserved": 4,
         "available": 44,
     }
+    names = await read(lambda c: queries.sku_names(c, ["a", "ghost"]))
+    assert names == {"a": queries.SkuName("p-a", "Name of a", "things")}
+    listed = await read(lambda c: queries.stock_list(c, limit=1))
+    assert listed.items == [queries.SkuStock("a", names["a"], 1000, available, 0, available, False)]
     assert await read(lambda c: queries.product(c, "ghost")) is None
     assert await read(lambda c: queries.stock(c, "ghost")) is None
 

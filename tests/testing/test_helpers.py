@@ -15,7 +15,7 @@ from coupons.application import APPLICATION
 from coupons.commands import GiveCoupon
 from coupons.tables import OPEN, CampaignState
 from stockade.core import Accepted, Busy, Change, Decision, Key, NotSupported
-from stockade.testing import Rendezvous, WrongCommand, decide, fresh_database, race, request_ids
+from stockade.testing import Rendezvous, WrongCommand, decide, fresh_database, race_commands, request_ids
 
 SPRING = Key("campaign", "spring")
 SEEN = Key("seen", "spring")  # its state is a list, which a command could change
@@ -95,7 +95,7 @@ async def test_a_race_begins_together_and_returns_errors():
             raise RuntimeError("no")
         return Accepted({"user": command.user})
 
-    results = await race(execute, [SimpleNamespace(user=name) for name in ("ann", "bob", "eve")])
+    results = await race_commands(execute, [SimpleNamespace(user=name) for name in ("ann", "bob", "eve")])
     assert max(most) == 3
     assert [each.data["user"] for each in results[:2]] == ["ann", "bob"]
     assert isinstance(results[2], RuntimeError)
@@ -109,7 +109,7 @@ async def test_a_race_that_never_ends_is_ended():
         await never.wait()
 
     with pytest.raises(TimeoutError):
-        await race(execute, [SimpleNamespace(), SimpleNamespace()], timeout_s=0.05)
+        await race_commands(execute, [SimpleNamespace(), SimpleNamespace()], timeout_s=0.05)
 
 
 def test_request_ids_are_the_same_in_every_run():

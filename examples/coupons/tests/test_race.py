@@ -7,7 +7,7 @@ from coupons.application import APPLICATION
 from coupons.commands import CreateCampaign, GiveCoupon
 from stockade.core import Accepted
 from stockade.service import open_service
-from stockade.testing import race, request_ids
+from stockade.testing import race_commands, request_ids
 
 NOW_MS = 1_700_000_000_000
 
@@ -18,7 +18,7 @@ async def run(database, strategy, *, allow_overselling=False):
     asks = [GiveCoupon(next(ids), "spring", f"user-{n % 150}", NOW_MS) for n in range(180)]
     async with open_service(APPLICATION, database, strategy, allow_overselling=allow_overselling) as service:
         await service.execute(CreateCampaign(next(ids), "spring", 100, 60.0, NOW_MS))
-        results = await race(service.execute, asks)
+        results = await race_commands(service.execute, asks)
     found = await database.read(APPLICATION.audit)
     return [each for each in results if isinstance(each, Accepted)], found
 

@@ -63,12 +63,17 @@ def race(
     from stockade.lab.errors import LabError
     from stockade.race import RaceError, load, override
 
+    loaded = None
     try:
         check_target(json_to)
         check_target(junit_to, "--junit")
         loaded = override(load(scenario), target=target, buyers=buyers, rounds=rounds, rate_per_s=rate)
         result = _run_loop(_run(loaded, target_is_mine=target_is_mine, to_stderr="-" in (json_to, junit_to)))
     except (RaceError, LabError) as error:
+        if junit_to and loaded:
+            from stockade.race.reports.junit import without_verdict
+
+            write(junit_to, without_verdict(loaded.scenario.name, str(error)))
         raise fail(str(error), UNUSABLE) from None
     except asyncio.CancelledError:
         raise typer.Exit(TERMINATED) from None

@@ -41,6 +41,8 @@ async def acquire_all(
     try:
         for spec in specs:
             left_s = None if timeout_s is None else max(0.0, timeout_s - (manager.runtime.now() - started))
+            if timeout_s and left_s == 0.0 and blocking:  # else each lock that is left would get a last try of its own
+                break
             lease = await manager.acquire(spec, left_s, blocking=blocking)
             if lease is None:
                 break

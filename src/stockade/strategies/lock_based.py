@@ -33,6 +33,7 @@ from stockade.strategies.options import Options
 
 log = logging.getLogger(__name__)
 _CALL_LEAST_S = 0.02  # of a call after the deadline; a release that takes longer goes on in the background
+_SILENT_S = 0.1  # a lock server that does not answer for so long is away; one that had less time may be slow
 
 
 class LockBased(Retrying):
@@ -156,7 +157,7 @@ class LockBased(Retrying):
         finally:
             ended = lease.lost
             if may_commit:
-                self._late.begin(lambda: self._release(lease, time.monotonic() + self.options.wait_s))
+                self._late.begin(lambda: self._release(lease, time.monotonic()))
             else:
                 await self._release(lease, deadline)
         if ended and self.options.bare:
@@ -189,11 +190,12 @@ class LockBased(Retrying):
 
         The transaction has ended: a lock that cannot be released must not turn a committed order into an error.
         """
+        left_s = _left_s(deadline)
         try:
-            async with asyncio.timeout(_left_s(deadline)):
+            async with asyncio.timeout(left_s):
                 await lease.release()
         except TimeoutError:
-            if self._monitor is not None:
+            if self._monitor is not None and left_s >= _SILENT_S:
                 self._monitor.report_failure(
                     LockUnavailable("a lock was not released in time; its release goes on in the background")
                 )

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from stockade.race import RaceResult, Scenario
 
 
-def race_http(
+def race(
     scenario: "str | Path | Scenario",
     *,
     target: str = "",
@@ -55,4 +55,4 @@ def _refuse_a_running_loop() -> None:
         asyncio.get_running_loop()
     except RuntimeError:  # there is none, which is right
         return
-    raise RuntimeError("race_http blocks: in a test with an event loop call it by asyncio.to_thread")
+    raise RuntimeError("race blocks: in a test with an event loop call it by asyncio.to_thread")

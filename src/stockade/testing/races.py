@@ -8,7 +8,7 @@ from stockade.core import Command, CommandResult, Outcome
 from stockade.service.ids import derived_id
 
 
-async def race(
+async def race_commands(
     execute: Callable[[Command], Awaitable[Outcome]], commands: Sequence[Command], *, timeout_s: float = 30.0
 ) -> list[CommandResult]:
     """Send all commands at once, each from a task of its own, and wait for every outcome.

@@ -1,15 +1,19 @@
 """Nothing is sent after a commit: where that failed, a committed order would be called one that never happened."""
 
+from contextlib import contextmanager
 from functools import partial
 
 import pytest
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.util import await_only
 
 from stockade.devservers.tcp_proxy import TcpProxy
 from stockade.drivers.failures import Failure, classify
 from stockade.store import Database
+from stockade.store.engine.dialect import Dialect
+from stockade.store.mysql import given as mysql_given
 from stockade.store.mysql.dialect import MysqlDialect
 from tests.conftest import fresh
 from tests.store.conftest import opened, soon, stocked
@@ -18,21 +22,32 @@ from tests.waiting import eventually_async
 pytestmark = pytest.mark.mariadb
 
 
-@pytest.fixture
-async def linked(server_url):
-    """(A database with one connection over a link, the link)."""
-    url = server_url("mariadb")
-    port = make_url(url).port
-    async with TcpProxy(port) as link:
-        database = await Database.open(url.replace(f":{port}", f":{link.port}"), pool_size=1)
-        yield database, link
+async def own(url):
+    """A database over connections of its own, and their SQLAlchemy dialect."""
+    database = await Database.open(url.render_as_string(hide_password=False), pool_size=1)
+    return database, database._backend._write.sync_engine
+
+
+async def given(url):
+    """The same over an engine of the caller."""
+    engine = create_async_engine(url.set(drivername="mariadb+asyncmy"), pool_size=1, max_overflow=0, pool_timeout=1)
+    return await Database.from_engine(engine), engine.sync_engine
+
+
+@pytest.fixture(params=[own, given])
+async def linked(request, server_url):
+    """(A database with one connection over a link, its engine, the link)."""
+    url = make_url(server_url("mariadb"))
+    async with TcpProxy(url.port) as link:
+        database, engine = await request.param(url.set(port=link.port))
+        yield database, engine, link
         await database.close()
+        await AsyncEngine(engine).dispose()
 
 
-def cut_after_commit(database, link, monkeypatch):
+def cut_after_commit(engine, link, monkeypatch):
     """A body after whose commit the link is cut, as soon as the reply has arrived."""
-    dialect = database._backend._write.sync_engine.dialect
-    commit, bodies = dialect.do_commit, []
+    commit, bodies = engine.dialect.do_commit, []
 
     def commit_and_cut(connection):
         commit(connection)
@@ -44,7 +59,7 @@ def cut_after_commit(database, link, monkeypatch):
         bodies.append("has run")
         return connection.exec_driver_sql("SELECT 1").scalar_one()
 
-    monkeypatch.setattr(dialect, "do_commit", commit_and_cut)
+    monkeypatch.setattr(engine.dialect, "do_commit", commit_and_cut)
     return body
 
 
@@ -59,21 +74,29 @@ async def works(database):
 
 async def test_a_link_that_breaks_after_the_commit(linked, monkeypatch):
     """SERIALIZABLE is that transaction's alone: its result stands, three times in a row over a pool of one."""
-    database, link = linked
-    body = cut_after_commit(database, link, monkeypatch)
+    database, engine, link = linked
+    body = cut_after_commit(engine, link, monkeypatch)
     for _ in range(3):
         assert await database.transaction(body, deadline=soon(), isolation="SERIALIZABLE") == 1
         await eventually_async(partial(works, database))
 
 
-async def test_a_level_that_is_set_back(linked, monkeypatch):
-    """The control: as SQLAlchemy does it, the broken link turns a committed transaction into an error."""
-    database, link = linked
+@contextmanager
+def set_back(connection, name, value):
+    """A variable of the session that is set back after the commit, whatever happens to that."""
+    mysql_given._execute(connection, f"SET SESSION {name} = {value}")
+    yield
+    mysql_given._execute(connection, f"SET SESSION {name} = {value}")
+
+
+async def test_what_is_set_back_after_the_commit(linked, monkeypatch):
+    """The control: a level that SQLAlchemy sets back, a variable that the store does: the broken link turns a committed
+    transaction into an error."""
+    database, engine, link = linked
     monkeypatch.setattr(MysqlDialect, "isolates_in_transaction", False)
-    monkeypatch.setattr(
-        MysqlDialect, "isolate", lambda self, conn, level: conn.execution_options(isolation_level=level) and None
-    )
-    body = cut_after_commit(database, link, monkeypatch)
+    monkeypatch.setattr(MysqlDialect, "isolate", Dialect.isolate)
+    monkeypatch.setattr(mysql_given, "_variable", set_back)
+    body = cut_after_commit(engine, link, monkeypatch)
     with pytest.raises(Exception, match=r"(?i)lost|closed|broken|reset"):
         await database.transaction(body, deadline=soon(), isolation="SERIALIZABLE")
 

@@ -1,4 +1,4 @@
-"""What `ring` and `soak` share: which databases, strategies, faults and workloads take part, and where lines go."""
+"""What words that play many runs share: which databases, strategies, faults and workloads take part, where lines go."""
 
 import shlex
 from collections.abc import Iterable, Sequence

@@ -99,25 +99,10 @@ def record(
     with one_line_errors():
         contenders = _contenders(strategies)
         _check_history(history, len(contenders))
-        plan = RecordingPlan(
-            workload=_workload(workload, app),
-            contender=contenders[0],
-            database=database,
-            faults=find_faults(fault),
-            seed=seed,
-            seconds=seconds,
-            processes=processes,
-            clients=clients or 0,
-            rate=rate,
-            pool_size=pool,
-            wait_s=wait,
-            lease_s=lease,
-            partitions=partitions,
-            workers=workers,
-            redis=redis,
-            kafka=kafka,
-            app=app_path(app),
-        )
+        plan = RecordingPlan(_workload(workload, app), contenders[0], database, find_faults(fault), seed, seconds)
+        plan = replace(plan, processes=processes, clients=clients or 0, rate=rate, pool_size=pool, app=app_path(app))
+        plan = replace(plan, wait_s=wait, lease_s=lease, partitions=partitions, workers=workers)
+        plan = replace(plan, redis=redis, kafka=kafka)
         kept = [_record(replace(plan, contender=each), history) for each in contenders]
     raise typer.Exit(OK if all(kept) else FAILED)
 

@@ -55,7 +55,7 @@ def sweep(
     database: Database = "sqlite",
     strategies: Strategies = "",
     resource: Resource = "stock",
-    repeats: Repeats = 7,
+    repeats: Repeats = 6,
     buyers: Buyers = "",
     keys: Keys = "",
     section: Section = "",

@@ -9,8 +9,9 @@ from stockade.cli.lab.deadlock import deadlock
 from stockade.cli.lab.history import history
 from stockade.cli.lab.judge import judge
 from stockade.cli.lab.record import record
-from stockade.cli.lab.ring import ring
-from stockade.cli.lab.soak import soak
+from stockade.cli.lab.report import report
+from stockade.cli.lab.rings.ring import ring
+from stockade.cli.lab.rings.soak import soak
 from stockade.cli.lab.sweep import sweep
 
 app = typer.Typer(
@@ -23,5 +24,6 @@ app.command()(ring)
 app.command()(soak)
 app.command()(deadlock)
 app.command()(claims)
+app.command()(report)
 app.command()(sweep)
 app.command()(advise)

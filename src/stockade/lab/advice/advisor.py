@@ -12,10 +12,11 @@ from typing import Any, Final
 
 from stockade.lab.advice.measurements import RESOURCES, Load, Measurements, Rate, rates_of
 from stockade.lab.sweeps.analysis.crossovers import FLIPS, TRUSTED, between
-from stockade.lab.sweeps.analysis.statistics import Interval
+from stockade.lab.sweeps.analysis.statistics import Interval, coverage
 from stockade.lab.sweeps.axes import AXES
 
 NO_LOAD: Final = "no file has it"
+LEAST_ROUNDS: Final = next(count for count in range(1, 100) if coverage(count, 0) >= TRUSTED)
 EQUAL: Final = 1.1  # medians within 10 % of each other: simplicity is worth more
 
 
@@ -140,6 +141,8 @@ def _choose(load: Load, rates: Sequence[Rate], complexity: Mapping[str, Mapping[
     if not rates:
         reasons = dict.fromkeys(why for why in load.not_counted.values() if why != "negative control")
         return Choice(load, None, why_not="; ".join(reasons) or "no control was played")
+    if (rounds := rates[0].rate).coverage < TRUSTED:
+        return Choice(load, None, why_not=f"{rounds.samples} of at least {LEAST_ROUNDS} rounds")
     if len(rates) == 1:
         return Choice(load, rates[0], why_not="no other control counts here, so there is no margin")
     fastest = rates[0]

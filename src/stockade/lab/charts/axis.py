@@ -65,7 +65,7 @@ class Axis:
         elif self.log:
             found |= {"values": list(log_ticks(ends, most_ticks)), "format": "~f"}
         else:
-            found |= {"tickCount": most_ticks - 2}
+            found |= {"tickCount": max(most_ticks - 1, 3)}
         return found
 
 

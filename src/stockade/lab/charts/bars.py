@@ -47,7 +47,7 @@ def bars(rows: Sequence[Bar], x: Axis, *, width: int) -> Spec:
     ends = x.ends([row.value for row in rows] + [row.high for row in rows if row.high is not None])
     order = [row.name for row in rows]
     values = [{"name": r.name, "x": r.value, "label": r.label, "far": max(r.value, r.high or 0)} for r in rows]
-    along = {"type": "quantitative", "scale": x.scale(ends), "axis": x.shown(ends, across // 60)}
+    along = {"type": "quantitative", "scale": x.scale(ends), "axis": x.shown(ends, across // 44)}
     by_name = {
         "field": "name",
         "type": "nominal",

@@ -13,7 +13,7 @@ from stockade.lab.charts.theme import BAD, LETTER, MUTED, Spec, Style, by_style,
 
 AXIS_ROOM: Final = 58  # pixels of the labels and the title on the left
 GAP: Final = 10  # between the end of a line and its name
-MARKED_POINTS: Final = 40  # a line of more has marks on every so many only
+MARK_ROOM: Final = 18  # pixels of a mark: a line of more points has marks on some of them only
 EVENT_ROOM: Final = 15  # above the plot, for a line of names of events
 MOST_ROWS: Final = 4  # of names of events above each other
 
@@ -69,23 +69,23 @@ def lines(
     in_bands = [value for each in series for _, low, high in each.band for value in (low, high)]
     ends_y = y.ends([point[1] for each in series for point in each.points] + in_bands)
     encoding: Spec = {
-        "x": {"field": "x", "type": "quantitative", "scale": x.scale(ends_x), "axis": x.shown(ends_x, across // 60)},
+        "x": {"field": "x", "type": "quantitative", "scale": x.scale(ends_x), "axis": x.shown(ends_x, across // 50)},
         "y": {"field": "y", "type": "quantitative", "scale": y.scale(ends_y), "axis": y.shown(ends_y, height // 40)},
     }
     styled = by_style({each.name: each.style for each in series})
     layers = [*_spans(events, ends_x[1], encoding["x"]), *_bands(series, encoding, styled)]
-    layers += _lines(series, encoding, styled)
+    layers += _lines(series, encoding, styled, most=max(across // MARK_ROOM, 1))
     layers += _event_names(events, x, ends_x, across, encoding["x"])
     layers += _names(series, (x, y), (ends_x, ends_y), (across, height))
     return chart(across, height, layers)
 
 
-def _lines(series: Sequence[Series], encoding: Spec, styled: Spec) -> list[Spec]:
+def _lines(series: Sequence[Series], encoding: Spec, styled: Spec, *, most: int) -> list[Spec]:
     values = [{"name": each.name, "x": x, "y": y} for each in series for x, y in each.points]
     marked = [
         {"name": each.name, "x": x, "y": y}
         for each in series
-        for x, y in each.points[:: max(len(each.points) // MARKED_POINTS * 4, 1)]
+        for x, y in each.points[:: max(-(-len(each.points) // most), 1)]
     ]
     by_name = {**encoding, "color": styled["color"]}
     line = {"type": "line", "strokeWidth": 2}

@@ -13,7 +13,8 @@ from stockade.lab.charts.theme import CONFIG, FAINT, INK, Spec, Style
 
 AXIS_ROOM: Final = 52  # pixels of the labels and the title on the left
 PANEL_GAP: Final = 18
-LEAST_PANEL: Final = 130  # pixels of a panel
+LEAST_PANEL: Final = 108  # pixels of a panel
+MOST_COLUMNS: Final = 5
 MOST_STEPS: Final = 100  # of a line; more samples are shown by their quantiles
 
 
@@ -41,7 +42,7 @@ def steps(all_samples: Sequence[Samples], x: Axis, *, width: int, height: int = 
         width: of the whole picture, in pixels.
         height: of a panel, in pixels.
     """
-    beside = max(min((width - AXIS_ROOM) // (LEAST_PANEL + PANEL_GAP), len(all_samples), 4), 1)
+    beside = max(min((width - AXIS_ROOM) // (LEAST_PANEL + PANEL_GAP), len(all_samples), MOST_COLUMNS), 1)
     across = (width - AXIS_ROOM - PANEL_GAP * beside) // beside
     ends = x.ends([value for each in all_samples for value in each.values])
     curves = {each.name: empirical(each.values, ends) for each in all_samples}

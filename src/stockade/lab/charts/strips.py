@@ -52,7 +52,7 @@ def strips(rows: Sequence[Strip], x: Axis, *, width: int) -> Spec:
         [value for row in rows for value in (*row.samples, *row.marks)]
         + [row.beside for row in rows if row.beside is not None]
     )
-    along = {"field": "x", "type": "quantitative", "scale": x.scale(ends), "axis": x.shown(ends, across // 60)}
+    along = {"field": "x", "type": "quantitative", "scale": x.scale(ends), "axis": x.shown(ends, across // 44)}
     by_name = {
         "field": "name",
         "type": "nominal",

@@ -65,7 +65,7 @@ class Style(NamedTuple):
 
 
 def styles(names: Sequence[str]) -> dict[str, Style]:
-    """A style for each name, by its place; no two of the first 42 are the same, in grey neither."""
+    """A style for each name, by its place; no two of the first 21 are the same, in grey neither."""
     found = {}
     for at, name in enumerate(names):
         dash = DASHES[(at + at // len(SERIES)) % len(DASHES)]
@@ -116,7 +116,7 @@ CONFIG: Final[Spec] = {
     "aria": False,  # the picture has one text alternative; a name for each of its marks would be noise
     "background": None,
     "font": FONT,
-    "padding": 2,
+    "padding": {"left": 10, "right": 14, "top": 2, "bottom": 2},  # other fonts are wider
     "view": {"stroke": None},
     "axis": {
         "labelColor": MUTED,

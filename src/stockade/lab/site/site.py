@@ -131,12 +131,17 @@ async def open_site(
             await stack.enter_async_context(link)
             links["database"], url = (link,), url.replace(f":{port}/", f":{link.port}/")
         if found := tuple(each.link for each in redis if each.link is not None):
-            links["redis"] = found
-            for number, link in enumerate(found if len(found) > 1 else ()):
-                link.name = f"client->redis {number}"
+            links["redis"] = _numbered(found)
         if broker is not None and broker.address is not None:
             links["kafka"] = (broker.address,)
         yield Site(opened, url, tuple(redis), broker, links, needs)
+
+
+def _numbered(links: tuple[Link, ...]) -> tuple[Link, ...]:
+    """The links to several servers of one kind, each with its number in its name."""
+    for number, link in enumerate(links if len(links) > 1 else ()):
+        link.name = f"client->redis {number}"
+    return links
 
 
 def _check(needs: frozenset[str]) -> None:

@@ -38,7 +38,7 @@ class SweepPlan:
     contenders: Sequence[Contender]
     database: str = "sqlite"
     resource: str = STOCK
-    repeats: int = 7
+    repeats: int = LEAST_REPEATS
     wait_s: float = 20.0
     workers: int = 1
     redis: str = ""

@@ -13,6 +13,14 @@ from stockade.race.errors import RaceError
 from stockade.race.model.scenario import Scenario
 
 _IN_PYTHON = ("prepare", "request_of", "checks")
+_IN_TOML = {  # msgspec's words -> those of TOML
+    "`object`": "a table",
+    "`array`": "a list",
+    "`str`": "a text",
+    "`int`": "a whole number",
+    "`float`": "a number",
+    "`bool`": "true or false",
+}
 
 
 def read_toml(text: str) -> dict[str, Any]:
@@ -55,12 +63,7 @@ def _said(text: str) -> str:
         return f"{place or 'the scenario'}: unknown field {unknown[1]}{f'; there are {fields}' if fields else ''}"
     if missing := re.search(r"missing required field `([^`]*)`", reason):
         return f"{place or 'the scenario'}: the field {missing[1]} is missing"
-    for word, toml in (
-        ("`object`", "a table"),
-        ("`array`", "a list"),
-        ("`str`", "a text"),
-        ("`int`", "a whole number"),
-    ):
+    for word, toml in _IN_TOML.items():
         reason = reason.replace(word, toml)
     return f"{place}: {reason[:1].lower()}{reason[1:]}"
 

@@ -19,20 +19,36 @@ def junit_text(result: RaceResult, secrets: Mapping[str, str]) -> str:
         secrets: value -> name of what must not stand in it.
     """
     failed = {each.name: each for each in result.violations}
-    suite = ElementTree.Element(
-        "testsuite",
-        name=f"race {result.name}",
-        tests=str(len(result.invariants)),
-        failures=str(len(failed)),
-        errors="0",
-        skipped="0",
-    )
+    suite = _suite(result.name, tests=len(result.invariants), failures=len(failed))
     for name, rule in result.invariants.items():
         case = ElementTree.SubElement(suite, "testcase", classname=f"race.{result.name}", name=_text(name, secrets))
         if violation := failed.get(name):
             message = _text(f"{rule} ({violation.shown})", secrets)
             failure = ElementTree.SubElement(case, "failure", message=message, type="violation")
             failure.text = _text("\n".join(violation_lines(violation)), secrets)
+    return _document(suite)
+
+
+def without_verdict(name: str, reason: str) -> str:
+    """The document of a race that could not be run.
+
+    Args:
+        name: of the scenario.
+        reason: one line, without secrets.
+    """
+    suite = _suite(name, tests=1, errors=1)
+    case = ElementTree.SubElement(suite, "testcase", classname=f"race.{name}", name="verdict")
+    ElementTree.SubElement(case, "error", message=_text(reason, {}), type="RaceError")
+    return _document(suite)
+
+
+def _suite(name: str, *, tests: int, failures: int = 0, errors: int = 0) -> ElementTree.Element:
+    counts = {"tests": tests, "failures": failures, "errors": errors, "skipped": 0}
+    numbers = {each: str(count) for each, count in counts.items()}
+    return ElementTree.Element("testsuite", {"name": f"race {name}", **numbers})
+
+
+def _document(suite: ElementTree.Element) -> str:
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(suite, encoding="unicode") + "\n"
 
 

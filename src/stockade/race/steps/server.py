@@ -41,8 +41,11 @@ async def running(server: Server, address: Address, variables: Mapping[str, Any]
         variables: for its placeholders, with `folder`, where it starts.
 
     Raises:
-        RaceError: it did not start, or does not answer in time; the message has the end of its output.
+        RaceError: it did not start, or does not answer in time; the message has the end of its output. Or something
+            else answers there already, which would be raced instead.
     """
+    if await _answers("", address):
+        raise RaceError(f"{address.url} answers before the server is started: end that process, or use {{port}}")
     folder = Path(str(variables["folder"]))
     process = _start(server, folder, variables)
     try:
@@ -121,15 +124,12 @@ async def _answers(path: str, address: Address) -> bool:
 
 
 async def _end(process: subprocess.Popen[bytes]) -> None:
-    """End it and what it has started: in order, or after END_WAIT_S by SIGKILL."""
+    """End it in order, and after END_WAIT_S, or when it has gone without its own processes, by SIGKILL."""
     for number in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError):  # nobody is left
             os.killpg(process.pid, number)
-        try:
+        with suppress(subprocess.TimeoutExpired):  # the next signal asks nobody
             await asyncio.to_thread(process.wait, END_WAIT_S)
-        except subprocess.TimeoutExpired:
-            continue
-        return
 
 
 def _last_lines(log: Path) -> str:

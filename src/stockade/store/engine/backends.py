@@ -81,9 +81,9 @@ def run_in_transaction(
     with dialect.holding(connection, run.advisory, run.left_s):
         transaction = connection.begin()
         try:
+            dialect.after_begin(connection, min(left_s, run.left_s), run.advisory)
             if run.isolation is not None and dialect.isolates_in_transaction:
                 dialect.isolate(connection, run.isolation)
-            dialect.after_begin(connection, min(left_s, run.left_s), run.advisory)
             result = body(connection)
         except BaseException as error:
             _roll_back(connection, error)

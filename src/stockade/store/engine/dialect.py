@@ -66,7 +66,7 @@ class Dialect:
     returning: ClassVar[bool] = True  # UPDATE … RETURNING
     unsupported: ClassVar[frozenset[GuardKind]] = frozenset()
     migrates_in_steps: ClassVar[bool] = False  # a migration may be many transactions under one lock of the session
-    isolates_in_transaction: ClassVar[bool] = False  # `isolate` is its first statement, not before it begins
+    isolates_in_transaction: ClassVar[bool] = False  # `isolate` follows `after_begin`, instead of before it begins
 
     def __init__(self, sql: SqlDialect) -> None:
         self.sql = sql

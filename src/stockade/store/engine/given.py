@@ -45,7 +45,8 @@ class GivenBackend:
             way = run_autocommit if run.autocommit else run_in_transaction
             return way(connection, self.dialect, body, run)
 
-        return await self._on_connection(work, "AUTOCOMMIT" if run.autocommit else run.isolation or self._isolation)
+        level = None if self.dialect.isolates_in_transaction else run.isolation
+        return await self._on_connection(work, "AUTOCOMMIT" if run.autocommit else level or self._isolation)
 
     async def _on_connection(self, work: Callable[[Connection], T], isolation: str | None) -> T:
         # the names of compiled statements are final, so no map of the engine may rename others

@@ -24,14 +24,13 @@ class _GivenSession(MysqlDialect):
     """What both databases have in common."""
 
     migrates_in_steps: ClassVar[bool] = False  # the session keeps nothing
-    isolates_in_transaction: ClassVar[bool] = False  # `after_begin` does, whatever the level
 
     def before_begin(self, connection: Connection, left_s: float) -> None:
         return None
 
     def after_begin(self, connection: Connection, left_s: float, advisory: Sequence[str]) -> None:
-        level = connection.get_execution_options().get("isolation_level", "READ COMMITTED")
-        _execute(connection, f"SET TRANSACTION ISOLATION LEVEL {level}")  # the server's begins with the next statement
+        # the server's begins with the next statement; `isolate` may set another level before that
+        _execute(connection, "SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
 
     @contextmanager
     def holding(self, connection: Connection, advisory: Sequence[str], left_s: float) -> Iterator[None]:
@@ -57,9 +56,10 @@ class GivenMariaDialect(_GivenSession, MariaDialect):
 
 @contextmanager
 def _variable(connection: Connection, name: str, value: str) -> Iterator[None]:
-    """Set a variable of the session meanwhile. A connection that cannot set it back is thrown away.
+    """Set a variable of the session meanwhile.
 
-    The first use of a connection reads what the variable is; nobody else changes it while the store has it.
+    A connection that cannot set it back is thrown away, without an error: what was committed meanwhile stays so.
+    Nobody else changes the variable while the store has the connection.
     """
     before = _scalar(connection, f"SELECT @@SESSION.{name}")
     _execute(connection, f"SET SESSION {name} = {value}")
@@ -69,6 +69,8 @@ def _variable(connection: Connection, name: str, value: str) -> Iterator[None]:
         if not connection.invalidated:
             try:
                 _execute(connection, f"SET SESSION {name} = {before}")
+            except Exception:  # noqa: BLE001 - whatever it was, this connection is of no more use
+                connection.invalidate()
             except BaseException:
                 connection.invalidate()
                 raise

@@ -1,0 +1,345 @@
+"""Documents and histories that a report is made of, read from files. Members that no section shows are passed over.
+
+Neighbours: `cli/lab/*` and `reporting/document.py` write documents, `history/history_file.py` histories.
+"""
+
+import math
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import msgspec
+
+from stockade.lab.errors import LabError
+from stockade.lab.history.history import History
+from stockade.lab.history.history_file import read_history
+
+SCHEMAS: Final = ("stockade.lab/1", "stockade.lab/2", "stockade.lab/3")
+MEMBERS: Final = ("runs", "cells", "deadlock", "claims", "sweep", "history")
+MOST_BYTES: Final = 256_000_000  # of a file
+MOST_FILES: Final = 64
+MOST_RUNS: Final = 2_000
+Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class Environment(msgspec.Struct, frozen=True):
+    """Where and when something was measured."""
+
+    stockade: str
+    python: str
+    os: str
+    cpu_count: int | None
+    date: str
+    database: str = ""
+    database_version: str = ""
+    isolation: str = ""
+
+
+class Violation(msgspec.Struct, frozen=True):
+    """A broken rule."""
+
+    rule: str
+    detail: str = ""
+
+
+class Spread(msgspec.Struct, frozen=True):
+    """Samples and what sums them up, in milliseconds."""
+
+    median: float
+    low: float
+    high: float
+    samples: Annotated[tuple[float, ...], msgspec.Meta(min_length=1)]
+
+
+class Percentiles(msgspec.Struct, frozen=True):
+    """Of the latencies of all buyers, in milliseconds."""
+
+    p50: float
+    p95: float
+    p99: float
+
+
+class Log(msgspec.Struct, frozen=True):
+    """Further figures of a strategy over a log."""
+
+    partitions: int
+    workers: int
+    accepted_wall_ms: Spread
+    accepted_latency_ms: Percentiles
+    orders_per_transaction: float
+    lag: int
+
+
+class Payments(msgspec.Struct, frozen=True):
+    """Further figures where buyers pay through a gateway."""
+
+    approvals_per_payment: float
+    most_approvals: int
+    charged_not_recorded: int
+    recorded_not_charged: int
+    connections_held: int
+    pool_wait_ms: float
+    payments_s: float
+
+
+class Run(msgspec.Struct, frozen=True):
+    """A strategy in a preset: a row of the lab's table."""
+
+    preset: str
+    strategy: str
+    database: str
+    processes: int
+    buyers: Annotated[int, msgspec.Meta(ge=1)]
+    stock: int
+    accepted: Count
+    rejected: Count
+    failed: Count
+    left: int
+    violations: tuple[Violation, ...]
+    wall_ms: Spread
+    latency_ms: Percentiles
+    attempts_per_order: float
+    deadlocks: int
+    verdict: str
+    fault: str = ""
+    log: Log | None = None
+    payments: Payments | None = None
+
+
+class CellOfRing(msgspec.Struct, frozen=True):
+    """A recording of a ring or of a soak."""
+
+    cell: str
+    database: str
+    strategy: str
+    faults: tuple[str, ...]
+    workload: str
+    seed: int
+    expected: str
+    verdict: str
+    violations: tuple[Violation, ...]
+    operations: dict[str, Count]
+    wall_s: float
+    history: str = ""
+    reason: str = ""
+
+
+class Pair(msgspec.Struct, frozen=True):
+    """An entry of the matrix of a ring."""
+
+    strategy: str
+    fault: str
+    verdict: str
+    reason: str = ""
+
+
+class Experiment(msgspec.Struct, frozen=True):
+    """One of the deadlock bench."""
+
+    part: str
+    name: str
+    removed: str
+    expected: str
+    observed: str
+    held: bool
+    figures: dict[str, Any]
+
+
+class Graph(msgspec.Struct, frozen=True):
+    """Who waits for whom."""
+
+    drawing: str
+
+
+class Deadlock(msgspec.Struct, frozen=True):
+    """What the deadlock bench found."""
+
+    database: str
+    experiments: tuple[Experiment, ...]
+    graphs: dict[str, Graph] = {}
+    left_out: tuple[str, ...] = ()
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """A claim of the reports, and what was measured."""
+
+    name: str
+    says: str
+    source: str
+    database: str
+    left_out: str
+    measured: tuple[str, ...]
+    verdict: str
+    why: str
+    as_expected: bool | None
+    figures: dict[str, Any]
+
+
+class Interval(msgspec.Struct, frozen=True):
+    """A median with its interval."""
+
+    median: float
+    low: float
+    high: float
+
+
+class Point(msgspec.Struct, frozen=True):
+    """A strategy at one value of an axis of a sweep."""
+
+    axis: str
+    value: float
+    unit: str
+    database: str
+    strategy: str
+    counts: bool
+    why_not: str
+    figures: dict[str, Interval | None]
+    per_order: dict[str, Interval | None]
+    latency_ms: dict[str, float] = {}
+
+
+class Crossover(msgspec.Struct, frozen=True):
+    """What an axis does to the order of two strategies."""
+
+    axis: str
+    question: str
+    between: tuple[str, ...]
+    verdict: str
+    at: float | None
+    interval: tuple[float, float] | None
+    before: str
+    after: str
+    reason: str
+
+
+class Complexity(msgspec.Struct, frozen=True):
+    """What a strategy is to have: counted."""
+
+    strategy: str
+    own_lines: int
+    further_lines: int
+    services: dict[str, Any]
+    settings: tuple[str, ...]
+    failure_modes: tuple[str, ...]
+    dependencies: tuple[str, ...]
+
+
+class Sweep(msgspec.Struct, frozen=True):
+    """The same orders under every strategy while one axis changes."""
+
+    settings: dict[str, Any]
+    complete: bool
+    points: tuple[Point, ...]
+    crossovers: tuple[Crossover, ...] = ()
+    complexity: tuple[Complexity, ...] = ()
+    left_out: dict[str, str] = {}
+
+
+class Document(msgspec.Struct, frozen=True):
+    """A document of the lab. Members that its command does not write are empty."""
+
+    schema: str
+    environment: Environment
+    runs: Annotated[tuple[Run, ...], msgspec.Meta(max_length=MOST_RUNS)] = ()
+    cells: tuple[CellOfRing, ...] = ()
+    matrix: tuple[Pair, ...] = ()
+    settings: dict[str, Any] = {}
+    complete: bool = True
+    controls_not_caught: tuple[str, ...] = ()
+    deadlock: Deadlock | None = None
+    claims: tuple[Claim, ...] = ()
+    sweep: Sweep | None = None
+
+
+class Source(msgspec.Struct, frozen=True):
+    """A file that was read.
+
+    Attributes:
+        name: of the file, without its folder.
+        document: in it; None if it is a history.
+        history: in it; None if it is a document.
+        commit: of the code that measured; empty: unknown.
+    """
+
+    name: str
+    document: Document | None = None
+    history: History | None = None
+    commit: str = ""
+
+
+def read_sources(names: list[str]) -> list[Source]:
+    """Read the files; `FILE@COMMIT` names the commit whose code measured.
+
+    Raises:
+        LabError: one cannot be read, is nothing of the lab, or of another version.
+    """
+    if not names:
+        raise LabError("name a document: stockade lab --json lab.json writes one")
+    if len(names) > MOST_FILES:
+        raise LabError(f"{len(names)} files: at most {MOST_FILES} in one report")
+    return [read_source(name) for name in names]
+
+
+def read_source(name: str) -> Source:
+    """Read one file.
+
+    Raises:
+        LabError: as `read_sources`.
+    """
+    path, commit = Path(name), ""
+    if not path.exists() and "@" in name:
+        before, _, commit = name.rpartition("@")
+        path = Path(before)
+    if not path.is_file():
+        raise LabError(f"{path}: {'is no file' if path.exists() else 'there is no such file'}")
+    if path.stat().st_size > MOST_BYTES:
+        raise LabError(f"{path}: is larger than {MOST_BYTES // 1_000_000} MB")
+    if path.suffix == ".jsonl":
+        return Source(path.name, history=read_history(path), commit=commit)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise LabError(f"{path}: cannot be read ({error.strerror})") from None
+    return Source(path.name, document=document_of(content, str(path)), commit=commit)
+
+
+def document_of(content: bytes, name: str) -> Document:
+    """The document in these bytes.
+
+    Args:
+        content: JSON.
+        name: of the file, for errors.
+
+    Raises:
+        LabError: it is none, or of another version.
+    """
+    try:
+        values = msgspec.json.decode(content)
+    except msgspec.MsgspecError as error:
+        raise LabError(f"{name}: is no JSON document ({error})") from None
+    if not isinstance(values, dict) or "schema" not in values:
+        raise LabError(f"{name}: is no document of the lab: it names no schema")
+    if values["schema"] not in SCHEMAS:
+        raise LabError(
+            f"{name}: is {str(values['schema'])[:60]!r}, this version reads {', '.join(SCHEMAS)}; measure it again"
+        )
+    try:
+        found = msgspec.convert(values, Document)
+    except msgspec.ValidationError as error:
+        raise LabError(f"{name}: is no document of the lab: {error}") from None
+    if not any(member in values for member in MEMBERS):
+        raise LabError(f"{name}: has none of {', '.join(MEMBERS)}: there is nothing to report")
+    _require_finite(values, name)
+    return found
+
+
+def _require_finite(values: Any, name: str) -> None:
+    """JSON of some writers has numbers such as 1e999, which are no measurement and cannot be drawn."""
+    pending = [values]
+    while pending:  # ends: each value of the document comes once
+        each = pending.pop()
+        if isinstance(each, dict):
+            pending += each.values()
+        elif isinstance(each, list):
+            pending += each
+        elif isinstance(each, float) and not math.isfinite(each):
+            raise LabError(f"{name}: has a number that is not finite")

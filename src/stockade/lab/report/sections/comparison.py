@@ -1,0 +1,185 @@
+"""The comparison: every strategy on the same load, and the figures of the report beside ours."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from stockade.lab.charts import Axis, Spec, Strip, strips
+from stockade.lab.report.documents import Run, Source
+from stockade.lab.report.groups import Group, Row, behind, broken_as_meant, compared, loads, rows, style_of
+from stockade.lab.report.numbers import ms
+from stockade.lab.report.page import (
+    BAD,
+    GOOD,
+    MEANT,
+    OTHERS,
+    QUIET,
+    Cell,
+    Figure,
+    Missing,
+    Part,
+    Section,
+    Table,
+    Text,
+    slug,
+)
+from stockade.lab.reporting.verdict import AS_PROMISED
+
+MISSING: Final = Missing("every strategy on the same load", "stockade lab --database postgres --json lab.json")
+NAMES: Final = {  # as the report calls them
+    "pessimistic": "pessimistic lock",
+    "redis-spin": "Lettuce spin lock",
+    "redis-pubsub": "Redisson",
+    "kafka": "Kafka",
+}
+HEADS: Final = (
+    "strategy",
+    "verdict",
+    "accepted",
+    "rejected",
+    "failed",
+    "left",
+    "broken rules",
+    "median ms",
+    "range ms",
+    "published ms",
+)
+NOTE: Final = (
+    "Each tick is one repeat, the filled mark their median. A hollow diamond is what the report published: one cold "
+    "run on another machine. Compare the ranking, not the distance."
+)
+
+
+def section(sources: Sequence[Source]) -> Section | None:
+    """Everything that was measured side by side."""
+    found = compared(sources)
+    if not found:
+        return None
+    parts = [part for group in found for part in _parts(group, behind(group, sources))]
+    return Section("comparison", "The comparison", loads(sources), tuple(parts))
+
+
+def verdict_cell(run: Run) -> Cell:
+    """The verdict of a run, with its kind."""
+    if run.verdict == AS_PROMISED:
+        return Cell(run.verdict, GOOD)
+    if broken_as_meant(run):
+        return Cell("broken, as meant", MEANT)
+    return Cell(run.verdict, BAD)
+
+
+def _parts(group: Group, of: str) -> list[Part]:
+    shown = rows(group)
+    parts: list[Part] = []
+    beside = _beside(group, shown, of)
+    if beside:
+        parts.append(beside)
+    parts.append(
+        Figure(
+            slug("wall", group.slug),
+            f"Time until everybody has an answer{of}",
+            _says(shown),
+            lambda width: _drawn(shown, width),
+            _table(shown, of),
+            NOTE if any(row.published for row in shown) else NOTE.partition(" A hollow")[0],
+            opened=True,
+        )
+    )
+    return parts
+
+
+def _says(shown: Sequence[Row]) -> str:
+    first, last = shown[0], shown[-1]
+    return (
+        f"Rows of marks, fastest first: from {first.name} with a median of {ms(first.middle.value)} ms "
+        f"to {last.name} with {ms(last.middle.value)} ms."
+    )
+
+
+def _drawn(shown: Sequence[Row], width: int) -> Spec:
+    looks = style_of([row.name for row in shown])
+    values = [value for row in shown for value in row.samples]
+    log = max(values) > 8 * max(min(values), 0.01)
+    return strips(
+        [
+            Strip(
+                row.name,
+                looks[row.name],
+                row.samples,
+                (row.middle.value,),
+                f"{ms(row.middle.value)} ms",
+                row.published,
+            )
+            for row in shown
+        ],
+        Axis("ms until everybody has an answer" + (", logarithmic" if log else ""), log=log),
+        width=width,
+    )
+
+
+def _table(shown: Sequence[Row], of: str) -> Table:
+    return Table(
+        f"Every strategy{of}",
+        HEADS,
+        tuple(_row(row) for row in shown),
+        numbers=frozenset({2, 3, 4, 5, 6, 7, 8, 9}),
+        code=True,
+    )
+
+
+def _row(row: Row) -> tuple[Text, ...]:
+    run = row.run
+    return (
+        row.name,
+        verdict_cell(run),
+        str(run.accepted),
+        str(run.rejected),
+        str(run.failed),
+        str(run.left),
+        Cell(str(len(run.violations)), (MEANT if broken_as_meant(run) else BAD) if run.violations else "plain"),
+        ms(row.middle.value),
+        f"{ms(min(row.samples))} to {ms(max(row.samples))}",
+        Cell(ms(row.published), OTHERS) if row.published else "",
+    )
+
+
+def _beside(group: Group, shown: Sequence[Row], of: str) -> Table | None:
+    """The report's figures beside ours, in its order from slow to fast; accepted and decided apart."""
+    if not group.published:
+        return None
+    ours = [row for row in shown if row.published is not None]
+    if not ours:
+        return None
+    theirs = sorted(row.published or 0 for row in ours)
+    order = sorted(row.middle.value for row in ours)
+    lines: list[tuple[Text, ...]] = []
+    for row in sorted(ours, key=lambda each: each.published or 0):
+        lines.append(
+            (
+                NAMES.get(row.run.strategy, row.run.strategy),
+                Cell(ms(row.published or 0), OTHERS),
+                Cell(f"{theirs.index(row.published or 0) + 1}", OTHERS),
+                row.name,
+                ms(row.middle.value),
+                f"{ms(row.middle.low)} to {ms(row.middle.high)}",
+                str(order.index(row.middle.value) + 1),
+            )
+        )
+        later = [each for each in shown if each.run is row.run and each is not row]
+        lines += [
+            (
+                f"{NAMES.get(each.run.strategy, each.run.strategy)}, decided",
+                Cell("not measured", QUIET),
+                "",
+                each.name,
+                ms(each.middle.value),
+                f"{ms(each.middle.low)} to {ms(each.middle.high)}",
+                "",
+            )
+            for each in later
+        ]
+    return Table(
+        f"The report's figures beside ours{of}",
+        ("in the report", "published ms", "published rank", "here", "median ms", "95 % interval ms", "rank here"),
+        tuple(lines),
+        numbers=frozenset({1, 2, 4, 5, 6}),
+    )

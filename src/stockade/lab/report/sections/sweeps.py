@@ -1,0 +1,151 @@
+"""Sweeps: rates over buyers, keys, lengths of a section and the other axes, and where the order of two flips."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from stockade.lab.charts import Axis, Event, Series, Spec, lines
+from stockade.lab.report.documents import Crossover, Interval, Point, Source, Sweep
+from stockade.lab.report.groups import style_of
+from stockade.lab.report.numbers import few
+from stockade.lab.report.page import GOOD, MEANT, QUIET, Cell, Figure, Missing, Part, Section, Table, Text, slug
+
+MISSING: Final = Missing(
+    "crossover curves", "stockade lab sweep --database postgres --buyers 5,30,120 --json sweep.json"
+)
+RATE: Final = "decided_s"
+FLIPS, NONE, NOT_MEASURED = "flips", "none", "not measured"
+MOST_BANDS: Final = 5  # of a chart: more hide each other, and the table has the intervals
+LOG_FROM: Final = 8  # an axis whose last value is so many times its first one is logarithmic
+TITLES: Final = {
+    "buyers": "number of buyers",
+    "section": "length of the transaction",
+    "skew": "skew of the buyers' choice",
+    "latency": "latency of the database",
+}
+
+
+def section(sources: Sequence[Source]) -> Section | None:
+    """Of every document of a sweep."""
+    found = [(each, each.document.sweep) for each in sources if each.document and each.document.sweep]
+    if not found:
+        return None
+    parts: list[Part] = []
+    for source, sweep in found:
+        for axis in dict.fromkeys(point.axis for point in sweep.points):
+            figure = _figure(source, sweep, axis)
+            parts += [figure] if figure else []
+        if sweep.crossovers:
+            parts.append(_crossovers(sweep))
+        if sweep.left_out:
+            rows = tuple(sweep.left_out.items())
+            parts.append(Table("What was not played, and why", ("what", "reason"), rows))
+    text = (
+        "A point counts only where the negative control failed at the same load. Bands are 95 % intervals; where "
+        "there are many strategies, the table alone has them."
+    )
+    unfinished = (
+        () if all(each.complete for _, each in found) else ("A sweep was interrupted: some points are missing.",)
+    )
+    return Section("sweeps", "Where the order flips", (text, *unfinished), tuple(parts))
+
+
+def flips(sweep: Sweep) -> list[str]:
+    """Each flip of a sweep, in a sentence."""
+    return [_said(each) for each in sweep.crossovers if each.verdict == FLIPS]
+
+
+def _said(each: Crossover) -> str:
+    where = f"between {each.interval[0]:g} and {each.interval[1]:g}" if each.interval else f"near {each.at or 0:g}"
+    return f"from {each.before} to {each.after} {where} ({each.axis})"
+
+
+def _figure(source: Source, sweep: Sweep, axis: str) -> Figure | None:
+    points = [point for point in sweep.points if point.axis == axis and point.figures.get(RATE)]
+    counting = [point for point in points if point.counts]
+    if not counting:
+        return None
+    unit = counting[0].unit
+    name = TITLES.get(axis, axis)
+    title = f"Decisions per second by {name}: {counting[0].database}"
+    along = name if unit in name else f"{name}, {unit}"
+    flipped = [each for each in sweep.crossovers if each.axis == axis and each.verdict == FLIPS]
+    names = sentence_of(counting)
+    said = f" The order flips {'; '.join(map(_said, flipped))}." if flipped else " No order of two flips clearly."
+    return Figure(
+        slug("sweep", source.name, axis),
+        title,
+        f"A line for each of {names}, over {len({p.value for p in counting})} values.{said}",
+        lambda width: _drawn(counting, flipped, along, width),
+        Table(
+            title,
+            (unit, "strategy", "decisions per s", "95 % interval", "p50 ms", "p99 ms", "counts"),
+            tuple(_row(point) for point in points),
+            numbers=frozenset({0, 2, 3, 4, 5}),
+        ),
+        "Shaded: where the order of two flips." if flipped else "",
+    )
+
+
+def sentence_of(points: Sequence[Point]) -> str:
+    """The strategies of the points."""
+    return ", ".join(dict.fromkeys(point.strategy for point in points))
+
+
+def _row(point: Point) -> tuple[Text, ...]:
+    rate = point.figures[RATE]
+    return (
+        f"{point.value:g}",
+        point.strategy,
+        _shown(rate),
+        f"{few(rate.low)} to {few(rate.high)}" if rate else "",
+        _shown(point.figures.get("p50_ms")),
+        _shown(point.figures.get("p99_ms")),
+        Cell("yes", GOOD) if point.counts else Cell(f"no: {point.why_not}", QUIET),
+    )
+
+
+def _shown(value: Interval | None) -> str:
+    return few(value.median) if value else ""
+
+
+def _drawn(points: Sequence[Point], flipped: Sequence[Crossover], title: str, width: int) -> Spec:
+    names = list(dict.fromkeys(point.strategy for point in points))
+    looks = style_of(names)
+    series = []
+    for name in names:
+        own = [(point.value, rate) for point in points if point.strategy == name and (rate := point.figures[RATE])]
+        own.sort(key=lambda each: each[0])
+        series.append(
+            Series(
+                name,
+                looks[name],
+                tuple((value, rate.median) for value, rate in own),
+                tuple((value, rate.low, rate.high) for value, rate in own) if len(names) <= MOST_BANDS else (),
+            )
+        )
+    values = [point.value for point in points]
+    log = min(values) > 0 and max(values) >= LOG_FROM * min(values)
+    medians = [value for each in series for _, value in each.points]
+    log_y = min(medians) > 0 and max(medians) > LOG_FROM * min(medians)
+    events = [
+        Event(each.interval[0], f"{each.before} → {each.after}", each.interval[1]) for each in flipped if each.interval
+    ]
+    x = Axis(title, log=log, least=min(values), most=max(values), ticks=tuple(sorted(set(values))))
+    y = Axis("decisions per second" + (", logarithmic" if log_y else ""), log=log_y)
+    return lines(series, x, y, width=width, events=events)
+
+
+def _crossovers(sweep: Sweep) -> Table:
+    order = {FLIPS: 0, NONE: 1, NOT_MEASURED: 3}  # the rest, not clear, is 2
+    found = sorted(sweep.crossovers, key=lambda each: order.get(each.verdict, 2))
+    rows: list[tuple[Text, ...]] = [(each.question, each.axis, _verdict(each), each.reason) for each in found]
+    return Table("Crossovers", ("question", "axis", "answer", "values that do not count, and why"), tuple(rows))
+
+
+def _verdict(each: Crossover) -> Text:
+    if each.verdict == FLIPS:
+        at = f", at about {few(each.at)}" if each.at is not None else ""
+        return Cell(f"flips {_said(each)}{at}", MEANT)
+    if each.verdict == NONE:
+        return f"none: {each.before} is faster throughout"
+    return Cell(each.verdict, QUIET)

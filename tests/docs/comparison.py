@@ -1,0 +1,94 @@
+"""Writes docs/comparison.md, a report of a real comparison: `python -m tests.docs.comparison [FILE[@COMMIT]…]`.
+
+Without a file it measures first: every strategy on PostgreSQL, recordings under a fault, deadlocks and claims, about
+five minutes on two cores that nothing else needs. With files it shows what is in them. Neighbours:
+`stockade.lab.report` makes the report, `tests/lab/evidence.py` writes another page.
+"""
+
+import subprocess
+import sys
+
+from stockade.lab.report.build import build
+from stockade.lab.report.documents import read_sources
+from stockade.lab.report.markdown import markdown
+from stockade.lab.report.pictures import write_pictures
+from stockade.strategies import registry
+from tests.docs.site import ROOT
+from tests.lab.evidence import commit
+
+PAGE = ROOT / "docs" / "comparison.md"
+FOLDER = ROOT / "docs" / "comparison"
+MEASURED = ROOT / ".stockade" / "comparison"  # the documents stay there, to be drawn again
+TITLE = "A comparison, measured"
+HEAD = """\
+
+This page is a [report](report.md) of documents of the lab, written by `python -m tests.docs.comparison`, which
+measures and draws it in one go. Figures are those of one small machine, which other work may have shared: the spread of
+the repeats shows how much. Compare the ranking, and measure on your own. [Evidence](evidence.md) has the rings,
+[Benchmarks](benchmarks.md) what the service does under load.
+"""
+FAULT = "database-kill"
+RECORDED = ("pessimistic", "sequencer")
+MEASUREMENTS = {  # file: words of `stockade lab`; each writes it into the present folder
+    "lab.json": ("--database", "postgres", "--strategies", ",".join(registry.names()), "--json", "lab.json"),
+    "deadlock.json": ("deadlock", "--database", "postgres", "--json", "deadlock.json"),
+    "claims.json": ("claims", "--database", "postgres", "--json", "claims.json"),
+    **{
+        f"{name}.jsonl": (
+            *("record", "--database", "postgres", "--strategies", name, "--fault", FAULT, "--seconds", "6"),
+            *("--history", f"{name}.jsonl"),
+        )
+        for name in RECORDED
+    },
+}
+
+
+def measure(folder):
+    """Measure everything; the files, with the commit.
+
+    Args:
+        folder: for the files.
+    """
+    for name, words in MEASUREMENTS.items():
+        (folder / name).unlink(missing_ok=True)
+        say(f"measuring {name}: stockade lab {' '.join(words)}")
+        command = [sys.executable, "-m", "stockade", "lab", *words]
+        done = subprocess.run(command, cwd=folder, stdout=subprocess.DEVNULL, check=False)
+        if done.returncode not in (0, 1) or not (folder / name).exists():  # 1: a promise was broken, which is shown
+            raise SystemExit(f"{name} could not be measured")
+    return [f"{folder / name}@{commit()}" for name in MEASUREMENTS]
+
+
+def say(text):
+    """What goes on, to standard error."""
+    sys.stderr.write(f"{text}\n")
+
+
+def text_of(report):
+    """The page of a report, whose pictures lie in `FOLDER`."""
+    made = markdown(report, lambda figure: f"{FOLDER.name}/{figure.name}.svg")
+    title, _, rest = made.partition("\n")
+    return f"{title}\n{HEAD}{rest}"
+
+
+def write(names):
+    """Write the page and its pictures; pictures of the page before are removed."""
+    report = build(read_sources(names), TITLE)
+    for path in FOLDER.glob("*.svg"):
+        path.unlink()
+    write_pictures(report, FOLDER, ("svg",), headed=False)
+    PAGE.write_text(text_of(report))
+    say(f"{PAGE.relative_to(ROOT)}: {len(report.figures)} charts")
+
+
+def main(names):
+    """Measure unless files are named, and write."""
+    if names:
+        write(names)
+        return
+    MEASURED.mkdir(parents=True, exist_ok=True)
+    write(measure(MEASURED))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
