@@ -1,5 +1,7 @@
 """The live page's server without a browser: who may talk to it, and that runs begin, move, stop and end with it."""
 
+import os
+import signal
 import socket
 
 import pytest
@@ -85,6 +87,19 @@ async def test_a_run_is_stopped_with_all_its_processes():
         assert processes_of(first) == []
         last = await client.until(following, lambda kind, data: kind == "run" and data["state"] != "running")
         assert last[-1][2]["state"] == "stopped"
+
+
+async def test_a_run_whose_process_dies_is_said():
+    """It has failed, with the reason, and the next one can begin."""
+    async with live_page() as client, client.events() as following:
+        await client.post("run", LONG)
+        await client.until(following, lambda kind, data: kind == "told")
+        os.kill(client.serving.session.run_pid, signal.SIGKILL)
+        last = await client.until(following, lambda kind, data: kind == "run" and data["state"] != "running")
+        assert last[-1][2]["state"] == "failed"
+        assert last[-1][2]["error"].startswith("the process ended with -9")
+        assert processes_of(client.serving.session.run_pid) == []
+        assert (await client.post("run", {**QUICK, "buyers": "many"})).status_code == 400
 
 
 async def test_pages_have_a_bound():
