@@ -57,7 +57,8 @@ def made(tmp_path_factory):
     """A report of one document of each kind and a history, with its HTML."""
     folder = tmp_path_factory.mktemp("report")
     write_history(small(fault_log=(fault(1, "pause", "inject"), fault(3, "pause", "heal"))), folder / "h.jsonl")
-    values = [lab_document(), ring(), deadlock(), claims_document(), sweep()]
+    few = [run(name, 10.0 * n) for n, name in enumerate(("sequencer", "kafka", "unprotected", "pessimistic"), 1)]
+    values = [lab_document(*few), ring(), deadlock(), claims_document(), sweep()]
     sources = [source(folder, each, f"{n}.json") for n, each in enumerate(values)]
     report = build([*sources, read_source(str(folder / "h.jsonl"))])
     return report, html(report)
