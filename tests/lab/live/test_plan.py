@@ -79,7 +79,10 @@ def _values(text):
 
 @pytest.mark.parametrize(
     ("accepted", "language"),
-    [("ko-KR,ko;q=0.9,en;q=0.8", "ko"), ("en-US,ko;q=0.9", "en"), ("fr", "en"), ("", "en"), ("ko;q=x", "en")],
+    [
+        *(("ko-KR,ko;q=0.9,en;q=0.8", "ko"), ("en-US,ko;q=0.9", "en"), ("fr", "en"), ("", "en"), ("ko;q=x", "en")),
+        *(("ko;q=0", "en"), ("ko;q=nan", "en"), ("ko;q=inf", "en"), ("fr, ko ; q=0.2", "ko")),
+    ],
 )
 def test_the_language_of_the_browser(accepted, language):
     """The page speaks what the browser wants most of the two."""
