@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from stockade.lab.charts import dark_rules
 from stockade.lab.errors import LabError
-from stockade.lab.live.charts import FIGURES, Pictures
+from stockade.lab.live.pictures import FIGURES, Pictures
 from stockade.lab.live.plan import BOUNDS, read_plan
 from stockade.lab.live.session import Occupied, Session
 from stockade.lab.live.words import LANGUAGES, language_of, words

@@ -29,7 +29,7 @@ class Pictures:
     """Draws, and keeps what it drew last."""
 
     def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1, "stockade-live-charts")
+        self._thread = ThreadPoolExecutor(1, "stockade-live-pictures")
         self._kept: OrderedDict[tuple[Any, ...], str] = OrderedDict()
         self._is_warm = False
 
