@@ -1,11 +1,16 @@
 """What a page may ask for: everything else is refused in one line that says what to do."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from stockade.lab.errors import LabError
 from stockade.lab.live.choices import Choices
 from stockade.lab.live.plan import BOUNDS, read_plan
 from stockade.lab.live.words import language_of, words
+from stockade.lab.model.repeat_result import ACCEPTED, FAILED, REJECTED
+from stockade.lab.slow_motion import two_buyers
 
 CHOICES = Choices(
     bursts={"reference": ""},
@@ -71,6 +76,19 @@ def test_both_languages_have_the_same_words():
         assert text
         assert korean[name]
         assert sorted(set(_values(text))) == sorted(set(_values(korean[name]))), name
+
+
+def test_every_name_of_slow_motion_has_words():
+    """Whatever a step, a buyer or an end is called there, the page can say it."""
+    folder = Path(two_buyers.__file__).parent
+    source = (folder / "story.py").read_text() + (folder / "two_buyers.py").read_text()
+    names = {f"story.{name}" for name in re.findall(r'"did": "(\w+)"', source)}
+    names |= {f"story.{status}" for status in (ACCEPTED, REJECTED, FAILED)}
+    names |= {f"state.{status}" for status in (ACCEPTED, REJECTED, FAILED, "unanswered", "loaded", "saved")}
+    names |= {f"slow.end_{kind}" for kind in re.findall(r'"kind": "(\w+)"', source)}
+    names |= {f"why.{control}" for control in two_buyers.CONTROLS}
+    assert len(names) > 15
+    assert names <= words("en").keys()
 
 
 def _values(text):
