@@ -20,10 +20,8 @@ RUN_LIMIT_MS = 60_000
 
 
 async def test_a_newcomer_sees_why(open_page, shot, assert_accessible):
-    """One click: unprotected oversells, the sequencer holds; one more: why, step by step. Nothing is too wide.
-
-    The page at the other width, in the other language, shows the same run, which it has not begun.
-    """
+    """One click: unprotected oversells, the sequencer holds; one more: why, step by step. Nothing is too wide."""
+    # The page at the other width, in the other language, shows the same run, which it has not begun.
     async with live_page(warm=True) as client:
         pages = {device: await open_page(device, language=language) for device, language in LANGUAGE.items()}
         for device, page in pages.items():
