@@ -122,10 +122,8 @@ async def test_without_the_key_two_clicks_are_two_orders(served, page):
 @pytest.mark.parametrize(("one_key", "orders"), [(True, 1), (False, 2)])
 async def test_two_clicks_without_a_script_are_one_order(served, open_page, one_key, orders):
     """Where the browser runs no script, the form itself is sent twice, and there is one order. The control: with
-    another key in each there are two.
-
-    Of two clicks in the same moment Chromium sends one form, so the second click waits until the shop has the first.
-    """
+    another key in each there are two."""
+    # of two clicks in the same moment Chromium sends one form, so the second click waits until the shop has the first
     user = f"user-{5 if one_key else 6}"
     page = await open_page("phone", script=False)
     await served.sign_in(page, user)
