@@ -29,7 +29,7 @@ Url = Annotated[
     str, typer.Option("--target", metavar="URL", help="Race this service instead, e.g. http://127.0.0.1:8000.")
 ]
 Mine = Annotated[bool, typer.Option("--target-is-mine", help="The target may be another machine: it is yours.")]
-Buyers = Annotated[int | None, count("Requests of a round; default: the scenario's.", 1, 10_000)]
+Buyers = Annotated[int | None, count("Requests of a round; default: the scenario's.", 2, 10_000)]
 Rounds = Annotated[int | None, count("Most rounds; default: the scenario's.", 1, 1_000)]
 Rate = Annotated[int | None, count("Requests for each second instead of all at once; 0: all at once.", 0, 100_000)]
 Json = Annotated[str, typer.Option("--json", metavar="FILE", help="Write the JSON document; - is standard output.")]

@@ -22,7 +22,7 @@ _PART = re.compile(
 )
 _REFUSED = {
     "comment": "has a comment: leave it out",
-    "quote": "has a quote that does not end, a backslash or dollar quotes: write such a text as a variable, e.g. {name}",
+    "quote": "has a quote that does not end, a backslash or dollar quotes: write a variable instead, e.g. {name}",
     "own": "has a parameter of its own: write a variable, e.g. {name}",
     "end": "has more than one statement: must be one SELECT",
 }
@@ -62,9 +62,9 @@ class Select:
                 raise RaceError(_REFUSED[kind])
             if kind == "word" and text.lower() == "into":
                 raise RaceError("has INTO, which writes: reads never write")
-            if kind == "name" and names_in(text) or kind == "value" and _touches_a_name(sql, *part.span()):
+            if (kind == "name" and names_in(text)) or (kind == "value" and _touches_a_name(sql, *part.span())):
                 raise RaceError(f"{text}: is part of a name; only a value can be a variable")
-            if kind == "value" or kind == "text" and names_in(text):
+            if kind == "value" or (kind == "text" and names_in(text)):
                 parameters.append(text)
                 pieces.append("")
             else:

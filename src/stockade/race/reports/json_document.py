@@ -40,6 +40,7 @@ def _round(done: Round, *, open_loop: bool) -> dict[str, Any]:
     return {
         "round": done.number,
         "lateness_ms" if open_loop else "spread_ms": round(done.spread_s * 1000, 3),
+        "at_once": done.at_once,
         "answers": {kind.value: count for kind, count in done.counts.items()},
         "latency_ms": {name: round(done.latency_s(share) * 1000, 3) for name, share in shares.items()},
         "reads": _reads(done.reads),
