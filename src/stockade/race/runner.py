@@ -121,14 +121,15 @@ async def _round(loaded: Loaded, address: Address, number: int, known: Mapping[s
     scenario = loaded.scenario
     keys = scenario.race.keys or scenario.race.buyers
     variables = await set_up(scenario, address, {**known, "round": number}, loaded.hide_saved)
-    messages = [_message(scenario, variables, buyer, keys) for buyer in range(scenario.race.buyers)]
+    messages = [_message(loaded, variables, buyer, keys) for buyer in range(scenario.race.buyers)]
     answers, spread_s = await _send(scenario, address, messages, keys)
     reads = await observe(scenario, address, variables)
     return judge(scenario, number, answers, reads=reads, spread_s=spread_s, keys=keys)
 
 
-def _message(scenario: Scenario, variables: Mapping[str, Any], buyer: int, keys: int) -> Message:
+def _message(loaded: Loaded, variables: Mapping[str, Any], buyer: int, keys: int) -> Message:
     """The request of one buyer. Its key is a UUID, because some services take nothing else."""
+    scenario = loaded.scenario
     name = f"{variables['run']}-{variables['round']}-{buyer % keys}"
     own = {**variables, "n": buyer, "key": str(uuid.uuid5(uuid.NAMESPACE_OID, name))}
     if scenario.request_of:
@@ -136,6 +137,7 @@ def _message(scenario: Scenario, variables: Mapping[str, Any], buyer: int, keys:
             request = scenario.request_of(own)
         if not isinstance(request, Request):
             raise RaceError(f"request_of: must return a stockade.race.Request, not {request!r}")
+        loaded.hide_in_headers(request.headers, variables)
     else:
         request = scenario.requests[buyer % len(scenario.requests)]
     return message_of(request, scenario.target, own)

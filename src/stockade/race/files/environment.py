@@ -1,7 +1,7 @@
 """Values from the environment: `${NAME}`, or `${NAME:-default}`, in any text of a scenario.
 
-What comes from the environment may be a secret: reports show the name instead of the value. A default stands in the file
-and is none. Neighbour: `load.py` puts them in.
+What comes from the environment may be a secret: reports show the name instead of the value. A default stands in the
+file and is none. Neighbour: `load.py` puts them in.
 """
 
 import re

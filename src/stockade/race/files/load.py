@@ -18,7 +18,7 @@ from stockade.race.errors import RaceError
 from stockade.race.files.environment import Environment
 from stockade.race.files.toml_file import convert, read_toml
 from stockade.race.hiding import SHORT, hide
-from stockade.race.model.checks import check
+from stockade.race.model.checks import GIVEN, check
 from stockade.race.model.placeholders import names_in
 from stockade.race.model.scenario import Scenario
 
@@ -50,9 +50,24 @@ class Loaded:
         scenario = self.scenario
         requests = [*scenario.requests, *(each.request for each in (*scenario.setup, *scenario.reads.values()))]
         headers = [scenario.target.headers, *(each.headers for each in requests if each)]
-        for name in names_in(headers) & {*saved}:
-            if len(str(saved[name])) >= SHORT:  # a number of a user, not a token
-                self.secrets[str(saved[name])] = f"{{{name}}}"
+        self._hide({name: saved[name] for name in names_in(headers) & {*saved}})
+
+    def hide_in_headers(self, headers: Mapping[str, str], variables: Mapping[str, Any]) -> None:
+        """Add those variables to the secrets that a function of the scenario has put into headers.
+
+        Args:
+            headers: of the request that it made.
+            variables: of the round.
+        """
+        saved = {name: value for name, value in variables.items() if name not in GIVEN}
+        self._hide(
+            {name: value for name, value in saved.items() if any(str(value) in each for each in headers.values())}
+        )
+
+    def _hide(self, found: Mapping[str, Any]) -> None:
+        for name, value in found.items():
+            if len(str(value)) >= SHORT:  # less is the number of a user, not a token
+                self.secrets[str(value)] = f"{{{name}}}"
 
 
 def shipped() -> list[str]:

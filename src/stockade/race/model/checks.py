@@ -21,6 +21,7 @@ OF_A_RACE = ("run", "python", "here")
 OF_A_SERVER = ("folder", "port")
 OF_A_ROUND = "round"
 OF_A_BUYER = ("n", "key", FRESH)
+GIVEN = (*OF_A_RACE, *OF_A_SERVER, OF_A_ROUND, *OF_A_BUYER)
 _NAME = re.compile(r"[a-z_][a-z0-9_]*")
 
 
