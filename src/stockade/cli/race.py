@@ -70,9 +70,7 @@ def race(
         check_target(json_to)
         check_target(junit_to, "--junit")
         # whatever ends this process now, nobody takes the report of an earlier race for that of this one
-        _write_no_verdict(
-            name, "the race has not ended", *("" if each == "-" else each for each in (json_to, junit_to))
-        )
+        _write_no_verdict(name, "the race has not ended", json_to, junit_to, to_stdout=False)
         loaded = override(load(scenario), target=target, buyers=buyers, rounds=rounds, rate_per_s=rate)
         result = _run_loop(_run(loaded, target_is_mine=target_is_mine, to_stderr="-" in (json_to, junit_to)))
     except (RaceError, LabError) as error:
@@ -122,12 +120,12 @@ def _write(result: "RaceResult", loaded: "Loaded", json_to: str, junit_to: str) 
         write(junit_to, junit_text(result, loaded.secrets))
 
 
-def _write_no_verdict(name: str, reason: str, json_to: str, junit_to: str) -> None:
+def _write_no_verdict(name: str, reason: str, json_to: str, junit_to: str, *, to_stdout: bool = True) -> None:
     from stockade.race.reports import json_document, junit
 
     for target, text_of in ((json_to, json_document.without_verdict), (junit_to, junit.without_verdict)):
         with suppress(OSError):  # a target that cannot be written has its own line of error
-            if target:
+            if target and (to_stdout or target != "-"):
                 write(target, text_of(name, reason))
 
 
