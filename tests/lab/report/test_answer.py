@@ -59,7 +59,7 @@ def test_two_that_cannot_be_told_apart_are_not_ranked(lines):
 
 
 def test_a_lucky_control_is_not_ranked(lines):
-    """`unprotected` that broke nothing, or a bare lock, is no strategy to be fast with; the control: one that promises."""
+    """`unprotected` that broke nothing, or a bare lock, is no strategy; the control: one that promises something."""
     for name, wanted in (("unprotected", "sequencer"), ("redis-spin:bare", "sequencer"), ("optimistic", "optimistic")):
         lucky = run(name, 5.0, **LUCKY)
         found = lines(lab_document(lucky, run("sequencer", 10.0), run("pessimistic", 50.0)))

@@ -15,7 +15,7 @@ from stockade.lab.model.preset import Variant
 from stockade.lab.report.documents import Document, Run
 from stockade.lab.report.evidence import variants
 from stockade.lab.report.swept import Sweep, SweptPoint
-from stockade.lab.sweeps.axes import AXES, STOCK, Setting
+from stockade.lab.sweeps.axes import AXES, STOCK, Setting, points_of
 from stockade.lab.sweeps.plan import LEAST_REPEATS
 from stockade.shop.application import PATH
 
@@ -71,14 +71,24 @@ def command_of_sweep(sweep: Sweep) -> str:
         parts.append(f"--resource {settings['resource']}")
     if settings.get("repeats", LEAST_REPEATS) != LEAST_REPEATS:
         parts.append(f"--repeats {settings['repeats']}")
-    for axis in AXES:
-        values = list(dict.fromkeys(each.value for each in sweep.points if each.axis == axis))
-        values = values or _chosen(axis, sweep.points)
-        parts += [f"--{axis} {','.join(f'{value:g}' for value in values)}"] if values else []
+    parts += [f"--{axis} {','.join(f'{value:g}' for value in values)}" for axis, values in _axes(sweep).items()]
     if settings.get("workers", 1) != 1:
         parts.append(f"--workers {settings['workers']}")
     names = settings.get("strategies") or list(dict.fromkeys(each.strategy for each in sweep.points))
     return " ".join([*parts, f"--strategies {','.join(map(str, names))}"])
+
+
+def _axes(sweep: Sweep) -> dict[str, list[float]]:
+    """The values of each axis that was chosen: of those with one value only, if they alone make the same points."""
+    alone, swept = dict[str, list[float]](), dict[str, list[float]]()
+    for axis in AXES:
+        if values := list(dict.fromkeys(each.value for each in sweep.points if each.axis == axis)):
+            swept[axis] = values
+        elif values := _chosen(axis, sweep.points):
+            alone[axis] = values
+    usual, _ = points_of(alone, str(sweep.settings.get("database", "sqlite")))
+    made = {each for each in usual if each.axis not in sweep.left_out}
+    return alone if made == {each.result.point for each in sweep.points} else alone | swept
 
 
 def _chosen(axis: str, points: Sequence[SweptPoint]) -> list[float]:
