@@ -1,6 +1,6 @@
 """The answer in a minute: who is fastest, what was violated, and no more than the figures say.
 
-Neighbour: `test_evidence.py` has what is called good.
+Neighbour: `test_proof.py` has what is called good.
 """
 
 import pytest

@@ -8,7 +8,7 @@ from stockade.lab.report.sections import comparison, cost, faults, payments, swe
 from stockade.lab.report.sections.swept_cost import costs
 from stockade.lab.report.swept import usual
 from tests.lab.report.documents import LUCKY, lab_document, run, source, sweep
-from tests.lab.report.test_evidence import BROKEN, PAID
+from tests.lab.report.test_proof import BROKEN, PAID
 
 
 def squares(figure):

@@ -1,7 +1,7 @@
 """The answer in a minute: which control, in which order, and what was violated. Pure functions.
 
 Nothing here is called good that was not shown: where no negative control failed, the answer says so. Neighbours:
-`evidence.py` says what a run shows, `verdicts.py` has the lines about rings, recordings and claims.
+`proof.py` says what a run shows, `verdicts.py` has the lines about rings, recordings and claims.
 """
 
 from collections.abc import Sequence
@@ -9,10 +9,10 @@ from itertools import combinations
 from typing import Final
 
 from stockade.lab.report.documents import Run, Source
-from stockade.lab.report.evidence import broken_as_meant, kept
 from stockade.lab.report.groups import Group, Row, compared, groups, ranking, rows, tied
 from stockade.lab.report.numbers import apart, ms
 from stockade.lab.report.page import BAD, GOOD, MEANT, PLAIN, QUIET, Line, sentence
+from stockade.lab.report.proof import broken_as_meant, kept
 from stockade.lab.report.sections.comparison import NAMES
 from stockade.lab.report.verdicts import claims, deadlocks, recordings, rings, swept
 from stockade.lab.reporting.verdict import AS_PROMISED

@@ -1,7 +1,7 @@
 """Runs that can be compared with each other, and what all sections know of them. Pure functions.
 
 Runs of one document, preset, database, load and fault were made together, interleaved in no other way than the lab
-does: only these are ranked. Neighbour: `evidence.py` says what a run shows.
+does: only these are ranked. Neighbour: `proof.py` says what a run shows.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from stockade.lab.charts import Style, styles
 from stockade.lab.model.contender import all_contenders
 from stockade.lab.report.documents import Run, Source
-from stockade.lab.report.evidence import kept, shown, variants
 from stockade.lab.report.numbers import apart
 from stockade.lab.report.page import slug
+from stockade.lab.report.proof import kept, shown, variants
 from stockade.lab.sweeps.analysis.statistics import Interval, interval
 
 

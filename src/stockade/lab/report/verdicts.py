@@ -6,8 +6,8 @@ from typing import Final
 from stockade.lab.checkers.exposure import not_exposed
 from stockade.lab.claims.claim import FALSE, HOLDS, HOLDS_ONLY_WHEN
 from stockade.lab.report.documents import Document, Source
-from stockade.lab.report.evidence import claims_of, proves
 from stockade.lab.report.page import BAD, GOOD, MEANT, PLAIN, QUIET, Line, sentence
+from stockade.lab.report.proof import claims_of, proves
 from stockade.lab.report.recordings import label
 from stockade.lab.report.sections import ring, sweeps
 from stockade.lab.report.swept import Sweep

@@ -13,7 +13,7 @@ from stockade.lab.faults import TOGETHER
 from stockade.lab.history.history import History
 from stockade.lab.model.preset import Variant
 from stockade.lab.report.documents import Document, Run
-from stockade.lab.report.evidence import variants
+from stockade.lab.report.proof import variants
 from stockade.lab.report.swept import Sweep, SweptPoint
 from stockade.lab.sweeps.axes import AXES, STOCK, Setting, points_of
 from stockade.lab.sweeps.plan import LEAST_REPEATS

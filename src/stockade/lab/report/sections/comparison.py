@@ -5,7 +5,6 @@ from typing import Final
 
 from stockade.lab.charts import Axis, Spec, Strip, strips
 from stockade.lab.report.documents import Source
-from stockade.lab.report.evidence import broken_as_meant, kept, verdict_cell
 from stockade.lab.report.groups import Group, Row, behind, compared, loads, rows, style_of
 from stockade.lab.report.numbers import between, ms, trusted
 from stockade.lab.report.page import (
@@ -22,6 +21,7 @@ from stockade.lab.report.page import (
     Text,
     slug,
 )
+from stockade.lab.report.proof import broken_as_meant, kept, verdict_cell
 
 MISSING: Final = Missing("every strategy on the same load", "stockade lab --database postgres --json lab.json")
 NAMES: Final = {  # as the report calls them

@@ -6,10 +6,10 @@ from typing import Final
 from stockade.lab.charts import Cell as Square
 from stockade.lab.charts import Spec, matrix
 from stockade.lab.report.documents import Run, Source
-from stockade.lab.report.evidence import broken_as_meant, promises, verdict_cell
 from stockade.lab.report.groups import Group, groups
 from stockade.lab.report.numbers import ms
 from stockade.lab.report.page import Figure, Missing, Section, Table, slug
+from stockade.lab.report.proof import broken_as_meant, promises, verdict_cell
 from stockade.lab.reporting.verdict import AS_PROMISED, BROKEN
 
 WORST_FIRST: Final = ("bad", "meant", "nothing", "good")

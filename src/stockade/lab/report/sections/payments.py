@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from stockade.lab.report.documents import Run, Source
-from stockade.lab.report.evidence import verdict_cell
 from stockade.lab.report.groups import Group, groups
 from stockade.lab.report.page import BAD, Cell, Missing, Section, Table, Text
+from stockade.lab.report.proof import verdict_cell
 
 MISSING: Final = Missing(
     "payments through a gateway", "stockade lab --database postgres --preset payment-once --json payments.json"

@@ -9,8 +9,8 @@ from stockade.lab.checkers.exposure import not_exposed
 from stockade.lab.history.history import History
 from stockade.lab.history.operation import TYPES
 from stockade.lab.report.documents import Source
-from stockade.lab.report.evidence import claims_of
 from stockade.lab.report.page import BAD, MEANT, QUIET, Cell, Figure, Missing, Part, Section, Table, Text, slug
+from stockade.lab.report.proof import claims_of
 from stockade.lab.report.recordings import bin_s, events, label, rates
 
 MISSING: Final = Missing(
