@@ -1,5 +1,10 @@
 """The live page of the lab in a real Chromium: a newcomer's story at both widths, and all of it by keyboard."""
 
+from stockade.lab.live.plan import LivePlan
+from stockade.lab.live.running.figures import Sums
+from stockade.lab.live.runs import ENDED, Run
+from stockade.lab.slow_motion.story import Story
+from stockade.lab.slow_motion.two_buyers import open_race
 from tests.lab.live.serving import live_page
 
 LANGUAGE = {"phone": "ko", "desktop": "en"}
@@ -7,7 +12,10 @@ OVERSOLD = {
     "en": "30 buyers were told yes, and only 20 units were there: 10 units were sold that do not exist.",
     "ko": "재고는 20개뿐인데 30명이 승인을 받았습니다.",
 }
-TWICE = {"en": "Two buyers were told yes, and one unit was there.", "ko": "재고는 한 개인데 두 명이 승인을 받았습니다."}
+TWICE = {
+    "en": "Buyer A was told: yes. Buyer B was told: yes. One unit was there.",
+    "ko": "구매자 A 승인 받음. 구매자 B 승인 받음. 재고는 한 개였습니다.",
+}
 RUN_LIMIT_MS = 60_000
 
 
@@ -57,7 +65,7 @@ async def test_everything_is_reached_with_the_keyboard(page, shot):
         await page.keyboard.press("Control+a")
         await page.keyboard.type("60")
         await page.keyboard.press("Enter")
-        moving = "[data-control=unprotected] [data-figure=violations].wrong"
+        moving = "[data-control=unprotected] [data-figure=twice].wrong"
         await page.wait_for_selector(moving, timeout=RUN_LIMIT_MS)
         assert await page.evaluate("document.activeElement.id") == "results"
         await page.keyboard.press("Tab")
@@ -72,3 +80,72 @@ async def test_everything_is_reached_with_the_keyboard(page, shot):
         client.serving.stop()
         await page.wait_for_selector("#connection:not([hidden])")
         assert "The lab has ended" in await page.inner_text("#connection")
+
+
+LONGEST = LivePlan("recording", "order-stream", ("sequencer", "serializable"), "mariadb", fault="process-pause")
+SUMS = {**Sums(accepted=123_456, refused=123_456, left=1_234, twice=30, rate=12_345.6).as_json(), "p50_ms": 1234.5}
+SUMS = {**SUMS, "p95_ms": 1234.5, "batch": 123.4}
+
+
+def ended(number, plan, *, must_fail, violations):
+    """A run as the session keeps it; the last control's violations and whether it must have them are given."""
+    run = Run(number, plan)
+    for leg, control in enumerate(plan.controls):
+        last = leg == len(plan.controls) - 1
+        sums = {**SUMS, "violations": violations if last else {}, "twice": SUMS["twice"] if last else None}
+        said = {"verdict": "as claimed", "kept": True, "reason": "", "must_fail": must_fail and last}
+        run.take({"event": "leg", "control": control})
+        run.take({"event": "points", "leg": leg, "points": [], "sums": sums})
+        run.take({"event": "verdict", "leg": leg, **said})
+    run.state = ENDED
+    return run
+
+
+async def test_a_strategy_has_held_only_where_something_else_failed(open_page, device, shot):
+    """Without a control that was seen to fail no card is green; the table of runs fits, or moves in its own box."""
+    async with live_page() as client:
+        runs = client.serving.session.runs
+        page = await open_page(device)
+        for must_fail, violations, kinds in (
+            (False, {}, ["unshown", "unshown"]),
+            (True, {}, ["unshown", "unshown"]),
+            (True, {"lost-update": 20}, ["held", "broken"]),
+        ):
+            runs.append(ended(len(runs) + 1, LONGEST, must_fail=must_fail, violations=violations))
+            await page.goto(client.url)
+            await page.wait_for_selector("#legs .card:nth-child(2)")
+            classes = [await card.get_attribute("class") for card in await page.query_selector_all("#legs .card")]
+            assert classes == [f"card {kind}" for kind in kinds]
+        assert [await mark.inner_text() for mark in await page.query_selector_all("#earlier td:nth-child(4)")] == [
+            *("✓ held", "✗ rule broken"),
+            *["? not shown here"] * 4,
+        ]
+        last = page.locator("#legs .card").nth(1)
+        assert await last.locator("[data-figure=twice]").inner_text() == "30\nversions given twice, seen meanwhile"
+        assert await last.locator("[data-figure=violations] dd").inner_text() == "20"
+        assert "at most 20 of each checker" in await last.inner_text()
+        await shot(page, f"live-{device}-runs")
+        box = "document.querySelector('.runs').parentElement"
+        wide, room = await page.evaluate(f"[{box}.scrollWidth, {box}.clientWidth]")
+        assert wide <= room if device == "desktop" else wide > room
+        assert await page.evaluate("document.documentElement.scrollWidth") <= await page.evaluate("innerWidth")
+
+
+async def test_the_end_of_slow_motion_says_the_answers(page, monkeypatch):
+    """Two buyers whom the database did not answer in time were not told yes, and not told no."""
+    async with live_page() as client:
+        async with open_race("unprotected", "sqlite") as race:
+            state = await Story(race).state()
+        failed = {**state["buyers"]["A"], "state": "answered", "status": "failed", "answer": "BUSY"}
+        shown = {**state, "id": "1", "ended": True, "movable": [], "next": "", "end": {"kind": "undecided"}}
+        shown |= {"buyers": {"A": failed, "B": failed}, "violations": [], "ledger": []}
+
+        async def begin_race(_control, _database):
+            return shown
+
+        monkeypatch.setattr(client.serving.session, "begin_race", begin_race)
+        await page.goto(client.url)
+        await page.click("#slow-begin")
+        await page.wait_for_selector("#slow-end .odd")
+        said = await page.inner_text("#slow-end .sentence")
+        assert said.startswith("Buyer A got no decision (BUSY). Buyer B got no decision (BUSY).")
