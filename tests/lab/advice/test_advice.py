@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from stockade.cli import app
 from stockade.lab.advice.advisor import advise
 from stockade.lab.advice.measurements import read_measurements
-from stockade.lab.advice.report import lines_of
+from stockade.lab.advice.lines import lines_of
 from tests.docs.blocks import blocks
 from tests.lab.sweeps.made_up import made_document
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from stockade.lab.sweeps.analysis.crossovers import between, crossovers
-from stockade.lab.sweeps.report import crossover_line
+from stockade.lab.sweeps.lines import crossover_line
 from tests.lab.sweeps.made_up import results, samples
 
 BUYERS = (5, 10, 20, 40)

@@ -5,7 +5,7 @@ import pytest
 from stockade.lab.model.contender import Contender
 from stockade.lab.sweeps.analysis.summary import PointResult, results_of
 from stockade.lab.sweeps.axes import Point, Setting
-from stockade.lab.sweeps.report import cost_table, rate_tables
+from stockade.lab.sweeps.lines import cost_table, rate_tables
 from tests.lab.sweeps.made_up import results, sample, samples
 
 POINT = Point("buyers", 30, Setting())

@@ -28,7 +28,7 @@ def advise(files: Files, *, json_to: Json = "") -> None:
     """
     from stockade.lab.advice.advisor import advise as decide
     from stockade.lab.advice.measurements import read_measurements
-    from stockade.lab.advice.report import as_json, lines_of
+    from stockade.lab.advice.lines import as_json, lines_of
     from stockade.lab.history.history_file import SCHEMA
     from stockade.lab.reporting.environment import describe_machine
 

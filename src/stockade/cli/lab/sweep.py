@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from stockade.lab.sweeps.plan import SweepPlan
-    from stockade.lab.sweeps.report import Table
+    from stockade.lab.sweeps.lines import Table
     from stockade.lab.sweeps.sweep import Progress, Sweep
 
 
@@ -119,7 +119,7 @@ def _play(sweep: "Sweep", plan: "SweepPlan", console: "Console", json_to: str) -
 
 
 async def _played(sweep: "Sweep", console: "Console") -> None:
-    from stockade.lab.sweeps.report import progress_line, time_left
+    from stockade.lab.sweeps.lines import progress_line, time_left
 
     seen = {"repeat": -1}
     if console.is_terminal:
@@ -139,7 +139,7 @@ async def _played(sweep: "Sweep", console: "Console") -> None:
 
 def _show(sweep: "Sweep", plan: "SweepPlan", console: "Console") -> None:
     from stockade.lab.sweeps.analysis.crossovers import crossovers
-    from stockade.lab.sweeps.report import complexity_table, cost_table, crossover_lines, rate_tables
+    from stockade.lab.sweeps.lines import complexity_table, cost_table, crossover_lines, rate_tables
 
     results = sweep.results
     for table in [*rate_tables(results), cost_table(results), complexity_table(sweep.complexity)]:

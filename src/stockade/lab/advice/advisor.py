@@ -2,7 +2,7 @@
 
 Of controls whose order is not clear and whose medians are close, the simplest is advised: the fewest services, then the
 fewest lines. Never advised is a control that broke a claim in any of the files, nor one at a load that does not count.
-Neighbours: `measurements.py` reads the files, `report.py` makes sentences.
+Neighbours: `measurements.py` reads the files, `lines.py` makes sentences.
 """
 
 from collections.abc import Mapping, Sequence
