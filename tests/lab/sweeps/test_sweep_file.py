@@ -6,8 +6,10 @@ import pytest
 
 from stockade.lab.errors import LabError
 from stockade.lab.model.contender import Contender
+from stockade.lab.sweeps.machine import machine
 from stockade.lab.sweeps.plan import SweepPlan
 from stockade.lab.sweeps.reading import read_sweep
+from stockade.lab.sweeps.sample import Sample
 from stockade.lab.sweeps.sweep import Sweep
 from stockade.lab.sweeps.sweep_file import SweepFile
 from tests.lab.sweeps.made_up import CODE, ENVIRONMENT, made_document, points, sample
@@ -57,7 +59,7 @@ def test_a_sample_that_is_missing_in_the_middle_is_played(file):
     """A round of which one strategy has no sample is not complete."""
     document = json.loads(file.read_text())
     taken = document["sweep"]["points"][1]["samples"]
-    taken[:] = [each for each in taken if each["repeat"] != 3]
+    taken[:] = [each for each in taken if each["round"] != 3]
     file.write_text(json.dumps(document))
     sweep = Sweep(plan_of(), SweepFile(file, plan_of(), CODE), CODE)
     assert [(point.id, each.name) for point, each in sweep.missing(3)] == [("buyers=5", "optimistic")]
@@ -101,6 +103,36 @@ def test_another_machine_is_refused(file):
     read.check_machine({**ENVIRONMENT, "date": "later"})
     with pytest.raises(LabError, match="measured with cpu_count 2, here is 64"):
         read.check_machine({**ENVIRONMENT, "cpu_count": 64})
+
+
+def test_another_machine_of_the_same_kind_is_refused(tmp_path):
+    """Two with the same system and number of processors differ in their id, or their processor, or their memory."""
+    own, other, cpu = tmp_path / "own", tmp_path / "other", tmp_path / "cpu"
+    own.write_text("0f" * 16 + "\n")
+    other.write_text("0e" * 16 + "\n")
+    cpu.write_text("processor\t: 0\nmodel name\t: Made Up 9\n")
+    here = machine(own, cpu)
+    assert here["cpu_model"] == "Made Up 9"
+    assert here["memory_gib"] > 0
+    assert "0f0f" not in str(here)
+    path = tmp_path / "sweep.json"
+    document = made_document("buyers", (5, 30), WALLS)
+    path.write_text(json.dumps({**document, "environment": {**ENVIRONMENT, **here}}))
+    read = SweepFile(path, plan_of(), CODE)
+    read.check_machine({**ENVIRONMENT, **machine(own, cpu)})
+    for there in (machine(other, cpu), {**here, "cpu_model": "Made Up 8"}, {**here, "memory_gib": 1_000_000}):
+        with pytest.raises(LabError, match="measured with (machine|cpu_model|memory_gib)"):
+            read.check_machine({**ENVIRONMENT, **there})
+    assert machine(tmp_path / "absent", tmp_path / "absent")["machine"] == ""
+
+
+def test_a_file_of_before_is_read():
+    """It says `repeat` for the round, and not how many orders could have been accepted."""
+    values = sample(3, untimed_violations=("oversell",)).as_json()
+    assert Sample.from_json(values) == sample(3, untimed_violations=("oversell",))
+    values["repeat"] = values.pop("round")
+    del values["expected"], values["untimed_violations"]
+    assert Sample.from_json(values) == sample(3, expected=None)
 
 
 def test_a_write_that_fails_leaves_the_old_document(file):
