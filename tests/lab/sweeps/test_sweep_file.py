@@ -1,6 +1,9 @@
 """The file of a sweep: what is kept, what is refused, and how a sweep goes on from it."""
 
 import json
+import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -121,7 +124,7 @@ def test_another_machine_of_the_same_kind_is_refused(tmp_path):
     read = SweepFile(path, plan_of(), CODE)
     read.check_machine({**ENVIRONMENT, **machine(own, cpu)})
     for there in (machine(other, cpu), {**here, "cpu_model": "Made Up 8"}, {**here, "memory_gib": 1_000_000}):
-        with pytest.raises(LabError, match="measured with (machine|cpu_model|memory_gib)"):
+        with pytest.raises(LabError, match=r"measured with (machine|cpu_model|memory_gib)"):
             read.check_machine({**ENVIRONMENT, **there})
     assert machine(tmp_path / "absent", tmp_path / "absent")["machine"] == ""
 
@@ -142,6 +145,46 @@ def test_a_write_that_fails_leaves_the_old_document(file):
     with pytest.raises(TypeError):
         read.write({"cannot be written": object()})
     assert file.read_bytes() == before
+
+
+WRITER = """
+import os, signal, sys
+from pathlib import Path
+from stockade.lab.sweeps.plan import SweepPlan
+from stockade.lab.sweeps.sweep_file import SweepFile
+
+class Half:
+    def __init__(self, file):
+        self.file = file
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        raise AssertionError("it was not killed")
+
+    def write(self, text):
+        os.write(self.file.fileno(), text[: len(text) // 2].encode())
+        os.kill(os.getpid(), signal.SIGKILL)
+
+file, opened = SweepFile(None, SweepPlan((), ()), {}), Path.open
+file.path = Path(sys.argv[1])
+Path.open = lambda path, *how, **more: Half(opened(path, *how, **more))
+if sys.argv[2] == "in one step":
+    file.write({"values": [1, 2, 3]})
+else:
+    with file.path.open("w") as half:
+        half.write("[1, 2, 3]")
+"""
+
+
+@pytest.mark.parametrize(("how", "whole"), [("in one step", True), ("in place", False)])
+def test_sigkill_in_the_middle_of_writing_leaves_the_old_document(file, how, whole):
+    """A writer that writes in place leaves half of the new one."""
+    before = file.read_bytes()
+    done = subprocess.run([sys.executable, "-c", WRITER, str(file), how], capture_output=True, timeout=30, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert (file.read_bytes() == before) == whole
 
 
 def test_a_document_says_what_it_lacks():
