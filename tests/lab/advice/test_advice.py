@@ -126,6 +126,18 @@ def test_who_gives_up_half_of_the_orders_is_not_advised(advice):
     assert "gave up orders that could have succeeded in 1 of 7 rounds, which are left out" in lines
 
 
+def test_one_with_too_few_rounds_does_not_hide_the_others(advice):
+    """The fastest gave up orders in three of seven rounds: four are too few, and the next one has all seven."""
+    document = buyers({"optimistic": [10] * 3, "pessimistic": [20] * 3})
+    for point in document["sweep"]["points"]:
+        if point["strategy"] == "optimistic":
+            for taken in point["samples"][:3]:
+                taken |= {"accepted": 10, "rejected": 5, "failed": 15}
+    found, lines = advice(document)
+    assert {each.name for each in found["stock"].axes[0].choices} == {"pessimistic"}
+    assert "no margin; optimistic: 4 of at least 5 rounds" in lines
+
+
 @pytest.mark.parametrize(
     ("held", "says"),
     [

@@ -142,11 +142,19 @@ def _choose(load: Load, rates: Sequence[Rate], complexity: Mapping[str, Mapping[
     if not rates:
         reasons = dict.fromkeys(why for why in load.not_counted.values() if why != "negative control")
         return Choice(load, None, why_not="; ".join(reasons) or "no strategy was played")
-    if (rounds := rates[0].rate).coverage < TRUSTED:
-        return Choice(load, None, why_not=f"{rounds.samples} of at least {LEAST_ROUNDS} rounds")
+    enough = [each for each in rates if each.rate.coverage >= TRUSTED]
+    if not enough:
+        return Choice(load, None, why_not=f"{rates[0].rate.samples} of at least {LEAST_ROUNDS} rounds")
+    too_few = [
+        f"{each.contender.name}: {each.rate.samples} of at least {LEAST_ROUNDS} rounds"
+        for each in rates
+        if each not in enough
+    ]
+    rates, fastest = enough, enough[0]
     if len(rates) == 1:
-        return Choice(load, rates[0], why_not="no other strategy counts here, so there is no margin")
-    fastest = rates[0]
+        return Choice(
+            load, fastest, why_not="; ".join(["no other strategy counts here, so there is no margin", *too_few])
+        )
     slower = [each for each in rates[1:] if _clearly_faster(fastest, each)]
     near = [fastest, *(each for each in rates[1:] if each not in slower)]
     equal = [each for each in near if fastest.rate.median <= EQUAL * each.rate.median]
@@ -158,6 +166,7 @@ def _choose(load: Load, rates: Sequence[Rate], complexity: Mapping[str, Mapping[
         tuple(each for each in near if each is not advised),
         second,
         advised.ratio(second) if second is not None else None,
+        "; ".join(too_few),
     )
 
 
