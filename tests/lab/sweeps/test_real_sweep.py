@@ -56,6 +56,7 @@ def test_a_sweep_that_is_interrupted_goes_on_and_is_right(tmp_path):
     found = json.loads(path.read_text())
     jsonschema_rs.validate(json.loads(SCHEMA), found)
     assert found["sweep"]["complete"]
+    assert {"machine", "cpu_model", "memory_gib"} <= set(found["environment"])
     before, after = read_sweep(kept).samples, read_sweep(found).samples
     assert set(before) == {("buyers=2", "unprotected"), ("buyers=2", "optimistic")}
     assert all(after[key][: len(taken)] == taken for key, taken in before.items())

@@ -72,9 +72,8 @@ def sweep(
     """Compare the strategies while one thing changes, and compute where the order flips.
 
     Without options: buyers, rows, section, pool, processes and skew, on SQLite.
-    Each point is played once a round under every strategy. It counts only
-    where `unprotected` lost or oversold something in most rounds.
-    docs/sweeps.md says how to read it.
+    Each point is played once a round under every strategy, and counts only
+    where `unprotected` lost or oversold something in most rounds (docs/sweeps.md).
 
     Exit code 0: no strategy broke a rule that it claims to keep, and some
     point counts. 1: one did, or none does. 2: the sweep could not run.
