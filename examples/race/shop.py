@@ -1,4 +1,7 @@
-"""A shop that sells too much: between its look at the stock and its write another buyer looks too."""
+"""A shop that sells too much, and the same shop corrected: `/broken/orders` and `/fixed/orders`.
+
+Between the look of the broken form at the stock and its write another buyer looks too.
+"""
 
 import asyncio
 import sqlite3
@@ -30,7 +33,7 @@ async def get_stock(sku: str) -> dict[str, int]:
     return {"units": units}
 
 
-@app.post("/orders", status_code=201)
+@app.post("/broken/orders", status_code=201)
 async def order(sku: str, buyer: str) -> dict[str, int | None]:
     """Sell one unit."""
     (units,) = db.execute("SELECT units FROM stock WHERE sku = ?", (sku,)).fetchone()
@@ -38,4 +41,23 @@ async def order(sku: str, buyer: str) -> dict[str, int | None]:
         raise HTTPException(409, "sold out")
     await charge(buyer)
     db.execute("UPDATE stock SET units = ? WHERE sku = ?", (units - 1, sku))  # … and the act
+    return new_order(sku, buyer)
+
+
+@app.post("/fixed/orders", status_code=201)
+async def order_in_one_statement(sku: str, buyer: str) -> dict[str, int | None]:
+    """Sell one unit; it goes back when the payment fails."""
+    taken = db.execute("UPDATE stock SET units = units - 1 WHERE sku = ? AND units > 0", (sku,))
+    if not taken.rowcount:  # check and act are one statement
+        raise HTTPException(409, "sold out")
+    try:
+        await charge(buyer)
+    except Exception:
+        db.execute("UPDATE stock SET units = units + 1 WHERE sku = ?", (sku,))
+        raise
+    return new_order(sku, buyer)
+
+
+def new_order(sku: str, buyer: str) -> dict[str, int | None]:
+    """Write an order."""
     return {"id": db.execute("INSERT INTO orders (sku, buyer) VALUES (?, ?)", (sku, buyer)).lastrowid}

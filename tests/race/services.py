@@ -35,25 +35,36 @@ def http(status, body=b"{}"):
 class Service:
     """Answers in this process.
 
+    Args:
+        answer: function of head and body, or a coroutine function.
+        early: answer to the first byte instead, which no request waits for.
+
     Attributes:
         url: where.
-        began: when the first byte of each request came, of `time.perf_counter`.
+        opened: when each connection was there, after the handshake of TLS, of `time.perf_counter`.
+        began: when the first byte of each request came.
+        headed: when its head was complete, at which many servers begin.
         complete: when the last byte came.
         heads: the first lines of all requests, with their headers.
     """
 
-    def __init__(self, answer):
-        self.answer, self.url = answer, ""
-        self.began, self.complete, self.heads = [], [], []
+    def __init__(self, answer, early=None):
+        self.answer, self.early, self.url = answer, early, ""
+        self.opened, self.began, self.headed, self.complete, self.heads = [], [], [], [], []
         self.connections = []
 
     async def serve(self, reader, writer):
         """One connection: a request with a body of known length, and its answer."""
         self.connections.append(asyncio.current_task())
+        self.opened.append(time.perf_counter())
         first = await reader.read(1)
         self.began.append(time.perf_counter())
         try:
+            if self.early is not None:
+                writer.write(self.early)
+                return
             head = (first + await reader.readuntil(b"\r\n\r\n")).decode()
+            self.headed.append(time.perf_counter())
             lengths = [line for line in head.lower().splitlines() if line.startswith("content-length:")]
             body = await reader.readexactly(int(lengths[0].partition(":")[2]) if lengths else 0)
             self.complete.append(time.perf_counter())
@@ -70,9 +81,9 @@ class Service:
 
 
 @asynccontextmanager
-async def service(answer=lambda head, body: http(201), tls=None):
+async def service(answer=lambda head, body: http(201), tls=None, early=None):
     """A service of this process; `answer` is a function of head and body, or a coroutine function."""
-    made = Service(answer)
+    made = Service(answer, early)
     server = await asyncio.start_server(made.serve, HOST, 0, ssl=tls, backlog=2048)
     made.url = f"{'https' if tls else 'http'}://{HOST}:{server.sockets[0].getsockname()[1]}"
     async with server:

@@ -15,6 +15,7 @@ VALUES = {
     "orders": Values(["a", "b", "a", "c"], [0, 1, 0, 0]),
     "nothing": [],
     "state": "PAID",
+    "link": "/pay?a=b",
 }
 HOLDS = {
     "sold <= stock": (False, "23 <= 20"),
@@ -27,6 +28,8 @@ HOLDS = {
     "count(nothing) = 0 or sold = 0": (True, "nothing = [], sold = 23"),
     "state != 'FAILED'": (True, "PAID != FAILED"),
     "count(sold) = 1": (True, "1 == 1"),
+    "link = '/pay?a=b'": (True, "/pay?a=b == /pay?a=b"),
+    "link != '/pay?a==b' and 'a=b' != link": (True, "link = /pay?a=b"),
     "max(ledger) - min(ledger) = 13000": (True, "13000 == 13000"),
 }
 
@@ -36,6 +39,28 @@ def test_an_invariant(text, expected):
     """Whether it holds, and how it is shown with its numbers."""
     expression = Expression(text)
     assert (expression.holds(VALUES), expression.shown(VALUES)) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1 = 1",
+        "'a' = 'a'",
+        "sold <= stock or 1",
+        "not sold",
+        "-sold",
+        "sold < 9 and stock",
+        "sold <= stock or 1 = 1",
+        "sold = sold",
+        "sum(ledger) = sum(ledger)",
+        "(sold < 9) + 1 > stock",
+        "sold < 'it",
+    ],
+)
+def test_what_would_always_hold_or_compares_nothing_is_refused(text):
+    """Each part that `and`, `or` and `not` join is a comparison of a value with something else."""
+    with pytest.raises(RaceError, match=r"compares nothing|compares no value|is no comparison|an invariant has"):
+        Expression(text)
 
 
 @pytest.mark.parametrize("text", ["ledger <= stock", "max(nothing) = 0", "sum(state) = 1", "sold / (stock - 20) = 1"])

@@ -9,9 +9,24 @@ from types import SimpleNamespace
 import pytest
 
 from stockade.race import RaceError, Request, Target, load, run
+from stockade.race.steps import open_loop
 from stockade.race.steps.release import release_together
 from tests.identity.test_tls import certificate
 from tests.race.services import http, scenario, service
+
+
+def answers_together(number):
+    """Answers when so many requests are complete, so that all are in flight at one moment."""
+    last, complete = asyncio.Event(), []
+
+    async def answer(head, body):
+        complete.append(head)
+        if len(complete) == number:
+            last.set()
+        await asyncio.wait_for(last.wait(), 5)
+        return http(201)
+
+    return answer
 
 
 @pytest.fixture
@@ -23,13 +38,43 @@ def tls(tmp_path):
     return context, str(own)
 
 
-async def test_no_request_is_complete_before_all_have_begun():
-    """The server has begun to read every request when the first one becomes complete."""
+KINDS = {  # a server may begin with the first two when it has the head, and with the third when it does not read bodies
+    "GET": Request(path="/orders", method="GET"),
+    "POST without a body": Request(path="/orders"),
+    "POST with a body": Request(path="/orders", json={"buyer": "{n}"}),
+}
+
+
+@pytest.mark.parametrize("request_", KINDS.values(), ids=KINDS)
+async def test_no_head_is_complete_before_all_requests_have_begun(request_):
+    """The server has begun to read every request when it gets all of the first head, with or without a body."""
     async with service() as shop:
-        result = await run(load(scenario(shop.url, race={"buyers": 60})))
-    assert result.rounds[0].counts["success"] == len(shop.complete) == 60
-    assert max(shop.began) < min(shop.complete)
+        result = await run(load(scenario(shop.url, requests=[request_], race={"buyers": 60})))
+    assert result.rounds[0].counts["success"] == len(shop.headed) == 60
+    assert max(shop.began) < min(shop.headed)
     assert 0 < result.rounds[0].spread_s < 1
+
+
+@pytest.mark.parametrize("answer", [http(201), b"", b"HTTP/1.1 201"], ids=["an answer", "the end", "half an answer"])
+async def test_a_server_that_answers_before_the_release_ends_the_race(answer):
+    """One that begins with the first byte cannot be raced: there is no verdict, and no latency."""
+    async with service(early=answer) as shop:
+        with pytest.raises(RaceError, match=r"POST /orders: the server answered, or ended .* before the head"):
+            await run(load(scenario(shop.url)))
+
+
+@pytest.mark.parametrize("over_tls", [False, True])
+async def test_a_body_that_is_larger_than_the_buffer_of_a_socket(over_tls, tls):
+    """All of it comes: what the release could not send is sent afterwards."""
+    context, ca_file = tls
+    sizes = []
+    async with service(lambda head, body: sizes.append(len(body)) or http(201), context if over_tls else None) as shop:
+        target = Target(url=shop.url, ca_file=ca_file if over_tls else "")
+        parts = {"target": target, "requests": [Request(path="/", body="x" * 9_000_000)], "race": {"buyers": 2}}
+        result = await run(load(scenario(shop.url, **parts)))
+    assert result.rounds[0].counts["success"] == 2
+    assert sizes == [9_000_000] * 2
+    assert max(shop.opened) < min(shop.headed)
 
 
 def test_the_sender_is_put_in_front_for_the_release_only():
@@ -66,34 +111,36 @@ def may_be_in_front():
 
 async def test_requests_that_are_sent_whole_are_complete_before_all_have_begun():
     """The control: without the last byte held back, as at a rate, some are complete before others begin."""
-    async with service() as shop:
+    async with service(answers_together(60)) as shop:
         await run(load(scenario(shop.url, race={"buyers": 60, "rate_per_s": 2000.0})))
-    assert max(shop.began) > min(shop.complete)
+    assert max(shop.began) > min(shop.headed)
 
 
-async def test_over_tls_the_last_byte_is_held_back_too(tls):
-    """Nothing of a request can be decrypted before the release, and a certificate that is not trusted ends the race."""
+async def test_over_tls_no_head_is_complete_before_all_connections_are_open(tls):
+    """What a server decrypts is no head before the release; a certificate that is not trusted ends the race."""
     context, ca_file = tls
     async with service(tls=context) as shop:
         parts = scenario(shop.url, target=Target(url=shop.url, ca_file=ca_file), race={"buyers": 20})
         assert (await run(load(parts))).passed
-        assert max(shop.complete) - min(shop.began) < 1  # the handshakes were over long before
-        assert len(shop.complete) == 20
+        assert len(shop.headed) == 20
+        assert max(shop.opened) < min(shop.headed)
         with pytest.raises(RaceError, match=r"one of 20 connections failed: .*certificate verify failed"):
             await run(load(scenario(shop.url, race={"buyers": 20})))
 
 
+async def test_over_tls_requests_that_are_sent_whole_are_complete_before_all_connections_are_open(tls, monkeypatch):
+    """The control: at a rate, with connections that are opened just before, some heads are complete before others."""
+    monkeypatch.setattr(open_loop, "_LEAD_S", 0.01)
+    context, ca_file = tls
+    race = {"buyers": 20, "rate_per_s": 100.0, "least_decided": 0.0}
+    async with service(answers_together(20), tls=context) as shop:
+        await run(load(scenario(shop.url, target=Target(url=shop.url, ca_file=ca_file), race=race)))
+    assert max(shop.opened) > min(shop.headed)
+
+
 async def test_an_open_loop_sends_at_its_rate():
     """Twenty requests at 200 a second begin over about 95 ms, although no answer comes before the last request."""
-    last = asyncio.Event()
-
-    async def answer(head, body):
-        if len(shop.complete) == 20:
-            last.set()
-        await asyncio.wait_for(last.wait(), 5)
-        return http(201)
-
-    async with service(answer) as shop:
+    async with service(answers_together(20)) as shop:
         result = await run(load(scenario(shop.url, race={"buyers": 20, "rate_per_s": 200.0})))
     assert result.rounds[0].counts["success"] == 20
     assert max(shop.complete) - min(shop.complete) > 0.08

@@ -6,7 +6,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from stockade.race import Fire
+from stockade.race import Fire, Request, SetUp, load, run
+from stockade.race.reports.json_document import json_text
+from stockade.race.reports.junit import junit_text
 from stockade.testing import race
 from tests.cli.service import here
 from tests.race.services import http, scenario, service
@@ -68,6 +70,53 @@ async def test_a_secret_is_hidden_in_an_error_too(file):
     error = ElementTree.fromstring(path.with_suffix(".xml").read_text()).find("testcase/error")
     assert "POST /orders?who=${TOKEN} gave 403" in error.get("message")
     assert "POST /orders?who=${TOKEN} gave 403" in done.stderr
+
+
+@pytest.mark.parametrize("reason", ["no scenario", "a wrong field", "an option", "nothing succeeds", "no service"])
+async def test_without_a_verdict_the_reports_say_so(reason, file, tmp_path):
+    """A report of an earlier race is replaced in every case: nobody takes its pass for that of this one."""
+    paths = tmp_path / "r.json", tmp_path / "r.xml"
+    for path in paths:
+        path.write_text("passed yesterday")
+    async with service(lambda head, body: http(403)) as shop:
+        scenario_file = file("http://127.0.0.1:1" if reason == "no service" else shop.url, 3)
+        if reason == "a wrong field":
+            scenario_file.write_text(scenario_file.read_text().replace("rounds = 2", "round = 2"))
+        words = {"no scenario": ["none.toml"], "an option": [scenario_file, "--target", "ftp://x"]}
+        done = await here("race", *words.get(reason, [scenario_file]), "--json", paths[0], "--junit", paths[1])
+    assert done.returncode == 2
+    document = json.loads(paths[0].read_text())
+    assert (document["schema"], document["passed"]) == ("stockade.race/1", None)
+    assert done.stderr.endswith(f"error: {document['error']}\n")
+    suite = ElementTree.fromstring(paths[1].read_text())
+    assert (suite.get("tests"), suite.get("errors"), suite.get("failures")) == ("1", "1", "0")
+    assert suite.find("testcase/error").get("message") == document["error"]
+
+
+async def test_a_race_that_is_killed_leaves_no_report_of_an_earlier_one(file, tmp_path):
+    """While it runs, its reports say that it has not ended."""
+    seen, report = [], tmp_path / "r.xml"
+    report.write_text("passed yesterday")
+    async with service(lambda head, body: seen.append(report.read_text()) or http(201)) as shop:
+        done = await here("race", file(shop.url, 7), "--rounds", 1, "--junit", report)
+    assert done.returncode == 0
+    assert all('errors="1"' in text and "the race has not ended" in text for text in seen)
+    assert 'errors="0"' in report.read_text()
+
+
+async def test_a_token_that_the_set_up_saved_is_hidden(file, tmp_path):
+    """A saved variable that stands in a header is a secret, in the scenario's headers and in those of a function."""
+    answer = http(200, b'{"token": "t0ken-of-ann", "user": "7"}')
+    async with service(lambda head, body: answer if "login" in head else http(201, head.encode())) as shop:
+        static = Request(path="/orders?t={token}", headers={"Authorization": "Bearer {token}", "User": "{user}"})
+        made = {"request_of": lambda buyer: Request(path=f"/o?t={buyer['token']}", headers={"A": buyer["token"]})}
+        for parts in ({"requests": [static]}, {**made, "requests": []}):
+            log_in = SetUp(request=Request(path="/login"), save={"token": "/token", "user": "/user"})
+            loaded = load(scenario(shop.url, setup=[log_in], invariants={"no": "successes = 7"}, **parts))
+            result = await run(loaded)
+            texts = [json_text(result, loaded.secrets), junit_text(result, loaded.secrets)]
+            assert all("t={token}" in text and "t0ken" not in text for text in texts)
+            assert "7" not in loaded.secrets
 
 
 async def test_no_violation(file):

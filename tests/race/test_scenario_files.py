@@ -3,7 +3,8 @@
 import msgspec
 import pytest
 
-from stockade.race import Fire, Matching, RaceError, Scenario, Server, Target, load, override
+from stockade.race import Fire, Matching, RaceError, Scenario, Server, SetUp, Target, load, override
+from stockade.race.hiding import hide
 from tests.docs.blocks import blocks
 from tests.docs.site import ROOT
 from tests.race.services import scenario
@@ -91,15 +92,66 @@ def test_a_source_that_is_not_there(tmp_path):
 
 
 def test_values_of_the_environment(tmp_path):
-    """`${NAME}` is filled and is a secret; one with a default is filled, and is none."""
+    """`${NAME}` is filled, and its value is a secret, also where the file has a default; the default is none."""
     path = tmp_path / "secret.toml"
     header = 'headers = { Authorization = "Bearer ${TOKEN}", Shop = "${SHOP:-lamps}" }'
     path.write_text(RIGHT.replace("[target]", f"[target]\n{header}"))
     loaded = load(path, {"TOKEN": "s3cret", "SHOP": "chairs"})
     assert loaded.scenario.target.headers == {"Authorization": "Bearer s3cret", "Shop": "chairs"}
-    assert loaded.secrets == {"s3cret": "${TOKEN}"}
+    assert loaded.secrets == {"s3cret": "${TOKEN}", "chairs": "${SHOP}"}
     assert "s3cret" not in repr(loaded.secrets.values())
-    assert load(path, {"TOKEN": "s3cret"}).scenario.target.headers["Shop"] == "lamps"
+    usual = load(path, {"TOKEN": "s3"})
+    assert usual.scenario.target.headers["Shop"] == "lamps"
+    assert usual.secrets == {"s3": "${TOKEN}"}
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Bearer s3cret-x s3cretary", "Bearer ${T}-x ${T}ary"),
+        ("user a7, page a77, /a7/", "user ${U}, page a77, /${U}/"),
+        ('{"q": "say \\"hi\\""}', '{"q": "${Q}"}'),
+        ("/?q=say+%22hi%22&r=say%20%22hi%22", "/?q=${Q}&r=${Q}"),
+    ],
+)
+def test_a_secret_is_hidden_in_each_form(text, shown):
+    """As it is, as JSON and URLs have it; one of few characters only where it is a word."""
+    assert hide(text, {"s3cret": "${T}", "a7": "${U}", 'say "hi"': "${Q}"}) == shown
+
+
+@pytest.mark.parametrize("change", [('"/orders/{sku}"', '"${T}"\nmethd = "X"'), ("sold <= 20", "${T} <= 20")])
+def test_an_error_of_a_file_has_no_secret(tmp_path, change):
+    """The line has the name of the variable, where a file is loaded and where options replace something."""
+    path = tmp_path / "wrong.toml"
+    path.write_text(RIGHT.replace(*change))
+    with pytest.raises(RaceError) as refused:
+        load(path, {"T": "s3cret"})
+    assert "s3cret" not in str(refused.value)
+
+
+def test_an_error_of_an_option_has_no_secret(tmp_path):
+    """What a scenario lacks without its server is said without values of the environment."""
+    path = tmp_path / "server.toml"
+    server = '[server]\ncommand = ["shop"]\n[[requests]]\npath = "/${T}"\n[[setup]]\ncommand = ["${T}", "{port}"]\n'
+    path.write_text('name = "x"\n' + server + '[invariants]\n"${T}" = "successes = 1"\n')
+    loaded = load(path, {"T": "s3cret"})
+    with pytest.raises(RaceError, match=r"setup\[0\]: nothing gives {port} a value") as refused:
+        override(loaded, target="http://127.0.0.1:1")
+    assert "s3cret" not in str(refused.value)
+
+
+def test_the_server_has_its_placeholders_only_where_there_is_one():
+    """`{port}` and `{folder}` have no value without a server, and `{round}` none before the first round."""
+    server = Server(command=["shop", "{port}", "{folder}"])
+    load(scenario("", target=Target(), server=server, setup=[SetUp(command=["true", "{folder}", "{round}"])]))
+    wrong = [
+        scenario("http://127.0.0.1:1", setup=[SetUp(command=["true", "{folder}"])]),
+        scenario("http://127.0.0.1:{port}"),
+        scenario("", target=Target(), server=Server(command=["shop", "{round}"])),
+    ]
+    for each in wrong:
+        with pytest.raises(RaceError, match=r"nothing gives {\w+} a value"):
+            load(each)
 
 
 def test_a_scenario_of_python(tmp_path):

@@ -2,13 +2,16 @@
 
 import asyncio
 import os
+import socket
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 import msgspec
 import pytest
 
-from stockade.race import RaceError, Server, Target, load, run
+from stockade.race import RaceError, Server, SetUp, Target, load, run
+from stockade.race.http.address import find, listening
 from tests.race.services import scenario, service
 from tests.waiting import eventually
 
@@ -95,6 +98,92 @@ async def test_another_service_is_not_raced_instead(tmp_path):
             await run(load(fixed))
         assert not log.exists()
     assert not other.heads
+
+
+LEAVES = """
+import os, signal, subprocess, sys
+child = subprocess.Popen(["sh", "-c", "trap '' TERM; echo $$ >> " + sys.argv[1] + "; sleep 600; sleep 600"])
+while not os.path.exists(sys.argv[1]) or not open(sys.argv[1]).read().endswith("\\n"): pass
+"""
+
+
+async def test_processes_that_a_server_leaves_behind_end(tmp_path):
+    """A child of the server that ignores SIGTERM is gone when the race is over, also when the server has gone first."""
+    race, log = started(tmp_path)
+    command = [*race.server.command[:2], LEAVES.replace("sys.argv[1]", "sys.argv[2] + '.child'") + HTTP]
+    race = msgspec.structs.replace(
+        race, server=msgspec.structs.replace(race.server, command=[*command, *race.server.command[3:]])
+    )
+    assert (await run(load(race))).passed
+    child = int(Path(f"{log}.child").read_text().split()[0])
+    eventually(lambda: not is_there(child))  # the kernel ends it after the signal
+
+
+@pytest.mark.parametrize("ends", [True, False])
+async def test_processes_of_a_command_of_the_set_up_end(tmp_path, ends):
+    """Those that it has started end too: when it is over, and when it took too long."""
+    file = tmp_path / "child"
+    more = "" if ends else "import time; time.sleep(600)"
+    quiet = LEAVES.replace('sleep 600"]', 'sleep 600"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL')
+    step = SetUp(command=["{python}", "-c", quiet + more, str(file)])
+    async with service() as shop:
+        race = run(load(scenario(shop.url, setup=[step], race={"timeout_s": 20.0 if ends else 2.0})))
+        if ends:
+            assert (await race).passed
+        else:
+            with pytest.raises(RaceError, match=r"setup\[0\]: .* did not end in time"):
+                await race
+    eventually(lambda: not is_there(int(file.read_text().split()[0])))
+
+
+async def test_a_prepare_that_never_ends_is_given_up():
+    """A coroutine function of the scenario has the time limit of every step; its own TimeoutError stays its own."""
+
+    async def never(variables):
+        await asyncio.Event().wait()
+
+    async def own(variables):
+        raise TimeoutError("of my own")
+
+    async with service() as shop:
+        for prepare, says in ((never, "prepare: took more than 0.2 s"), (own, "prepare: TimeoutError: of my own")):
+            with pytest.raises(RaceError, match=says):
+                await run(load(scenario(shop.url, prepare=prepare, race={"timeout_s": 0.2})))
+
+
+HANDS_OVER = "if os.fork(): sys.exit()\nhttp.server.ThreadingHTTPServer"
+
+
+@pytest.mark.parametrize("ends", [True, False])
+async def test_a_server_that_has_ended_is_not_raced(tmp_path, ends):
+    """When the program of the scenario has ended, whatever answers is another one: there is no verdict."""
+    race, _ = started(tmp_path)
+    code = HTTP.replace("http.server.ThreadingHTTPServer", HANDS_OVER) if ends else HTTP
+    command = [*race.server.command[:2], code, *race.server.command[3:]]
+    raced = run(load(msgspec.structs.replace(race, server=msgspec.structs.replace(race.server, command=command))))
+    if ends:
+        with pytest.raises(RaceError, match=r"server\.command ended with 0"):
+            await raced
+    else:
+        assert (await raced).passed
+
+
+async def test_the_address_of_a_name_that_answers_is_raced(tmp_path):
+    """`localhost` is ::1 first on many machines; a server on 127.0.0.1 alone is found."""
+    none = (socket.AF_INET, ("127.0.0.1", 1))
+
+    async def looked_up(*args, **named):
+        return [(*none[:1], 0, 0, "", none[1]), (socket.AF_INET, 0, 0, "", ("127.0.0.1", port))]
+
+    loop = asyncio.get_running_loop()
+    async with service() as shop:
+        port = int(shop.url.rpartition(":")[2])
+        with patch.object(loop, "getaddrinfo", looked_up):
+            assert (await run(load(scenario(f"http://localhost:{port}")))).passed
+            found = await listening(await find(f"http://localhost:{port}", mine=False))
+            assert found.place == ("127.0.0.1", port)
+            closed = await find(f"http://localhost:{port}", mine=False)
+    assert await listening(closed) is None
 
 
 def is_there(pid):

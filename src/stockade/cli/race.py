@@ -7,6 +7,8 @@ import asyncio
 import signal
 import threading
 from collections.abc import Coroutine
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -29,7 +31,7 @@ Url = Annotated[
     str, typer.Option("--target", metavar="URL", help="Race this service instead, e.g. http://127.0.0.1:8000.")
 ]
 Mine = Annotated[bool, typer.Option("--target-is-mine", help="The target may be another machine: it is yours.")]
-Buyers = Annotated[int | None, count("Requests of a round; default: the scenario's.", 1, 10_000)]
+Buyers = Annotated[int | None, count("Requests of a round; default: the scenario's.", 2, 10_000)]
 Rounds = Annotated[int | None, count("Most rounds; default: the scenario's.", 1, 1_000)]
 Rate = Annotated[int | None, count("Requests for each second instead of all at once; 0: all at once.", 0, 100_000)]
 Json = Annotated[str, typer.Option("--json", metavar="FILE", help="Write the JSON document; - is standard output.")]
@@ -58,22 +60,21 @@ def race(
     """
     if show_list:
         return _print_list()
-    if not scenario:
-        raise fail("which scenario? A .toml or .py file, or a name of `stockade race --list`")
     from stockade.lab.errors import LabError
     from stockade.race import RaceError, load, override
 
-    loaded = None
+    name = Path(scenario).stem
     try:
+        if not scenario:
+            raise RaceError("which scenario? A .toml or .py file, or a name of `stockade race --list`")
         check_target(json_to)
         check_target(junit_to, "--junit")
+        # whatever ends this process now, nobody takes the report of an earlier race for that of this one
+        _write_no_verdict(name, "the race has not ended", json_to, junit_to, to_stdout=False)
         loaded = override(load(scenario), target=target, buyers=buyers, rounds=rounds, rate_per_s=rate)
         result = _run_loop(_run(loaded, target_is_mine=target_is_mine, to_stderr="-" in (json_to, junit_to)))
     except (RaceError, LabError) as error:
-        if junit_to and loaded:
-            from stockade.race.reports.junit import without_verdict
-
-            write(junit_to, without_verdict(loaded.scenario.name, str(error)))
+        _write_no_verdict(name, str(error), json_to, junit_to)
         raise fail(str(error), UNUSABLE) from None
     except asyncio.CancelledError:
         raise typer.Exit(TERMINATED) from None
@@ -117,6 +118,15 @@ def _write(result: "RaceResult", loaded: "Loaded", json_to: str, junit_to: str) 
         write(json_to, json_text(result, loaded.secrets))
     if junit_to:
         write(junit_to, junit_text(result, loaded.secrets))
+
+
+def _write_no_verdict(name: str, reason: str, json_to: str, junit_to: str, *, to_stdout: bool = True) -> None:
+    from stockade.race.reports import json_document, junit
+
+    for target, text_of in ((json_to, json_document.without_verdict), (junit_to, junit.without_verdict)):
+        with suppress(OSError):  # a target that cannot be written has its own line of error
+            if target and (to_stdout or target != "-"):
+                write(target, text_of(name, reason))
 
 
 def _print_list() -> None:

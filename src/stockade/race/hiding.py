@@ -1,22 +1,34 @@
-"""Takes the values that came from the environment out of everything that is shown.
+"""Takes secrets out of everything that is shown: values of the environment, and what the set-up saved for headers.
 
 Neighbours: `runner.py` hides them in errors, `reports/` in documents, `stockade.cli.race` in lines.
 """
 
+import json
+import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote, quote_plus
+
+SHORT = 4  # characters
 
 
 def hide(text: str, secrets: Mapping[str, str]) -> str:
-    """The text with the name of each variable instead of its value, longest values first.
+    """The text with the name of each variable instead of its value, also as JSON or a URL has it; longest first.
 
     Args:
         text: to show.
         secrets: value -> name, see `files.load.Loaded`.
     """
     for value in sorted(secrets, key=len, reverse=True):
-        text = text.replace(value, secrets[value])
+        for form in sorted({value, json.dumps(value)[1:-1], quote(value, safe=""), quote_plus(value)}, key=len)[::-1]:
+            text = _as_word(form).sub(lambda _, name=secrets[value]: name, text)  # type: ignore[misc]
     return text
+
+
+def _as_word(value: str) -> re.Pattern[str]:
+    """Where a value stands; a short one only where it is a word, because its letters are in half of a report."""
+    edges = (r"(?<!\w)", r"(?!\w)") if len(value) < SHORT else ("", "")
+    return re.compile(re.escape(value).join(edges))
 
 
 def hide_all(value: Any, secrets: Mapping[str, str]) -> Any:

@@ -29,11 +29,14 @@ class Answer:
         buyer: its number, from 0.
         key: the number of its key.
         request: method and path.
-        latency_s: from the release of its request to the end of its answer, in seconds.
+        latency_s: from the release of its request (at a rate: from when it was due) to the end of its answer, in
+            seconds; `timeout_s` of one without an answer in time, 0 of a broken connection.
         response: None: there was none.
         error: why not.
         kind: set by `steps.verdict`.
         values: what `[answers]` names, of a success.
+        sent_s: when its request was sent, of `time.perf_counter`, in seconds.
+        ended_s: when its answer had come; both 0 without an answer.
     """
 
     buyer: int
@@ -44,6 +47,8 @@ class Answer:
     error: str = ""
     kind: Kind = Kind.UNANSWERED
     values: Mapping[str, Any] = field(default_factory=dict)
+    sent_s: float = 0.0
+    ended_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +92,8 @@ class Round:
     Attributes:
         number: from 1.
         counts: kind -> number of answers.
-        latencies_s: of all answers, sorted, in seconds.
+        latencies_s: of all answers, sorted, in seconds; one that was given up counts with `timeout_s`.
+        at_once: the most requests that were in flight at one moment.
         spread_s: from the first release to the last, in seconds; in an open loop the largest lateness of a request.
         reads: the values that were read, by name.
         violations: the invariants that did not hold.
@@ -97,6 +103,7 @@ class Round:
     number: int
     counts: Mapping[Kind, int]
     latencies_s: Sequence[float]
+    at_once: int
     spread_s: float
     reads: Mapping[str, Observation]
     violations: Sequence[Violation]

@@ -17,7 +17,7 @@ from stockade.devservers.process import free_port
 from stockade.race.errors import RaceError, of_the_user
 from stockade.race.files.load import Loaded
 from stockade.race.hiding import hide
-from stockade.race.http.address import Address, find
+from stockade.race.http.address import Address, find, listening
 from stockade.race.http.connection import Message
 from stockade.race.model.placeholders import fill
 from stockade.race.model.scenario import Request, Scenario
@@ -69,7 +69,7 @@ async def _run(
             url = address.url
             on_start(url)
             for number in group:
-                rounds.append(await _round(scenario, address, number, variables))
+                rounds.append(await _round(loaded, address, number, variables))
                 on_round(rounds[-1])
                 if rounds[-1].violations:
                     break
@@ -96,13 +96,14 @@ async def _target(loaded: Loaded, *, mine: bool) -> AsyncIterator[tuple[Address,
     scenario = loaded.scenario
     variables: dict[str, Any] = {"run": secrets.token_hex(4), "python": sys.executable, "here": str(loaded.here)}
     if scenario.server is None:
-        yield await _address(scenario, variables, loaded.here, mine=mine), variables
+        address = await _address(scenario, variables, loaded.here, mine=mine)
+        yield await listening(address) or address, variables
         return
     async with fresh_folder() as folder:
         variables |= {"folder": str(folder), "port": free_port()}
         address = await _address(scenario, variables, loaded.here, mine=mine)
-        async with running(scenario.server, address, variables):
-            yield address, variables
+        async with running(scenario.server, address, variables) as found:
+            yield found, variables
 
 
 async def _address(scenario: Scenario, variables: Mapping[str, Any], here: Path, *, mine: bool) -> Address:
@@ -111,22 +112,24 @@ async def _address(scenario: Scenario, variables: Mapping[str, Any], here: Path,
     return await find(str(fill(url, variables)), mine=mine, ca_file=ca_file)
 
 
-async def _round(scenario: Scenario, address: Address, number: int, known: Mapping[str, Any]) -> Round:
+async def _round(loaded: Loaded, address: Address, number: int, known: Mapping[str, Any]) -> Round:
     """One round, step by step.
 
     Raises:
         RaceError: there is no verdict.
     """
+    scenario = loaded.scenario
     keys = scenario.race.keys or scenario.race.buyers
-    variables = await set_up(scenario, address, {**known, "round": number})
-    messages = [_message(scenario, variables, buyer, keys) for buyer in range(scenario.race.buyers)]
+    variables = await set_up(scenario, address, {**known, "round": number}, loaded.hide_saved)
+    messages = [_message(loaded, variables, buyer, keys) for buyer in range(scenario.race.buyers)]
     answers, spread_s = await _send(scenario, address, messages, keys)
     reads = await observe(scenario, address, variables)
     return judge(scenario, number, answers, reads=reads, spread_s=spread_s, keys=keys)
 
 
-def _message(scenario: Scenario, variables: Mapping[str, Any], buyer: int, keys: int) -> Message:
+def _message(loaded: Loaded, variables: Mapping[str, Any], buyer: int, keys: int) -> Message:
     """The request of one buyer. Its key is a UUID, because some services take nothing else."""
+    scenario = loaded.scenario
     name = f"{variables['run']}-{variables['round']}-{buyer % keys}"
     own = {**variables, "n": buyer, "key": str(uuid.uuid5(uuid.NAMESPACE_OID, name))}
     if scenario.request_of:
@@ -134,6 +137,7 @@ def _message(scenario: Scenario, variables: Mapping[str, Any], buyer: int, keys:
             request = scenario.request_of(own)
         if not isinstance(request, Request):
             raise RaceError(f"request_of: must return a stockade.race.Request, not {request!r}")
+        loaded.hide_in_headers(request.headers, variables)
     else:
         request = scenario.requests[buyer % len(scenario.requests)]
     return message_of(request, scenario.target, own)

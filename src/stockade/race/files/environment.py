@@ -1,7 +1,7 @@
 """Values from the environment: `${NAME}`, or `${NAME:-default}`, in any text of a scenario.
 
-What has a default in the file is no secret. What has none may be one: reports show the name instead of the value.
-Neighbour: `load.py` puts them in.
+What comes from the environment may be a secret: reports show the name instead of the value. A default stands in the
+file and is none. Neighbour: `load.py` puts them in.
 """
 
 import re
@@ -11,7 +11,6 @@ from typing import Any
 from stockade.race.errors import RaceError
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
-_LEAST_SECRET = 4  # characters; a shorter value would hide half of a report
 
 
 class Environment:
@@ -21,7 +20,7 @@ class Environment:
         variables: usually `os.environ`.
 
     Attributes:
-        secrets: value -> how the scenario names it, of those without a default.
+        secrets: value -> how the scenario names it, of those that are not the default.
     """
 
     def __init__(self, variables: Mapping[str, str]) -> None:
@@ -53,6 +52,6 @@ class Environment:
             if default is None:
                 raise RaceError(f"{where}: the environment has no {name}: set it, or write ${{{name}:-default}}")
             return default
-        if default is None and len(value) >= _LEAST_SECRET:
+        if value and value != default:
             self.secrets[value] = f"${{{name}}}"
         return value

@@ -17,7 +17,9 @@ import msgspec
 from stockade.race.errors import RaceError
 from stockade.race.files.environment import Environment
 from stockade.race.files.toml_file import convert, read_toml
-from stockade.race.model.checks import check
+from stockade.race.hiding import SHORT, hide
+from stockade.race.model.checks import GIVEN, check
+from stockade.race.model.placeholders import names_in
 from stockade.race.model.scenario import Scenario
 
 SHIPPED = Path(__file__).parents[1] / "scenarios"
@@ -31,12 +33,41 @@ class Loaded:
     Attributes:
         scenario: checked.
         here: the folder of its file: `{here}` in its commands.
-        secrets: value -> name of the variable that it came from; reports show the name.
+        secrets: value -> name of the variable that it came from; reports show the name. What the set-up saves for a
+            header joins them.
     """
 
     scenario: Scenario
     here: Path
-    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    secrets: dict[str, str] = field(default_factory=dict, repr=False)
+
+    def hide_saved(self, saved: Mapping[str, Any]) -> None:
+        """Add what the set-up has saved and a header has, as a token, to the secrets.
+
+        Args:
+            saved: variable -> value.
+        """
+        scenario = self.scenario
+        requests = [*scenario.requests, *(each.request for each in (*scenario.setup, *scenario.reads.values()))]
+        headers = [scenario.target.headers, *(each.headers for each in requests if each)]
+        self._hide({name: saved[name] for name in names_in(headers) & {*saved}})
+
+    def hide_in_headers(self, headers: Mapping[str, str], variables: Mapping[str, Any]) -> None:
+        """Add those variables to the secrets that a function of the scenario has put into headers.
+
+        Args:
+            headers: of the request that it made.
+            variables: of the round.
+        """
+        saved = {name: value for name, value in variables.items() if name not in GIVEN}
+        self._hide(
+            {name: value for name, value in saved.items() if any(str(value) in each for each in headers.values())}
+        )
+
+    def _hide(self, found: Mapping[str, Any]) -> None:
+        for name, value in found.items():
+            if len(str(value)) >= SHORT:  # less is the number of a user, not a token
+                self.secrets[str(value)] = f"{{{name}}}"
 
 
 def shipped() -> list[str]:
@@ -92,7 +123,10 @@ def override(
     if target:
         own = msgspec.structs.replace(scenario.target, url=target)
         scenario = msgspec.structs.replace(scenario, target=own, server=None)
-    check(scenario)
+    try:
+        check(scenario)
+    except RaceError as error:
+        raise RaceError(hide(str(error), loaded.secrets)) from None
     return replace(loaded, scenario=scenario)
 
 
@@ -141,8 +175,11 @@ def _from_python(path: Path) -> Scenario:
 
 def _checked(tree: Any, variables: Environment) -> Scenario:
     """The scenario of a tree; one that was made in Python passes the checks of a file too."""
-    scenario = convert(variables.fill(tree))
-    check(scenario)
+    try:
+        scenario = convert(variables.fill(tree))
+        check(scenario)
+    except RaceError as error:
+        raise RaceError(hide(str(error), variables.secrets)) from None
     return scenario
 
 

@@ -8,7 +8,7 @@ import asyncio
 import ipaddress
 import socket
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from stockade.race.errors import RaceError
 
 LOOK_UP_S = 10.0
+CONNECT_S = 5.0
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -28,6 +29,7 @@ class Address:
         host: as a request names it.
         family: of the socket.
         place: for `connect`.
+        others: (family, place) of the other addresses that the name has, in the order of the resolver.
         base: path before every path of the scenario.
         tls: None: http.
     """
@@ -38,6 +40,7 @@ class Address:
     place: tuple[Any, ...]
     base: str = ""
     tls: ssl.SSLContext | None = None
+    others: tuple[tuple[socket.AddressFamily, tuple[Any, ...]], ...] = ()
 
     @property
     def server_name(self) -> str:
@@ -74,9 +77,29 @@ async def find(url: str, *, mine: bool, ca_file: str = "") -> Address:
             f"{url} is another machine: a race is an attack on whoever did not ask for it. "
             "If it is yours, say so: --target-is-mine"
         )
-    family, _, _, _, place = found[0]
+    (family, place), *others = dict.fromkeys((family, place) for family, _, _, _, place in found)
     tls = _context(ca_file) if parts.scheme == "https" else None
-    return Address(url, parts.netloc, family, place, parts.path.rstrip("/"), tls)
+    return Address(url, parts.netloc, family, place, parts.path.rstrip("/"), tls, tuple(others))
+
+
+async def listening(address: Address) -> Address | None:
+    """The address with the first place at which something takes connections; None: there is none.
+
+    `localhost` is often ::1 first, where a server on 127.0.0.1 does not listen.
+
+    Args:
+        address: each of its places is tried once, for CONNECT_S at most.
+    """
+    for family, place in ((address.family, address.place), *address.others):
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setblocking(False)
+            try:
+                async with asyncio.timeout(CONNECT_S):
+                    await asyncio.get_running_loop().sock_connect(probe, place)
+            except (OSError, TimeoutError):  # nobody there: the next one
+                continue
+        return replace(address, family=family, place=place, others=())
+    return None
 
 
 def _context(ca_file: str) -> ssl.SSLContext:

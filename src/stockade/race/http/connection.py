@@ -6,6 +6,7 @@ once for everything around the race.
 
 import asyncio
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,12 +62,16 @@ class Connection:
     Args:
         stream: connected.
         address: its other end.
+
+    Attributes:
+        heard: whether anything came back, the end of the connection included.
     """
 
     def __init__(self, stream: Stream, address: Address) -> None:
         self._stream, self._address = stream, address
         self._http = h11.Connection(h11.CLIENT)
-        self._last = b""
+        self._held = b""
+        self.heard = False
 
     @classmethod
     async def open(cls, address: Address) -> "Connection":
@@ -78,7 +83,10 @@ class Connection:
         return cls(await Stream.open(address), address)
 
     async def prepare(self, message: Message) -> None:
-        """Send all but the last byte.
+        """Send all but the last byte of the head, which ends with an empty line, and nothing of the body.
+
+        Many servers begin when the head is complete, and read the body later or never. So it is the head that must
+        not be complete.
 
         Args:
             message: the request.
@@ -86,17 +94,33 @@ class Connection:
         Raises:
             OSError: the connection is broken.
         """
-        data = self._stream.encoded(self._encode(message))
-        self._last = data[-1:]
+        head, body = self._encode(message)
+        data = self._stream.encoded(head)
+        self._held = data[-1:] + (self._stream.encoded(body) if body else b"")
         await self._stream.send(data[:-1])
 
     def release(self) -> None:
-        """Send the last byte: one system call.
+        """Send what was held back: one system call. What the socket does not take `finish` sends.
 
         Raises:
             OSError: the connection is broken.
         """
-        self._stream.socket.send(self._last)
+        with suppress(BlockingIOError):  # its buffer is full: nothing is sent yet
+            self._held = self._held[self._stream.socket.send(self._held) :]
+
+    @property
+    def has_rest(self) -> bool:
+        """Whether the socket did not take all that was held back."""
+        return bool(self._held)
+
+    async def finish(self) -> None:
+        """Send the rest of a body that was larger than the buffer of the socket.
+
+        Raises:
+            OSError: the connection is broken.
+        """
+        rest, self._held = self._held, b""
+        await self._stream.send(rest)
 
     async def send(self, message: Message) -> None:
         """Send all of a request.
@@ -104,7 +128,7 @@ class Connection:
         Raises:
             OSError: the connection is broken.
         """
-        await self._stream.send(self._stream.encoded(self._encode(message)))
+        await self._stream.send(self._stream.encoded(b"".join(self._encode(message))))
 
     async def response(self) -> Response:
         """The answer.
@@ -119,7 +143,9 @@ class Connection:
             except h11.RemoteProtocolError as error:
                 raise ConnectionError(f"no answer of HTTP: {error}") from None
             if event is h11.NEED_DATA:
-                self._http.receive_data(await self._stream.receive())
+                data = await self._stream.receive()
+                self.heard = True
+                self._http.receive_data(data)
             elif isinstance(event, h11.Response):
                 status = event.status_code
             elif isinstance(event, h11.Data):
@@ -135,14 +161,17 @@ class Connection:
         """End the connection."""
         self._stream.close()
 
-    def _encode(self, message: Message) -> bytes:
+    def _encode(self, message: Message) -> tuple[bytes, bytes]:
+        """Its head and its body."""
         given = {name.lower() for name, _ in message.headers}
         headers = [*message.headers]
         headers += [(name, value) for name, value in self._usual(message) if name.lower() not in given]
         try:
             head = h11.Request(method=message.method, target=self._address.base + message.path, headers=headers)
-            events = [head, h11.Data(data=message.body), h11.EndOfMessage()]
-            return b"".join(self._http.send(event) or b"" for event in events)
+            first = self._http.send(head) or b""
+            return first, b"".join(
+                self._http.send(event) or b"" for event in (h11.Data(data=message.body), h11.EndOfMessage())
+            )
         except (h11.LocalProtocolError, UnicodeEncodeError) as error:
             raise RaceError(f"{message}: is no request of HTTP: {error}") from None
 

@@ -1,7 +1,7 @@
 """Bytes over a socket, with or without TLS, so that the caller decides when which byte leaves this machine.
 
-TLS is done in memory (`ssl.MemoryBIO`): the last byte that is held back is one of the encrypted bytes, without which
-the server can decrypt nothing of the last record. Neighbour: `connection.py` speaks HTTP over it.
+TLS is done in memory (`ssl.MemoryBIO`): the byte that is held back is one of the encrypted bytes, without which the
+server can decrypt nothing of the last record of the head. Neighbour: `connection.py` speaks HTTP over it.
 """
 
 import asyncio

@@ -14,11 +14,14 @@ from stockade.race.model import pointers
 from stockade.race.model.expressions import Expression
 from stockade.race.model.placeholders import FRESH, names_in
 from stockade.race.model.scenario import Request, Scenario
+from stockade.race.model.select import Select
 
 COUNTED = ("sent", "successes", "refusals", "errors", "unanswered", "keys", "spread_ms")
-OF_A_ROUND = ("run", "round", "python", "here", "folder", "port")
+OF_A_RACE = ("run", "python", "here")
+OF_A_SERVER = ("folder", "port")
+OF_A_ROUND = "round"
 OF_A_BUYER = ("n", "key", FRESH)
-_READS_ONLY = re.compile(r"\s*(select|with|values|table)\b", re.IGNORECASE)
+GIVEN = (*OF_A_RACE, *OF_A_SERVER, OF_A_ROUND, *OF_A_BUYER)
 _NAME = re.compile(r"[a-z_][a-z0-9_]*")
 
 
@@ -33,6 +36,10 @@ def check(scenario: Scenario) -> None:
     for where, pointer in _pointers(scenario):
         with _at(where):
             pointers.check(pointer)
+    for name, read in scenario.reads.items():
+        if read.sql:
+            with _at(f"reads.{name}.sql"):
+                Select.parse(read.sql)
     _check_placeholders(scenario)
     _check_names(scenario)
 
@@ -73,11 +80,6 @@ def _wrong(scenario: Scenario) -> Iterator[tuple[str, str]]:
             yield f"reads.{name}", "must have either a request or sql"
         if read.sql and not scenario.database:
             yield f"reads.{name}.sql", "needs the URL of the database: database = 'sqlite:///shop.db'"
-        if read.sql and not _READS_ONLY.match(read.sql):
-            yield (
-                f"reads.{name}.sql",
-                f"must be a SELECT: reads never write, and this begins with {read.sql.split()[0]}",
-            )
 
 
 def _pointers(scenario: Scenario) -> Iterator[tuple[str, str]]:
@@ -90,10 +92,11 @@ def _pointers(scenario: Scenario) -> Iterator[tuple[str, str]]:
 
 
 def _check_placeholders(scenario: Scenario) -> None:
-    known = {*OF_A_ROUND, FRESH}
+    known = {*OF_A_RACE, FRESH, *(OF_A_SERVER if scenario.server else ())}
     if scenario.server:
         _known("server", [scenario.server.command, scenario.server.env], known)
     _known("target", [scenario.target.url, scenario.target.ca_file], known)
+    known.add(OF_A_ROUND)
     _known("database", scenario.database, known)
     for at, step in enumerate(scenario.setup):
         _known(f"setup[{at}]", [_texts(step.request), step.command], known)

@@ -5,7 +5,8 @@ The syntax is that of Python's expressions, and `=` is `==` too; nothing else of
 """
 
 import ast
-import re
+import io
+import tokenize
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,7 @@ _OPERATORS: dict[type[ast.AST], tuple[str, Callable[[Any, Any], Any]]] = {
 }
 
 _SHOWN = 80  # characters of a value
+_LIKE = "sold <= stock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +85,31 @@ class Expression:
     def __init__(self, text: str) -> None:
         self.text = text
         try:
-            self._root = ast.parse(re.sub(r"(?<![<>=!])=(?!=)", "==", text.strip()), mode="eval").body
-        except (SyntaxError, ValueError):
-            raise RaceError(f"{text!r} is no comparison: write one like sold <= stock") from None
+            self._root = ast.parse(_with_double_equals(text.strip()), mode="eval").body
+        except (SyntaxError, ValueError, tokenize.TokenError):
+            raise RaceError(f"{text!r} is no comparison: write one like {_LIKE}") from None
         self.names: set[str] = set()
         self.called: set[tuple[str, str]] = set()
-        if not isinstance(self._root, ast.Compare | ast.BoolOp | ast.UnaryOp):
-            raise RaceError(f"{text!r} compares nothing: write one like sold <= stock")
-        self._check(self._root)
+        self._check_condition(self._root)
 
-    def _check(self, node: ast.AST) -> None:
+    def _check_condition(self, node: ast.AST) -> None:
+        """A comparison, or several joined: a number alone would be true or false by chance."""
+        match node:
+            case ast.BoolOp(values=values):
+                for each in values:
+                    self._check_condition(each)
+            case ast.UnaryOp(op=ast.Not(), operand=operand):
+                self._check_condition(operand)
+            case ast.Compare(left=left, ops=ops, comparators=others) if all(type(op) in _OPERATORS for op in ops):
+                before = [ast.dump(each) for each in (left, *others)]
+                if not _names(node) or len({*before}) < len(before):
+                    raise RaceError(f"{ast.unparse(node)!r} compares no value with another: write one like {_LIKE}")
+                for each in (left, *others):
+                    self._check_value(each)
+            case _:
+                raise RaceError(f"{ast.unparse(node)!r} compares nothing: write one like {_LIKE}")
+
+    def _check_value(self, node: ast.AST) -> None:
         match node:
             case ast.Call(func=ast.Name(id=function), args=[ast.Name(id=name)], keywords=[]) if function in _FUNCTIONS:
                 self.names.add(name)
@@ -103,17 +120,11 @@ class Expression:
                 self.names.add(name)
             case ast.Constant(value=int() | float() | str()):
                 pass
-            case ast.Compare(left=left, ops=ops, comparators=others) if all(type(op) in _OPERATORS for op in ops):
-                for each in (left, *others):
-                    self._check(each)
-            case ast.BoolOp(values=values):
-                for each in values:
-                    self._check(each)
-            case ast.UnaryOp(op=ast.USub() | ast.Not(), operand=operand):
-                self._check(operand)
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                self._check_value(operand)
             case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
-                self._check(left)
-                self._check(right)
+                self._check_value(left)
+                self._check_value(right)
             case _:
                 raise RaceError(
                     f"{ast.unparse(node)}: an invariant has names, numbers, + - * /, comparisons, and, or, not"
@@ -169,6 +180,25 @@ class Expression:
                 numbers = [self._compute(each, values) for each in (left, *others)]
                 return all(_OPERATORS[type(op)][1](numbers[at], numbers[at + 1]) for at, op in enumerate(ops))
         raise AssertionError(node)  # `_check` has refused every other
+
+
+def _with_double_equals(text: str) -> str:
+    """The text with `==` for each `=` that is no part of a text in quotes.
+
+    Raises:
+        tokenize.TokenError: it is no expression.
+    """
+    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+    lines = text.splitlines()
+    for token in reversed([each for each in tokens if each.type == tokenize.OP and each.string == "="]):
+        (row, column), line = token.start, lines[token.start[0] - 1]
+        lines[row - 1] = f"{line[:column]}={line[column:]}"
+    return "\n".join(lines)
+
+
+def _names(node: ast.AST) -> set[str]:
+    called = {id(each.func) for each in ast.walk(node) if isinstance(each, ast.Call)}
+    return {each.id for each in ast.walk(node) if isinstance(each, ast.Name) and id(each) not in called}
 
 
 def show(value: Any) -> str:

@@ -11,15 +11,15 @@ from typing import Any
 
 from stockade.race.errors import RaceError
 
-_NAME = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
-_NUMBER = re.compile(r"\{([a-z_][a-z0-9_]*):int\}")
+NAME = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
+NUMBER = re.compile(r"\{([a-z_][a-z0-9_]*):int\}")
 FRESH = "uuid"
 
 
 def names_in(value: Any) -> set[str]:
     """The names of the placeholders in a text, or in all texts of a list or a table."""
     if isinstance(value, str):
-        return {*_NAME.findall(value), *_NUMBER.findall(value)}
+        return {*NAME.findall(value), *NUMBER.findall(value)}
     if isinstance(value, Mapping):
         return set().union(*(names_in(each) for pair in value.items() for each in pair))
     if isinstance(value, list | tuple):
@@ -38,9 +38,9 @@ def fill(value: Any, variables: Mapping[str, Any]) -> Any:
         RaceError: `{name:int}` of something that is no whole number.
     """
     if isinstance(value, str):
-        if whole := _NUMBER.fullmatch(value):
+        if whole := NUMBER.fullmatch(value):
             return _integer(whole[1], variables)
-        return _NAME.sub(lambda found: _text(found, variables), value)
+        return NAME.sub(lambda found: _text(found, variables), value)
     if isinstance(value, Mapping):
         return {fill(name, variables): fill(each, variables) for name, each in value.items()}
     if isinstance(value, list | tuple):

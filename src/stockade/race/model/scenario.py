@@ -94,13 +94,18 @@ class Fire(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         rounds: most rounds; the first violation ends the race.
         rate_per_s: requests for each second, sent whether or not others were answered; 0: all at the same moment.
         timeout_s: longest time from the release to the last answer, in seconds; also of each request around the race.
+        least_decided: share of the requests that must be accepted or refused; with fewer there is no verdict.
+        most_spread_ms: longest release, from the first request to the last (at a rate: largest lateness), in
+            milliseconds; with a longer one there is no verdict.
     """
 
-    buyers: Annotated[int, Meta(ge=1, le=MOST_BUYERS)] = 50
+    buyers: Annotated[int, Meta(ge=2, le=MOST_BUYERS)] = 50
     keys: Annotated[int, Meta(ge=0, le=MOST_BUYERS)] = 0
     rounds: Annotated[int, Meta(ge=1, le=MOST_ROUNDS)] = 10
     rate_per_s: Annotated[float, Meta(ge=0, le=100_000)] = 0.0
     timeout_s: Seconds = 10.0
+    least_decided: Annotated[float, Meta(ge=0, le=1)] = 0.9
+    most_spread_ms: Annotated[float, Meta(gt=0, le=MOST_SECONDS * 1000)] = 1000.0
 
 
 class Matching(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

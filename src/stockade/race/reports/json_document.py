@@ -21,12 +21,24 @@ def json_text(result: RaceResult, secrets: Mapping[str, str]) -> str:
     return json.dumps(hidden, indent=2, ensure_ascii=False, default=str) + "\n"
 
 
+def without_verdict(name: str, reason: str) -> str:
+    """The document of a race that could not be run.
+
+    Args:
+        name: of the scenario.
+        reason: one line, without secrets.
+    """
+    document = {"schema": SCHEMA, "scenario": name, "passed": None, "error": reason}
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
 def _document(result: RaceResult) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "scenario": result.name,
         "target": result.target,
         "passed": result.passed,
+        "error": None,
         "buyers": result.buyers,
         "rate_per_s": result.rate_per_s or None,
         "most_rounds": result.most_rounds,
@@ -40,6 +52,7 @@ def _round(done: Round, *, open_loop: bool) -> dict[str, Any]:
     return {
         "round": done.number,
         "lateness_ms" if open_loop else "spread_ms": round(done.spread_s * 1000, 3),
+        "at_once": done.at_once,
         "answers": {kind.value: count for kind, count in done.counts.items()},
         "latency_ms": {name: round(done.latency_s(share) * 1000, 3) for name, share in shares.items()},
         "reads": _reads(done.reads),

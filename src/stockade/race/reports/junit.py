@@ -19,9 +19,10 @@ def junit_text(result: RaceResult, secrets: Mapping[str, str]) -> str:
         secrets: value -> name of what must not stand in it.
     """
     failed = {each.name: each for each in result.violations}
-    suite = _suite(result.name, tests=len(result.invariants), failures=len(failed))
+    suite_name = _text(result.name, secrets)
+    suite = _suite(suite_name, tests=len(result.invariants), failures=len(failed))
     for name, rule in result.invariants.items():
-        case = ElementTree.SubElement(suite, "testcase", classname=f"race.{result.name}", name=_text(name, secrets))
+        case = ElementTree.SubElement(suite, "testcase", classname=f"race.{suite_name}", name=_text(name, secrets))
         if violation := failed.get(name):
             message = _text(f"{rule} ({violation.shown})", secrets)
             failure = ElementTree.SubElement(case, "failure", message=message, type="violation")
@@ -36,6 +37,7 @@ def without_verdict(name: str, reason: str) -> str:
         name: of the scenario.
         reason: one line, without secrets.
     """
+    name = _text(name, {})
     suite = _suite(name, tests=1, errors=1)
     case = ElementTree.SubElement(suite, "testcase", classname=f"race.{name}", name="verdict")
     ElementTree.SubElement(case, "error", message=_text(reason, {}), type="RaceError")

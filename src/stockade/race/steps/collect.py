@@ -1,15 +1,17 @@
 """Step 3 of a round: fire, and collect every answer within one time limit.
 
-The readers wait before the release, so that the first answers are not read late. Neighbours: `release.py` has prepared
+The readers wait before the release, so that the first answers are not read late, and an answer that comes before it is
+seen. Neighbours: `release.py` has prepared
 the requests; `verdict.py` judges the answers.
 """
 
 import asyncio
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from stockade.race.result import Answer
-from stockade.race.steps.release import Prepared, release_together
+from stockade.race.steps.release import Prepared, release_together, settle, too_early
 
 
 async def fire(requests: Sequence[Prepared], keys: int, timeout_s: float) -> tuple[list[Answer], float]:
@@ -22,15 +24,20 @@ async def fire(requests: Sequence[Prepared], keys: int, timeout_s: float) -> tup
 
     Returns:
         The answers in the order of the buyers, and the spread of the release in seconds.
+
+    Raises:
+        RaceError: the server answered before the release.
     """
     tasks = [asyncio.create_task(_answer(each, buyer, buyer % keys)) for buyer, each in enumerate(requests)]
     try:
-        await asyncio.sleep(0)  # now every reader waits for its socket
+        await settle(requests)
         spread_s = release_together(requests)
-        await asyncio.wait(tasks, timeout=timeout_s)
+        rests = [asyncio.create_task(_finish(each)) for each in requests if each.connection.has_rest]
+        tasks, answering = tasks + rests, tasks
+        await asyncio.wait(answering, timeout=timeout_s)
         return [
-            task.result() if task.done() else late(each.message, buyer, buyer % keys, timeout_s)
-            for buyer, (each, task) in enumerate(zip(requests, tasks, strict=True))
+            task.result() if task.done() else _given_up(each, buyer, buyer % keys, timeout_s)
+            for buyer, (each, task) in enumerate(zip(requests, answering, strict=True))
         ], spread_s
     finally:
         for task in tasks:
@@ -44,8 +51,23 @@ async def _answer(request: Prepared, buyer: int, key: int) -> Answer:
     except OSError as error:
         said = request.error or f"the connection broke: {error.strerror or error}"
         return Answer(buyer, key, str(request.message), 0.0, error=said)
-    latency_s = max(time.perf_counter() - request.released_s, 0.0)
-    return Answer(buyer, key, str(request.message), latency_s, response)
+    if not request.released_s:
+        raise too_early(request)
+    sent_s, ended_s = request.released_s, time.perf_counter()
+    return Answer(buyer, key, str(request.message), ended_s - sent_s, response, sent_s=sent_s, ended_s=ended_s)
+
+
+async def _finish(request: Prepared) -> None:
+    try:
+        await request.connection.finish()
+    except OSError as error:
+        request.error = f"the connection broke before the request was complete: {error.strerror or error}"
+
+
+def _given_up(request: Prepared, buyer: int, key: int, timeout_s: float) -> Answer:
+    """The answer of a request that got none in time; what was wrong with it when it was sent is the reason."""
+    answer = late(request.message, buyer, key, timeout_s)
+    return replace(answer, error=request.error or answer.error)
 
 
 def late(message: object, buyer: int, key: int, timeout_s: float) -> Answer:

@@ -48,10 +48,12 @@ async def send_at_rate(
             async with asyncio.timeout(_LEAD_S + timeout_s):
                 connection = await Connection.open(address)
                 await asyncio.sleep(due_s - time.perf_counter())
-                lateness_s[0] = max(lateness_s[0], time.perf_counter() - due_s)
+                sent_s = time.perf_counter()
+                lateness_s[0] = max(lateness_s[0], sent_s - due_s)
                 await connection.send(message)
                 response = await connection.response()
-                return Answer(buyer, key, str(message), time.perf_counter() - due_s, response)
+                ended_s = time.perf_counter()
+                return Answer(buyer, key, str(message), ended_s - due_s, response, sent_s=sent_s, ended_s=ended_s)
         except TimeoutError:
             return late(message, buyer, key, timeout_s)
         except OSError as error:

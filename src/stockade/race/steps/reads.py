@@ -41,8 +41,8 @@ async def observe(scenario: Scenario, address: Address, variables: Mapping[str, 
 
 async def _one(read: Read, scenario: Scenario, address: Address, variables: Mapping[str, Any]) -> Observation:
     if read.request is None:
-        sql, url = fill(read.sql, variables), fill(scenario.database, variables)
-        return Observation(await select(url, sql, scenario.race.timeout_s), " ".join(sql.split()))
+        found = await select(fill(scenario.database, variables), read.sql, scenario.race.timeout_s, variables)
+        return Observation(found, " ".join(fill(read.sql, variables).split()))  # as people read it
     message = message_of(read.request, scenario.target, variables)
     response = await exchange(address, message, scenario.race.timeout_s)
     body = response.body[:_SHOWN].decode(errors="replace")

@@ -1,8 +1,8 @@
-"""Step 2 of a round: open all connections, send all but the last byte of each request, release the last bytes together.
+"""Step 2 of a round: open all connections, send all but the last byte of each head, release these bytes together.
 
-The last bytes are sent by one loop without anything between two of them, because every other way (a task, a thread, a
-barrier for each buyer) spreads them wider. Neighbours: `collect.py` waits for the answers, `open_loop.py` is the other
-way to send, `stockade.race.runner` chooses.
+What is held back, that byte and the body, is sent by one loop without anything between two of them, because every other
+way (a task, a thread, a barrier for each buyer) spreads them wider. Neighbours: `collect.py` waits for the answers,
+`open_loop.py` is the other way to send, `stockade.race.runner` chooses.
 """
 
 import asyncio
@@ -27,12 +27,12 @@ _SETTLE_EACH_S = 0.000_2  # … and for each of them
 
 @dataclass(slots=True)
 class Prepared:
-    """A request of which the server has everything but the last byte.
+    """A request of which the server has everything up to the last byte of the head.
 
     Attributes:
         message: the request.
         connection: that it was sent on.
-        released_s: when its last byte left, of `time.perf_counter`.
+        released_s: when that byte left, of `time.perf_counter`; 0: not yet.
         error: why it did not; empty: it did.
     """
 
@@ -44,7 +44,7 @@ class Prepared:
 
 @asynccontextmanager
 async def prepared(address: Address, messages: Sequence[Message], timeout_s: float) -> AsyncIterator[list[Prepared]]:
-    """Open a connection for each request, and send all but its last byte; the connections end in the end.
+    """Open a connection for each request, and send its head but the last byte; the connections end in the end.
 
     Args:
         address: of the target.
@@ -72,11 +72,29 @@ async def prepared(address: Address, messages: Sequence[Message], timeout_s: flo
             raise RaceError(f"{address.url}: {len(messages)} connections were not open in {timeout_s:g} s") from None
         except BaseExceptionGroup as errors:
             raise _said(errors.exceptions[0], f"{address.url}: one of {len(messages)} connections failed") from None
-        await asyncio.sleep(_SETTLE_S + _SETTLE_EACH_S * len(messages))
         yield [Prepared(message, opened[at]) for at, message in enumerate(messages)]
     finally:
         for each in opened.values():
             each.close()
+
+
+async def settle(requests: Sequence[Prepared]) -> None:
+    """Wait until the server has seen what was sent, while somebody reads what it answers.
+
+    Raises:
+        RaceError: it answers already, or has ended a connection.
+    """
+    await asyncio.sleep(_SETTLE_S + _SETTLE_EACH_S * len(requests))
+    if early := [each for each in requests if each.connection.heard]:
+        raise too_early(early[0])
+
+
+def too_early(request: Prepared) -> RaceError:
+    """The error of a server that does not wait for the release."""
+    return RaceError(
+        f"{request.message}: the server answered, or ended the connection, before the head of the request was "
+        "complete: the requests cannot be released together"
+    )
 
 
 def _said(error: BaseException, where: str) -> BaseException:
@@ -98,7 +116,7 @@ def allow_connections(wanted: int) -> None:
 
 
 def release_together(requests: Sequence[Prepared]) -> float:
-    """Send the last byte of every request, one after the other, as fast as this process can.
+    """Send what was held back of every request, one after the other, as fast as this process can.
 
     Returns:
         The time from the first to the last of them, in seconds.
@@ -111,13 +129,13 @@ def release_together(requests: Sequence[Prepared]) -> float:
             try:
                 each.connection.release()
             except OSError as error:
-                each.error = f"the server ended the connection before the request was complete ({error.strerror})"
+                each.error = f"the connection broke before the request was complete: {error.strerror}"
         return clock() - first_s
 
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Nothing comes between two last bytes: no garbage collection and, where this process may, no other process.
+    """Nothing comes between two releases: no garbage collection and, where this process may, no other process.
 
     Each byte wakes the server, which the scheduler would often put in front of the sender. A thread under SCHED_FIFO
     (sched(7)) is not put behind a usual one; only root and those with CAP_SYS_NICE may choose it.

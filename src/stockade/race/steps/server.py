@@ -19,7 +19,7 @@ from typing import Any
 from stockade.devservers import child
 from stockade.devservers.launch import OPEN_FILES
 from stockade.race.errors import RaceError
-from stockade.race.http.address import Address
+from stockade.race.http.address import Address, listening
 from stockade.race.http.connection import Message, exchange
 from stockade.race.model.placeholders import fill
 from stockade.race.model.scenario import Server
@@ -32,8 +32,8 @@ _LOG_NAME = "server.log"
 
 
 @asynccontextmanager
-async def running(server: Server, address: Address, variables: Mapping[str, Any]) -> AsyncIterator[None]:
-    """Start the server, wait until it answers, and end it in the end.
+async def running(server: Server, address: Address, variables: Mapping[str, Any]) -> AsyncIterator[Address]:
+    """Start the server, wait until it answers, and end it in the end; where it answers.
 
     Args:
         server: what to start.
@@ -41,16 +41,16 @@ async def running(server: Server, address: Address, variables: Mapping[str, Any]
         variables: for its placeholders, with `folder`, where it starts.
 
     Raises:
-        RaceError: it did not start, or does not answer in time; the message has the end of its output. Or something
-            else answers there already, which would be raced instead.
+        RaceError: it did not start, does not answer in time, or had ended before the end; the message has the end of
+            its output. Or something else answers there already, which would be raced instead.
     """
-    if await _answers("", address):
+    if await listening(address):
         raise RaceError(f"{address.url} answers before the server is started: end that process, or use {{port}}")
     folder = Path(str(variables["folder"]))
     process = _start(server, folder, variables)
     try:
-        await _ready(server, address, process, folder / _LOG_NAME)
-        yield
+        yield await _ready(server, address, process, folder / _LOG_NAME)
+        _refuse_an_ended(process, folder / _LOG_NAME)  # what answered was not this server, or not to the end
     finally:
         await asyncio.shield(_end(process))
 
@@ -71,17 +71,9 @@ def _start(server: Server, folder: Path, variables: Mapping[str, Any]) -> subpro
     found = shutil.which(program, path=environment.get("PATH"))
     if not found:
         raise RaceError(f"server.command: there is no program {program}")
-    task = {
-        "uid": None,
-        "gid": 0,
-        "parent": os.getpid(),
-        "death_signal": signal.SIGTERM,  # whoever kills this process ends the server too
-        "open_files": OPEN_FILES,
-    }
-    shim = [sys.executable, "-I", "-S", str(child.__file__), json.dumps(task), found, program]
     with (folder / _LOG_NAME).open("ab") as log:
         return subprocess.Popen(
-            [*shim, *arguments],
+            [*tied_to_this_process(found, program), *arguments],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -91,36 +83,54 @@ def _start(server: Server, folder: Path, variables: Mapping[str, Any]) -> subpro
         )
 
 
-async def _ready(server: Server, address: Address, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Wait until it answers.
+def tied_to_this_process(path: str, name: str) -> list[str]:
+    """Words in front of the arguments of a program that ends with this process, also when that is killed.
+
+    Args:
+        path: of its file.
+        name: its argv[0].
+    """
+    task = {
+        "uid": None,
+        "gid": 0,
+        "parent": os.getpid(),
+        "death_signal": signal.SIGTERM,
+        "open_files": OPEN_FILES,
+    }
+    return [sys.executable, "-I", "-S", str(child.__file__), json.dumps(task), path, name]
+
+
+async def _ready(server: Server, address: Address, process: subprocess.Popen[bytes], log: Path) -> Address:
+    """Wait until it answers; where it does.
 
     Raises:
         RaceError: it ended, or the time is over.
     """
     try:
         async with asyncio.timeout(server.wait_s):
-            while not await _answers(server.ready, address):
-                if process.poll() is not None:
-                    raise RaceError(f"server.command ended with {process.returncode}: {_last_lines(log)}")
+            while not (found := await _answering(server.ready, address)):
+                _refuse_an_ended(process, log)
                 await asyncio.sleep(_POLL_S)
+        _refuse_an_ended(process, log)
+        return found
     except TimeoutError:
         said = _last_lines(log)
         raise RaceError(f"the server does not answer at {address.url} within {server.wait_s:g} s: {said}") from None
 
 
-async def _answers(path: str, address: Address) -> bool:
-    if path:
-        try:
-            return (await exchange(address, Message("GET", path), timeout_s=END_WAIT_S)).status < 500
-        except RaceError:  # it does not listen yet, which is what this function is asked
-            return False
+def _refuse_an_ended(process: subprocess.Popen[bytes], log: Path) -> None:
+    if process.poll() is not None:
+        raise RaceError(f"server.command ended with {process.returncode}: {_last_lines(log)}")
+
+
+async def _answering(path: str, address: Address) -> Address | None:
+    found = await listening(address)
+    if not path or not found:
+        return found
     try:
-        _, writer = await asyncio.open_connection(*address.place[:2])
-    except OSError:
-        return False
-    writer.close()
-    await writer.wait_closed()
-    return True
+        return found if (await exchange(found, Message("GET", path), timeout_s=END_WAIT_S)).status < 500 else None
+    except RaceError:  # it does not listen yet, which is what this function is asked
+        return None
 
 
 async def _end(process: subprocess.Popen[bytes]) -> None:

@@ -6,7 +6,10 @@ Neighbours: `stockade.race.runner` calls it; `messages.py` makes the requests.
 import asyncio
 import inspect
 import os
-from collections.abc import Mapping
+import shutil
+import signal
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from stockade.race.errors import RaceError, of_the_user
@@ -16,17 +19,24 @@ from stockade.race.model.placeholders import fill
 from stockade.race.model.pointers import look_up
 from stockade.race.model.scenario import Scenario, SetUp
 from stockade.race.steps.messages import message_of
+from stockade.race.steps.server import tied_to_this_process
 
 _SHOWN = 300  # characters of an answer or an output in an error
 
 
-async def set_up(scenario: Scenario, address: Address, variables: Mapping[str, Any]) -> dict[str, Any]:
+async def set_up(
+    scenario: Scenario,
+    address: Address,
+    variables: Mapping[str, Any],
+    on_saved: Callable[[Mapping[str, Any]], None] = lambda variables: None,
+) -> dict[str, Any]:
     """Carry out the steps.
 
     Args:
         scenario: with `setup` and `prepare`.
         address: of the target.
         variables: known so far.
+        on_saved: called with what each step has saved.
 
     Returns:
         The variables, with those that the steps save.
@@ -37,16 +47,32 @@ async def set_up(scenario: Scenario, address: Address, variables: Mapping[str, A
     known = dict(variables)
     for at, step in enumerate(scenario.setup):
         try:
-            known |= await (
+            saved = await (
                 _command(step, scenario, known) if step.command else _request(step, scenario, address, known)
             )
         except RaceError as error:
             raise RaceError(f"setup[{at}]: {error}") from None
+        on_saved(saved)
+        known |= saved
     if scenario.prepare:
-        with of_the_user("prepare"):
-            more = scenario.prepare(known)
-            known |= (await more if inspect.isawaitable(more) else more) or {}
+        more = await _prepared(scenario.prepare, known, scenario.race.timeout_s)
+        on_saved(more)
+        known |= more
     return known
+
+
+async def _prepared(prepare: Callable[..., Any], known: dict[str, Any], timeout_s: float) -> Mapping[str, Any]:
+    """What the function of the scenario gives; only a coroutine function can be given up."""
+    limit = asyncio.timeout(timeout_s)
+    with of_the_user("prepare"):
+        try:
+            async with limit:
+                more = prepare(known)
+                return (await more if inspect.isawaitable(more) else more) or {}
+        except TimeoutError:
+            if limit.expired():
+                raise RaceError(f"prepare: took more than {timeout_s:g} s") from None
+            raise  # its own
 
 
 async def _request(step: SetUp, scenario: Scenario, address: Address, known: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,14 +93,20 @@ async def _request(step: SetUp, scenario: Scenario, address: Address, known: Map
 
 async def _command(step: SetUp, scenario: Scenario, known: Mapping[str, Any]) -> dict[str, Any]:
     words = [str(word) for word in fill(step.command, known)]
+    environment = _environment(scenario, known)
+    found = shutil.which(words[0], path=environment.get("PATH"))
+    if not found:
+        raise RaceError(f"{words[0]} cannot be run: there is no such program")
     try:
         process = await asyncio.create_subprocess_exec(
-            *words,
+            *tied_to_this_process(found, words[0]),
+            *words[1:],
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             cwd=known.get("folder") or None,
-            env=_environment(scenario, known),
+            env=environment,
+            start_new_session=True,  # so that all that it starts can be ended
         )
     except OSError as error:
         raise RaceError(f"{words[0]} cannot be run: {error.strerror}") from None
@@ -84,17 +116,17 @@ async def _command(step: SetUp, scenario: Scenario, known: Mapping[str, Any]) ->
     except TimeoutError:
         raise RaceError(f"{words[0]} did not end in time") from None
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        with suppress(ProcessLookupError):  # nobody is left
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
     if process.returncode:
         raise RaceError(f"{words[0]} ended with {process.returncode}: {_text(err or out)}")
     return {step.save_output: out.decode(errors="replace").strip()} if step.save_output else {}
 
 
-def _environment(scenario: Scenario, known: Mapping[str, Any]) -> dict[str, str] | None:
+def _environment(scenario: Scenario, known: Mapping[str, Any]) -> dict[str, str]:
     """That of the server, so that its own tools find what it has."""
-    return {**os.environ, **fill(scenario.server.env, known)} if scenario.server else None
+    return {**os.environ, **fill(scenario.server.env, known)} if scenario.server else {**os.environ}
 
 
 def _text(data: bytes) -> str:

@@ -6,6 +6,7 @@ Neighbours: `reads.py` and `collect.py` give the facts; `model/expressions.py` c
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import accumulate
 from typing import Any
 
 from stockade.race.errors import RaceError, of_the_user
@@ -14,6 +15,7 @@ from stockade.race.model.pointers import Missing, look_up
 from stockade.race.model.scenario import Matching, Scenario
 from stockade.race.result import Answer, Kind, Observation, Round, Violation
 
+LEAST_AT_ONCE = 2  # requests in flight at one moment
 MOST_PROOFS = 20  # answers that a violation keeps
 MOST_ERRORS = 5  # errors that a round keeps
 _ACCEPTS = range(200, 300)
@@ -40,22 +42,57 @@ def judge(
         keys: different keys of the buyers.
 
     Raises:
-        RaceError: nothing was accepted, so that the round proves nothing; or an invariant cannot be computed.
+        RaceError: the round proves nothing: nothing was accepted, or every invariant held and too little was raced;
+            or an invariant cannot be computed.
     """
     sorted_out = [classify(scenario, each) for each in answers]
     counts = Counter(each.kind for each in sorted_out)
     if not counts[Kind.SUCCESS]:
         raise RaceError(f"round {number}: no request succeeded, which proves nothing; the first: {_first(sorted_out)}")
+    at_once = most_at_once(sorted_out)
     values = _values(scenario, sorted_out, reads) | {"keys": keys, "spread_ms": spread_s * 1000}
+    violations = [*_broken(scenario, values, sorted_out, reads)]
+    if not violations and (reason := _too_little(scenario, sorted_out, at_once, spread_s)):
+        raise RaceError(f"round {number}: {reason}")
     return Round(
         number=number,
         counts={kind: counts[kind] for kind in Kind},
-        latencies_s=sorted(each.latency_s for each in sorted_out if each.response),
+        latencies_s=sorted(
+            each.latency_s for each in sorted_out if each.response or each.latency_s >= scenario.race.timeout_s
+        ),
+        at_once=at_once,
         spread_s=spread_s,
         reads=reads,
-        violations=[*_broken(scenario, values, sorted_out, reads)],
+        violations=violations,
         errors=[each for each in sorted_out if each.kind in (Kind.ERROR, Kind.UNANSWERED)][:MOST_ERRORS],
     )
+
+
+def most_at_once(answers: Sequence[Answer]) -> int:
+    """The most requests that were in flight at one moment, of those with an answer."""
+    answered = [each for each in answers if each.response]
+    changes = sorted([*((each.sent_s, 1) for each in answered), *((each.ended_s, -1) for each in answered)])
+    return max(accumulate(change for _, change in changes), default=0)
+
+
+def _too_little(scenario: Scenario, answers: Sequence[Answer], at_once: int, spread_s: float) -> str:
+    """Why invariants that held prove nothing; empty: they prove something. A violation is one in any case."""
+    race, decided = scenario.race, [each for each in answers if each.kind in (Kind.SUCCESS, Kind.REFUSAL)]
+    if len(decided) < race.least_decided * len(answers):
+        others = [each for each in answers if each.kind in (Kind.ERROR, Kind.UNANSWERED)]
+        return (
+            f"only {len(decided)} of {len(answers)} requests were accepted or refused, which proves nothing "
+            f"(race.least_decided is {race.least_decided:g}); another: {_first(others)}"
+        )
+    if at_once < LEAST_AT_ONCE:
+        return "no two requests were in flight at the same moment, so that nothing was raced: send them faster"
+    if spread_s * 1000 > race.most_spread_ms:
+        how = "late" if race.rate_per_s else "from the first release to the last"
+        return (
+            f"{spread_s * 1000:.0f} ms {how}, which is no race (race.most_spread_ms is {race.most_spread_ms:g}): "
+            "send fewer, or on an idle machine"
+        )
+    return ""
 
 
 def classify(scenario: Scenario, answer: Answer) -> Answer:
