@@ -2,25 +2,14 @@
 
 import pytest_asyncio
 
-from stockade.lab.history.history_file import write_history
-from stockade.lab.report.build import build
-from stockade.lab.report.documents import read_source
-from stockade.lab.report.html import html
-from tests.lab.checkers.small_histories import fault, small
-from tests.lab.report.documents import claims_document, deadlock, lab_document, ring, run, source, sweep
-
-EVIL = "<script>console.error('script ran')</script><img src=x>" * 3
+from tests.lab.report.whole import whole
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def address(tmp_path_factory):
     """The address of a report of one document of each kind and a history; one name in it is hostile and long."""
     folder = tmp_path_factory.mktemp("report")
-    write_history(small(fault_log=(fault(1, "pause", "inject"), fault(3, "pause", "heal"))), folder / "h.jsonl")
-    runs = [run("sequencer", 10.0), run("kafka", 20.0), run("unprotected", 15.0), run("pessimistic", preset=EVIL)]
-    values = [lab_document(*runs), ring(), deadlock(), claims_document(), sweep()]
-    sources = [source(folder, each, f"{n}.json") for n, each in enumerate(values)]
-    (folder / "report.html").write_text(html(build([*sources, read_source(str(folder / "h.jsonl"))])))
+    (folder / "report.html").write_text(whole()[1])
     return (folder / "report.html").as_uri()
 
 

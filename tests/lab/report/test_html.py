@@ -8,13 +8,11 @@ from xml.etree import ElementTree
 
 import pytest
 
-from stockade.lab.history.history_file import write_history
 from stockade.lab.report.build import build
-from stockade.lab.report.documents import read_source
 from stockade.lab.report.html import html
 from stockade.lab.report.sections import SECTIONS
-from tests.lab.checkers.small_histories import fault, small
-from tests.lab.report.documents import claims_document, deadlock, lab_document, ring, run, source, sweep
+from tests.lab.report.documents import claims_document, lab_document, ring, run, source
+from tests.lab.report.whole import whole
 
 EVIL = "\"><script>alert(1)</script><img src=x onerror=alert(1)>{{ 7*7 }}'&"
 MOST_BYTES = 6_000_000
@@ -53,15 +51,9 @@ class Tags(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def made():
     """A report of one document of each kind and a history, with its HTML."""
-    folder = tmp_path_factory.mktemp("report")
-    write_history(small(fault_log=(fault(1, "pause", "inject"), fault(3, "pause", "heal"))), folder / "h.jsonl")
-    few = [run(name, 10.0 * n) for n, name in enumerate(("sequencer", "kafka", "unprotected", "pessimistic"), 1)]
-    values = [lab_document(*few), ring(), deadlock(), claims_document(), sweep()]
-    sources = [source(folder, each, f"{n}.json") for n, each in enumerate(values)]
-    report = build([*sources, read_source(str(folder / "h.jsonl"))])
-    return report, html(report)
+    return whole()
 
 
 def test_it_fetches_nothing_and_runs_nothing(made):
