@@ -66,6 +66,15 @@ CODES = re.compile(
 NOT_CODES = re.compile(r"base64|A4 paper|M[12] (?:Mac|Pro)")
 EXPLAINED = ("docs/glossary.md", "CHANGELOG.md")  # may name what others may not
 
+# words in capitals that prose may have bare, beside those that a string or an enum of src has: statuses, codes, SQL
+CAPITALS = re.compile(
+    r"ADR|ANALYZE|ASGI|BLPOP|CAP_SYS_NICE|CONFIG|CORS|DESCRIBE|EINVAL|FIFO|FLUSH|GATEWAY_URL|GSSAPI|HTTPX|IETF|JKS|KEYS"
+    r"|LOCKED|OAUTHBEARER|ORM|PUBLISH|RBAC|RDS|README|RLIMIT_FSIZE|SASL|SCRIPT|SDK|SETNX|SIGHUP|SIGKILL|SIGSTOP"
+    r"|SIGTTIN|SIGTTOU|SKIP|SQLSTATE|TTL|UUID|WRITE|WSGI"
+)
+CAPITAL = re.compile(r"(?<![\w./*-])[A-Z]{3,}(?:_[A-Z]+)*(?![\w./*-]*\w)")
+NOT_PROSE = re.compile(r"`[^`]*`|\]\([^)]*\)|\[[^\]]*\]: .*")
+
 
 def private_words(source):
     """A file, class, function or parameter of src has no name from the project's private dialect."""
@@ -149,15 +158,43 @@ def _definitions():
     return found
 
 
-def long_lines(source):
-    """Markdown wraps at 120 columns; tables, code and a line that is one link may be longer."""
-    found, in_code = [], False
+def _prose_lines(source):
+    """(number, line, whether it is code) of every line of a page."""
+    in_code = False
     for number, line in enumerate(source.text.splitlines(), 1):
         fence = re.match(r"\s*(```|~~~)", line)
         in_code ^= bool(fence)
-        free = in_code or fence or re.match(r"\s*\||    |\s*<|\[.*\]: ", line) or " " not in line.strip()
+        yield number, line, bool(in_code or fence or line.startswith("    "))
+
+
+def long_lines(source):
+    """Markdown wraps at 120 columns; tables, code and a line that is one link may be longer."""
+    found = []
+    for number, line, is_code in _prose_lines(source):
+        free = is_code or re.match(r"\s*\||\s*<|\[.*\]: ", line) or " " not in line.strip()
         if len(line) > COLUMNS and not free:
             found.append(f"{number}: {len(line)} columns")
+    return found
+
+
+def placeholders(source):
+    """No page has a word in capitals that stands for something to be written later: each is known to src or listed."""
+    return [
+        f"{number}: {word}: write what it stands for, set it as code, or add it to CAPITALS"
+        for number, line, is_code in _prose_lines(source)
+        for word in ([] if is_code else CAPITAL.findall(NOT_PROSE.sub("", line)))
+        if not CAPITALS.fullmatch(word) and word not in _known_capitals()
+    ]
+
+
+@functools.cache
+def _known_capitals():
+    """Words in capitals of the strings of src that are no docstrings, and of its enums."""
+    found = set()
+    for path in tracked("src/*.py"):
+        text = re.sub(r'""".*?"""', "", (ROOT / path).read_text(), flags=re.DOTALL)
+        for part in re.findall(r'"[^"\n]*"|^    [A-Z_]+ = ', text, re.MULTILINE):
+            found.update(re.findall(r"[A-Z][A-Z_]+", part))
     return found
 
 
@@ -170,12 +207,13 @@ def cited_codes(source):
 
 
 RULES = [private_words, private_codes, unknown_neighbours]
-PAGE_RULES = [long_lines, cited_codes]
+PAGE_RULES = [long_lines, cited_codes, placeholders]
 BAD = {
     private_words: Source("src/a.py", "class RowForecast: ..."),
     private_codes: Source("src/a.py", '"""As in seed 004."""'),
     unknown_neighbours: Source("src/a.py", '"""A. Neighbours: `gone.py` is gone."""'),
     long_lines: Source("docs/a.md", "word " * 30),
+    placeholders: Source("docs/a.md", "It sells SPREAD_FIGURES orders, which cost COSTS."),
     cited_codes: Source("docs/a.md", "Invariants I1 to I6."),
 }
 

@@ -1,5 +1,10 @@
 """The live page of the lab in a real Chromium: a newcomer's story at both widths, and all of it by keyboard."""
 
+from stockade.lab.live.plan import LivePlan
+from stockade.lab.live.running.figures import Sums
+from stockade.lab.live.runs import ENDED, Run
+from stockade.lab.slow_motion.story import Story
+from stockade.lab.slow_motion.two_buyers import open_race
 from tests.lab.live.serving import live_page
 
 LANGUAGE = {"phone": "ko", "desktop": "en"}
@@ -7,40 +12,57 @@ OVERSOLD = {
     "en": "30 buyers were told yes, and only 20 units were there: 10 units were sold that do not exist.",
     "ko": "재고는 20개뿐인데 30명이 승인을 받았습니다.",
 }
-TWICE = {"en": "Two buyers were told yes, and one unit was there.", "ko": "재고는 한 개인데 두 명이 승인을 받았습니다."}
+TWICE = {
+    "en": "Buyer A was told: yes. Buyer B was told: yes. One unit was there.",
+    "ko": "구매자 A 승인 받음. 구매자 B 승인 받음. 재고는 한 개였습니다.",
+}
 RUN_LIMIT_MS = 60_000
 
 
-async def test_a_newcomer_sees_why(open_page, device, shot, assert_accessible):
+async def test_a_newcomer_sees_why(open_page, shot, assert_accessible):
     """One click: unprotected oversells, the sequencer holds; one more: why, step by step. Nothing is too wide."""
-    language = LANGUAGE[device]
-    async with live_page() as client:
-        page = await open_page(device, language=language)
-        await page.goto(client.url)
-        await shot(page, f"live-{device}-first")
-        await page.click("#first-go")
-        await page.wait_for_selector("[data-control=sequencer].held", timeout=RUN_LIMIT_MS)
-        await page.wait_for_selector("#stop", state="hidden")
-        unprotected = page.locator("[data-control=unprotected]")
-        assert "oversold" in await unprotected.get_attribute("class")
-        assert OVERSOLD[language] in await unprotected.inner_text()
-        assert "sequencer: " in await page.inner_text("#spoken")
-        await page.wait_for_selector("#chart svg")
-        await page.click("#points summary")
-        await page.wait_for_selector("#point-table tbody tr:nth-child(64)")
-        await page.click("#points summary")
-        assert await page.locator("#earlier tr").count() == 2
-        await shot(page, f"live-{device}-story", schemes=("light", "dark"))
-        await page.click("[data-control=unprotected] .see")
-        for number in range(1, 7):
-            await page.wait_for_selector("#slow-next:enabled")
-            await page.click("#slow-next")
-            await page.wait_for_selector(f"#slow-steps tr:nth-child({number})")
-        assert TWICE[language] in await page.inner_text("#slow-say")
-        assert await page.is_disabled("#slow-next")
-        await shot(page, f"live-{device}-slow")
-        await assert_accessible(page)
-        assert await page.evaluate("document.documentElement.scrollWidth") <= await page.evaluate("innerWidth")
+    # The page at the other width, in the other language, shows the same run, which it has not begun.
+    async with live_page(warm=True) as client:
+        pages = {device: await open_page(device, language=language) for device, language in LANGUAGE.items()}
+        for device, page in pages.items():
+            await page.goto(client.url)
+            await shot(page, f"live-{device}-first")
+        await pages["phone"].click("#first-go")
+        for device, page in pages.items():
+            await sees_the_run(page, LANGUAGE[device])
+            await shot(page, f"live-{device}-story", schemes=("light", "dark"))
+        for device, page in pages.items():
+            await steps_the_race(page, LANGUAGE[device])
+            await shot(page, f"live-{device}-slow")
+            await assert_accessible(page)
+            assert await page.evaluate("document.documentElement.scrollWidth") <= await page.evaluate("innerWidth")
+
+
+async def sees_the_run(page, language):
+    """The cards, the chart, the table of points and that of runs."""
+    await page.wait_for_selector("[data-control=sequencer].held", timeout=RUN_LIMIT_MS)
+    await page.wait_for_selector("#stop", state="hidden")
+    unprotected = page.locator("[data-control=unprotected]")
+    assert "oversold" in await unprotected.get_attribute("class")
+    assert OVERSOLD[language] in await unprotected.inner_text()
+    assert "sequencer: " in await page.inner_text("#spoken")
+    await page.bring_to_front()  # a page behind another draws nothing
+    await page.wait_for_selector("#chart svg")
+    await page.click("#points summary")
+    await page.wait_for_selector("#point-table tbody tr:nth-child(64)")
+    await page.click("#points summary")
+    assert await page.locator("#earlier tr").count() == 2
+
+
+async def steps_the_race(page, language):
+    """Six steps in the worst order, and the end."""
+    await page.click("[data-control=unprotected] .see")
+    for number in range(1, 7):
+        await page.wait_for_selector("#slow-next:enabled")
+        await page.click("#slow-next")
+        await page.wait_for_selector(f"#slow-steps tr:nth-child({number})")
+    assert TWICE[language] in await page.inner_text("#slow-say")
+    assert await page.is_disabled("#slow-next")
 
 
 async def test_everything_is_reached_with_the_keyboard(page, shot):
@@ -57,7 +79,7 @@ async def test_everything_is_reached_with_the_keyboard(page, shot):
         await page.keyboard.press("Control+a")
         await page.keyboard.type("60")
         await page.keyboard.press("Enter")
-        moving = "[data-control=unprotected] [data-figure=violations].wrong"
+        moving = "[data-control=unprotected] [data-figure=twice].wrong"
         await page.wait_for_selector(moving, timeout=RUN_LIMIT_MS)
         assert await page.evaluate("document.activeElement.id") == "results"
         await page.keyboard.press("Tab")
@@ -72,3 +94,66 @@ async def test_everything_is_reached_with_the_keyboard(page, shot):
         client.serving.stop()
         await page.wait_for_selector("#connection:not([hidden])")
         assert "The lab has ended" in await page.inner_text("#connection")
+
+
+LONGEST = LivePlan("recording", "order-stream", ("sequencer", "serializable"), "mariadb", fault="process-pause")
+SUMS = {**Sums(accepted=123_456, refused=123_456, left=1_234, twice=30, rate=12_345.6).as_json(), "p50_ms": 1234.5}
+SUMS = {**SUMS, "p95_ms": 1234.5, "batch": 123.4}
+
+
+def ended(number, plan, *, must_fail, violations):
+    """A run as the session keeps it; the last control's violations and whether it must have them are given."""
+    run = Run(number, plan)
+    for leg, control in enumerate(plan.controls):
+        last = leg == len(plan.controls) - 1
+        sums = {**SUMS, "violations": violations if last else {}, "twice": SUMS["twice"] if last else None}
+        said = {"verdict": "as claimed", "kept": True, "reason": "", "must_fail": must_fail and last}
+        run.take({"event": "leg", "control": control})
+        run.take({"event": "points", "leg": leg, "points": [], "sums": sums})
+        run.take({"event": "verdict", "leg": leg, **said})
+    run.state = ENDED
+    return run
+
+
+async def test_a_strategy_has_held_only_where_something_else_failed(open_page, device, shot):
+    """Without a control that was seen to fail no card is green; the table of runs fits, or moves in its own box."""
+    async with live_page() as client:
+        for number, (must_fail, violations) in enumerate([(True, {"lost-update": 20}), (True, {}), (False, {})], 1):
+            client.serving.session.runs.append(ended(number, LONGEST, must_fail=must_fail, violations=violations))
+        page = await open_page(device)
+        await page.goto(client.url)
+        last = page.locator("#legs .card").nth(1)
+        await last.wait_for()
+        assert await page.locator("#legs .unshown").count() == 2
+        assert await page.locator("#earlier td:nth-child(4)").all_inner_texts() == [
+            *["? not shown here"] * 4,
+            *("✓ held", "✗ rule broken"),
+        ]
+        assert await last.locator("[data-figure=twice] dd").inner_text() == "30"
+        assert await last.locator("[data-figure=violations] dd").inner_text() == "0"
+        assert "at most 20 of each checker" in await last.inner_text()
+        await shot(page, f"live-{device}-runs")
+        box = "document.querySelector('.runs').parentElement"
+        wide, room = await page.evaluate(f"[{box}.scrollWidth, {box}.clientWidth]")
+        assert wide <= room if device == "desktop" else wide > room
+        assert await page.evaluate("document.documentElement.scrollWidth") <= await page.evaluate("innerWidth")
+
+
+async def test_the_end_of_slow_motion_says_the_answers(page, monkeypatch):
+    """Two buyers whom the database did not answer in time were not told yes, and not told no."""
+    async with live_page() as client:
+        async with open_race("unprotected", "sqlite") as race:
+            state = await Story(race).state()
+        failed = {**state["buyers"]["A"], "state": "answered", "status": "failed", "answer": "BUSY"}
+        shown = {**state, "id": "1", "ended": True, "movable": [], "next": "", "end": {"kind": "undecided"}}
+        shown |= {"buyers": {"A": failed, "B": failed}, "violations": [], "ledger": []}
+
+        async def begin_race(_control, _database):
+            return shown
+
+        monkeypatch.setattr(client.serving.session, "begin_race", begin_race)
+        await page.goto(client.url)
+        await page.click("#slow-begin")
+        await page.wait_for_selector("#slow-end .odd")
+        said = await page.inner_text("#slow-end .sentence")
+        assert said.startswith("Buyer A got no decision (BUSY). Buyer B got no decision (BUSY).")

@@ -1,14 +1,21 @@
 """Orders, points and the administrator's view through the pages, by a visitor without a script."""
 
+import asyncio
 import re
 
 from sqlalchemy import update
 
 from stockade.core import Busy, Pending, Unknown
 from stockade.devservers import Servers
+from stockade.kafka.dead_letters import DeadLetter
+from stockade.kafka.message import Record
+from stockade.shop.front import handlers
+from stockade.shop.front.languages import Words
+from stockade.shop.front.pages import admin
 from stockade.shop.model.tables import skus
 from stockade.store.schema.tables import outbox
-from tests.http.stand_ins import Failing
+from tests.front.conftest import Form
+from tests.http.stand_ins import Failing, Held
 
 
 def order_of(answer):
@@ -135,14 +142,14 @@ async def test_not_now_offers_the_same_form_again(ann):
     product, _ = await ann.product()
     form = await ann.form(f"/shop/products/{product}", "/shop/basket")
     before = ann.api.state.shop.strategies["stock"]
-    for error, status, words in (
-        (Busy("full", "TOO_MANY_REQUESTS"), 429, "Nothing has happened."),
-        (Busy("away"), 503, "Nothing has happened."),
-        (Unknown("x"), 504, "Whether it happened is not known yet."),
+    for error, status, pause, words in (
+        (Busy("full", "TOO_MANY_REQUESTS", retry_after_s=2.5), 429, "3", "Nothing has happened."),
+        (Busy("away", retry_after_s=7), 503, "7", "Nothing has happened."),
+        (Unknown("x"), 504, "1", "Whether it happened is not known yet."),
     ):
         Failing(ann.api.state.shop, error)
         answer = await ann.post("/shop/orders", form)
-        assert (answer.status_code, answer.headers["retry-after"]) == (status, answer.headers["retry-after"])
+        assert (answer.status_code, answer.headers["retry-after"]) == (status, pause)
         assert words in answer.text
         assert dict(form)["key"] in answer.text
         told = (await ann.post("/shop/orders", form, Accept="application/json")).json()
@@ -150,6 +157,58 @@ async def test_not_now_offers_the_same_form_again(ann):
     ann.api.state.shop.strategies["stock"] = before
     assert order_of(await ann.post("/shop/orders", form))
     assert len(await ann.orders()) == 1
+
+
+async def test_too_many_at_once_offers_the_same_form_again(visit):
+    """Above `max_in_flight` the page of the refusal has the form once more, if it is one of this session; a GET and a
+    form of nobody have none."""
+    async with visit(max_in_flight=1) as ann:
+        await ann.api.charge()
+        await ann.sign_in()
+        product, _ = await ann.product()
+        page = f"/shop/products/{product}"
+        first, form = [await ann.form(page, "/shop/basket") for _ in range(2)]
+        held = Held(ann.api.state.shop)
+        working = asyncio.create_task(ann.post("/shop/orders", first))
+        await asyncio.wait_for(held.arrived.wait(), 10)
+        refused = await ann.post("/shop/orders", form)
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+        (offered,) = [fields for action, fields in Form(refused.text).forms if action == "/shop/orders"]
+        assert dict(offered) == dict(form)
+        told = (await ann.post("/shop/orders", form, Accept="application/json")).json()
+        assert told["retry"] is True
+        forged = [(name, value) for name, value in form if name != "form_token"]
+        for answer in (
+            await ann.post("/shop/orders", forged),
+            await ann.post("/shop/orders", form, Origin="https://evil.example"),
+            await ann.get(page),
+        ):
+            assert answer.status_code == 429
+            assert "Try again with the same key" not in answer.text
+        held.go.set()
+        assert order_of(await working) != order_of(await ann.post("/shop/orders", offered))
+        assert len(await ann.orders()) == 2
+
+
+async def test_a_refused_form_is_read_in_bounds(visit, monkeypatch):
+    """A form above `max_in_flight` that does not arrive is not waited for, and above `MAX_REFUSED` none is read."""
+    monkeypatch.setattr(handlers, "REFUSED_WAIT_S", 0.01)
+    async with visit(max_in_flight=1) as ann:
+        form = await ann.form("/shop/sign-in", "/shop/sign-in", token="x")
+        ann.api.state.concurrency.enter()
+        never = asyncio.Event()
+
+        async def late():
+            yield b"form_token="
+            await never.wait()
+
+        content = {"Content-Type": "application/x-www-form-urlencoded"}
+        answer = await asyncio.wait_for(ann.http.post("/shop/sign-in", content=late(), headers=content), 10)
+        assert (answer.status_code, "Try again with the same key" in answer.text) == (429, False)
+        assert "Try again with the same key" in (await ann.post("/shop/sign-in", form)).text
+        monkeypatch.setattr(handlers, "MAX_REFUSED", 0)
+        assert "Try again with the same key" not in (await ann.post("/shop/sign-in", form)).text
+        ann.api.state.concurrency.leave()
 
 
 async def test_the_administrator_sees_and_corrects_the_stock(ann):
@@ -189,6 +248,27 @@ async def test_dead_letters_are_shown_and_sent_again(ann):
     chosen = re.search(r'name="event" value="(\d+)"', page)[1]
     sent = await ann.send("/shop/admin/events", "/shop/admin/events", event=chosen)
     assert sent.headers["location"] == "/shop/admin/events?sent=1"
+
+
+async def test_dead_letters_of_the_log_are_shown(visit, monkeypatch):
+    """A command that no worker could carry out is listed with its reason; without the brokers the page says so."""
+    letter = DeadLetter(7, "no such <command>", "0:12", Record(0, 12, b"sku-1", b"{}", {}), None)
+    answers = iter([[letter], [], Busy("no broker")])
+
+    async def asked(options, most):
+        answer = next(answers)
+        if isinstance(answer, Busy):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(admin, "dead_letters", asked)
+    async with visit(kafka_bootstrap="127.0.0.1:1") as ann:
+        await ann.sign_in("root", admin=True)
+        shown, none, away = [(await ann.get("/shop/admin/events")).text for _ in range(3)]
+    assert "no such &lt;command&gt;" in shown
+    assert "0:12" in shown
+    assert "no such" not in none + away
+    assert Words("en")("admin.log_down") in away
 
 
 async def test_a_payment_through_the_gateway(visit):

@@ -19,6 +19,7 @@ EXTRAS = {
     "rich": "shop",
     "prometheus_client": "shop",
     "structlog": "shop",
+    "jinja2": "shop",
     "asyncpg": "postgres",
     "asyncmy": "mysql",
     "redis": "redis",
@@ -31,6 +32,7 @@ EXTRAS = {
     "sniffio": "payments",
     "stripe": "payments",
     "opentelemetry": "otel",
+    "vl_convert": "charts",
 }
 
 

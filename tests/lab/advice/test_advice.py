@@ -8,14 +8,15 @@ from typer.testing import CliRunner
 
 from stockade.cli import app
 from stockade.lab.advice.advisor import advise
+from stockade.lab.advice.lines import lines_of
 from stockade.lab.advice.measurements import read_measurements
-from stockade.lab.advice.report import lines_of
+from stockade.lab.presets import find
 from tests.docs.blocks import blocks
 from tests.lab.sweeps.made_up import made_document
 
 VALUES = (5, 20, 60)
 (SCHEMA,) = [block for block in blocks("lab.md", "json") if '"stockade.lab/3"' in block]
-SIMPLE = {"services": {}, "own_lines": 50, "further_lines": 10}
+SIMPLE = {"services": {}, "own_lines": 50, "further_lines": 60}
 COMPLEX = {"services": {"redis": 1}, "own_lines": 180, "further_lines": 8_000}
 
 
@@ -40,14 +41,18 @@ def buyers(walls, **options):
 
 
 def run(strategy, walls, *, preset="reference", verdict="as promised", rules=(), **more):
-    """One of the member `runs` of a document of bursts."""
+    """One of the member `runs` of a document of bursts, with the buyers and the stock of its preset."""
+    (_, variant), *_ = find(preset)
     return {
         "preset": preset,
         "strategy": strategy,
         "database": "sqlite",
         "processes": 1,
+        "buyers": variant.buyers,
+        "stock": variant.stock,
         "accepted": 20,
         "rejected": 10,
+        "failed": 0,
         "violations": [{"rule": rule, "detail": ""} for rule in rules],
         "wall_ms": {"samples": walls},
         "verdict": verdict,
@@ -97,6 +102,57 @@ def test_simplicity_does_not_outweigh_a_large_median(advice):
     assert "not clear against pessimistic" in lines
 
 
+def test_lines_are_counted_once(advice):
+    """`further_lines` has the own ones too: 100 beyond those that every strategy needs are fewer than 110."""
+    longer = {"services": {}, "own_lines": 20, "further_lines": 110}
+    shorter = {"services": {}, "own_lines": 90, "further_lines": 100}
+    complexity = [{"strategy": "pessimistic", **longer}, {"strategy": "sequencer", **shorter}]
+    found, _ = advice(buyers({"pessimistic": [20] * 3, "sequencer": [20] * 3}, complexity=complexity))
+    assert {each.name for each in found["stock"].axes[0].choices} == {"sequencer"}
+
+
+def test_who_gives_up_half_of_the_orders_is_not_advised(advice):
+    """It is fast because it has half of the work; a round of seven is left out and said."""
+    walls = {"optimistic": [10] * 3, "pessimistic": [20] * 3}
+    found, lines = advice(buyers(walls, gave_up=[("optimistic", value) for value in VALUES]))
+    assert {each.name for each in found["stock"].axes[0].choices} == {"pessimistic"}
+    document = buyers(walls)
+    for point in document["sweep"]["points"]:
+        if point["strategy"] == "optimistic":
+            point["samples"][2] |= {"accepted": 10, "rejected": 5, "failed": 15}
+    found, lines = advice(document)
+    assert {each.name for each in found["stock"].axes[0].choices} == {"optimistic"}
+    assert "7.1% of all orders got no decision" in lines
+    assert "gave up orders that could have succeeded in 1 of 7 rounds, which are left out" in lines
+
+
+def test_one_with_too_few_rounds_does_not_hide_the_others(advice):
+    """The fastest gave up orders in three of seven rounds: four are too few, and the next one has all seven."""
+    document = buyers({"optimistic": [10] * 3, "pessimistic": [20] * 3})
+    for point in document["sweep"]["points"]:
+        if point["strategy"] == "optimistic":
+            for taken in point["samples"][:3]:
+                taken |= {"accepted": 10, "rejected": 5, "failed": 15}
+    found, lines = advice(document)
+    assert {each.name for each in found["stock"].axes[0].choices} == {"pessimistic"}
+    assert "no margin; optimistic: 4 of at least 5 rounds" in lines
+
+
+@pytest.mark.parametrize(
+    ("held", "says"),
+    [
+        ((5,), "flips nowhere, from 20 to 60 buyers\n"),
+        ((60,), "flips nowhere, from 5 to 20 buyers\n"),
+        ((20,), "flips nowhere, from 5 to 60 buyers, but for 20\n"),
+        ((5, 20), "flips nowhere: only 60 buyers was measured\n"),
+    ],
+)
+def test_where_nothing_flips_names_only_what_was_measured(advice, held, says):
+    """A value at which the control held is no end, and a gap is named."""
+    _, lines = advice(buyers({"optimistic": [1] * 3, "pessimistic": [20] * 3}, held=held))
+    assert says in lines
+
+
 def test_too_few_rounds_give_no_advice(advice):
     """Of a sweep that was interrupted nothing is said that its rounds do not bear."""
     found, lines = advice(buyers({"optimistic": [10] * 3, "pessimistic": [90] * 3}, rounds=4, complete=False))
@@ -104,7 +160,7 @@ def test_too_few_rounds_give_no_advice(advice):
     assert "buyers: not measured: 4 of at least 5 rounds" in lines
 
 
-def test_a_control_that_broke_its_claim_is_never_advised(advice):
+def test_a_strategy_that_broke_its_claim_is_never_advised(advice):
     """Not even where it kept it, and not in another file."""
     broken = buyers({"optimistic": [1, 1, 1], "pessimistic": [20] * 3}, broke=[("optimistic", 60)])
     points = buyers({"optimistic": [1, 1, 1], "pessimistic": [20] * 3}, resource="points")
@@ -148,7 +204,7 @@ def test_what_no_file_has_is_named(advice):
     assert "points: not measured; measure it with: stockade lab sweep --resource points" in lines
     assert "payment: not measured; measure it with: stockade lab --preset payment-once" in lines
     assert "unfinished: /0.json" in lines
-    assert "no other control counts here, so there is no margin" in lines
+    assert "no other strategy counts here, so there is no margin" in lines
 
 
 def test_who_is_right_in_one_process_only_says_so(advice):
@@ -174,11 +230,76 @@ def test_bursts_are_compared_apart_and_only_beside_a_broken_control(advice):
     assert found["stock"].bursts[0].second is None
 
 
+CONTROL = {"verdict": "broken", "rules": ["oversell"]}
+
+
+def test_bursts_of_other_numbers_are_another_load(advice):
+    """A control that failed with 60 buyers says nothing about 5, nor is one fast at 5 faster than another at 60."""
+    few, many = {"buyers": 5, "stock": 20}, {"buyers": 60, "stock": 20}
+    runs = [
+        run("unprotected", [9.0] * 6, **CONTROL, **many),
+        run("optimistic", [1.0] * 6, **few),
+        run("pessimistic", [20.0] * 6, **many),
+        run("optimistic", [40.0] * 6, **many),
+        run("unprotected", [9.0] * 6, **CONTROL),
+        run("sequencer", [5.0] * 6),
+    ]
+    found, lines = advice({"schema": "stockade.lab/1", "runs": runs})
+    chosen = {each.load.name: (each.name, each.why_not) for each in found["stock"].bursts}
+    assert chosen["reference with 60 buyers, 20 in stock"] == ("pessimistic", "")
+    assert chosen["reference with 5 buyers, 20 in stock"] == ("", "control did not fail")
+    assert chosen["reference"][0] == "sequencer"
+    assert "reference with 60 buyers, 20 in stock: pessimistic" in lines
+
+
+@pytest.mark.parametrize("rule", ["unexpected", "count"])
+def test_a_control_of_a_burst_fails_by_what_meeting_orders_break(advice, rule):
+    """An unexpected error of `unprotected` does not show that orders met."""
+    runs = [run("unprotected", [9.0] * 6, verdict="broken", rules=[rule]), run("optimistic", [1.0] * 6)]
+    found, _ = advice({"schema": "stockade.lab/1", "runs": runs})
+    assert [(each.name, each.why_not) for each in found["stock"].bursts] == [("", "control did not fail")]
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"verdict": "not as promised"}, "was not as promised at reference ("),
+        ({"verdict": "broken", "rules": ["unexpected"]}, "broke a rule: unexpected at reference ("),
+        (
+            {"verdict": "broken", "rules": ["conservation"], "fault": "crash"},
+            "broke a rule: conservation at reference under crash (",
+        ),
+        ({"verdict": "not as promised", "preset": "cart:unsorted"}, ""),  # perhaps only the deadlock did not come
+        ({}, ""),
+    ],
+)
+def test_a_strategy_that_was_not_as_promised_anywhere_is_not_advised(advice, more, says):
+    """It gave up orders, or had deadlocks, and no rule says so; or one was broken under a fault that it bears."""
+    document = {"schema": "stockade.lab/2", "runs": [run("optimistic", [1.0] * 6, **more)]}
+    found, lines = advice(document, buyers({"optimistic": [1] * 3, "pessimistic": [9] * 3}))
+    chosen = {each.name for each in found["stock"].axes[0].choices}
+    assert chosen == ({"pessimistic"} if says else {"optimistic"})
+    assert (f"never advised: optimistic: {says}" in lines) == bool(says)
+
+
+def test_a_strategy_without_that_claim_may_be_advised(advice):
+    """Nobody claims that a control is right, nor a lock of one process in two."""
+    runs = [
+        run("unprotected", [9.0] * 6, **CONTROL),
+        run("in-process", [1.0] * 6, **CONTROL, processes=2),
+    ]
+    found, lines = advice(
+        {"schema": "stockade.lab/1", "runs": runs}, buyers({"in-process": [1] * 3, "pessimistic": [9] * 3})
+    )
+    assert {each.name for each in found["stock"].axes[0].choices} == {"in-process"}
+    assert "never advised" not in lines
+
+
 def test_payments_are_of_the_presets_that_pay(advice):
     """A scheme that charged twice is the control; a scheme is never advised."""
     paid = {"preset": "payment-once", "payments": {}, "rejected": 0}
     runs = [
-        run("version-no-key", [5.0] * 6, verdict="broken", rules=["approvals"], **paid),
+        run("version-no-key", [5.0] * 6, verdict="broken", rules=["one-approval"], **paid),
         run("version-with-key", [5.0] * 6, **paid),
         run("pessimistic", [20.0] * 6, **paid),
         run("sequencer", [10.0] * 6, **paid),

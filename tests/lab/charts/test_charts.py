@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import cache
 from itertools import pairwise
 from xml.etree import ElementTree
 
@@ -59,34 +60,38 @@ def specs(name="a", width=720):
     }
 
 
+@cache
+def picture(shape, *, alone=False):
+    """One drawing of each shape for all tests that look at it: drawing takes most of their time."""
+    return svg(specs()[shape], alone=alone)
+
+
 @pytest.mark.parametrize("shape", specs())
 def test_a_picture_can_stand_in_a_page_with_a_strict_policy(shape):
     """It is XML, without scripts, inline styles, addresses and ids; names in it are only text."""
-    for spec in (specs(EVIL)[shape], titled(specs(width=340)[shape], EVIL, EVIL)):
-        drawn = svg(spec, alternative=EVIL)
-        root = ElementTree.fromstring(drawn)
-        assert root.get("aria-label") == EVIL
-        assert not re.search(r'<script|<style| style="| id="|href|url\(| on\w+="| role="(?!img)', drawn)
+    drawn = svg(titled(specs(EVIL, width=340)[shape], EVIL, EVIL), alternative=EVIL)
+    root = ElementTree.fromstring(drawn)
+    assert root.get("aria-label") == EVIL
+    assert not re.search(r'<script|<style| style="| id="|href|url\(| on\w+="| role="(?!img)', drawn)
 
 
 @pytest.mark.parametrize("shape", specs())
 def test_a_picture_is_the_same_each_time(shape):
     """A committed picture changes only with its figures; its specification is plain JSON."""
-    assert svg(specs()[shape]) == svg(json.loads(json.dumps(specs()[shape])))
+    assert picture(shape, alone=True) == svg(json.loads(json.dumps(specs()[shape])), alone=True)
 
 
 def test_a_picture_alone_has_its_dark_colours():
     """A file of its own has a background and the rules; one in a page has neither."""
-    alone, inside = svg(specs()["bars"], alone=True), svg(specs()["bars"])
-    assert "prefers-color-scheme:dark" in alone
-    assert "<style>" not in inside
+    assert "prefers-color-scheme:dark" in picture("bars", alone=True)
+    assert "<style>" not in picture("bars")
     assert png(specs()["bars"], scale=1).startswith(b"\x89PNG")
 
 
 def test_every_colour_of_a_picture_has_a_dark_one():
     """Dark pages name the light colours, so one that is not in the list would stay as it is."""
-    for name, spec in specs().items():
-        colours = set(re.findall(r'(?:fill|stroke)="(#[0-9a-fA-F]{3,6}|[a-z]+)"', svg(spec, alone=True)))
+    for name in specs():
+        colours = set(re.findall(r'(?:fill|stroke)="(#[0-9a-fA-F]{3,6}|[a-z]+)"', picture(name, alone=True)))
         assert colours - {"none", "transparent"} <= set(DARK), name
     assert all(f'[stroke="{colour}"]' in dark_rules(".chart") for colour in SERIES)
 

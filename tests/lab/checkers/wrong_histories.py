@@ -292,6 +292,12 @@ WRONG = {
         "linearizable",
         calls(call("write", 1, 1, 2, "a"), call("write", 1, 3, 4, "b"), call("read", 2, 5, 6, result="a")),
     ),
+    "an operation that is left out": ("exactly-once", small(OPERATIONS[1:])),
+    "a refusal that is left out": ("exactly-once", small(OPERATIONS[:2])),
+    "refused with another code than is recorded": (
+        "same-answer",
+        small([FIRST, SECOND, THIRD._replace(code="ORDER_NOT_FOUND")]),
+    ),
     "decided against the order of the log": ("log-order", small(log=(LogRecord(0, 2, A), LogRecord(0, 1, B)))),
     "a change that no record asked for": ("log-order", in_log(LogRecord(0, 0, A))),
     "a log that was not read to its end": (

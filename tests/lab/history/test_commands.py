@@ -54,6 +54,34 @@ def wrong(tmp_path):
     return tmp_path / "wrong.jsonl"
 
 
+def test_one_file_that_cannot_be_read_does_not_hide_the_others(run, right, tmp_path):
+    """The right one is judged; the exit code and the last line are those of the other."""
+    (tmp_path / "cut.jsonl").write_bytes(right.read_bytes()[:-40])
+    code, said = run("judge", tmp_path / "cut.jsonl", right)
+    assert (code, f"{right}: " in said, "no violation" in said) == (2, True, True)
+    assert f"error: {tmp_path / 'cut.jsonl'}" in said
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [({"type": "maybe"}, "operation 3 is 'maybe', which is none of"), ({"number": 1}, "the same number")],
+    ids=["outcome", "number"],
+)
+def test_operations_that_no_recording_writes(run, tmp_path, change, said):
+    """They are refused, not taken for something else."""
+    first, second, third = OPERATIONS
+    write_history(small([first, second._replace(**change), third]), tmp_path / "odd.jsonl")
+    code, output = run("judge", tmp_path / "odd.jsonl")
+    assert (code, said in output) == (2, True), output
+
+
+def test_a_version_that_was_never_there(run, right):
+    """The message names the last one; a version that was there is shown."""
+    code, said = run("history", right, "--key", KEY, "--version", 999_999)
+    assert (code, "has no version 999999 in this history; the last is" in said) == (2, True), said
+    assert run("history", right, "--key", KEY, "--version", 2)[0] == 0
+
+
 def test_exit_codes_of_judge(run, right, wrong, tmp_path):
     """0 without a violation, 1 with one, 2 if a file cannot be read."""
     assert run("judge", right)[0] == 0

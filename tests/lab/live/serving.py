@@ -4,10 +4,12 @@ import asyncio
 import json
 from contextlib import asynccontextmanager
 from pathlib import Path
+from unittest.mock import patch
 from urllib.parse import urlsplit
 
 import httpx2
 
+from stockade.lab.live.pictures import Pictures
 from stockade.lab.live.server import serve
 
 LIMIT_S = 30.0
@@ -60,8 +62,16 @@ class Client:
 
 
 @asynccontextmanager
-async def live_page():
-    """A server on a free port, and a client; the server ends with the context."""
+async def live_page(*, warm=False):
+    """A server on a free port, and a client; the server ends with the context.
+
+    What draws is started by the first picture, not by the first page, unless it is to be warm: it takes a second.
+    """
+    if not warm:
+        with patch.object(Pictures, "warm"):
+            async with live_page(warm=True) as client:
+                yield client
+        return
     begun = asyncio.get_running_loop().create_future()
     task = asyncio.create_task(serve("127.0.0.1", 0, begun.set_result, signals=False))
     await asyncio.wait([task, begun], return_when=asyncio.FIRST_COMPLETED)

@@ -1,11 +1,16 @@
 """What a page may ask for: everything else is refused in one line that says what to do."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from stockade.lab.errors import LabError
 from stockade.lab.live.choices import Choices
 from stockade.lab.live.plan import BOUNDS, read_plan
 from stockade.lab.live.words import language_of, words
+from stockade.lab.model.repeat_result import ACCEPTED, FAILED, REJECTED
+from stockade.lab.slow_motion import two_buyers
 
 CHOICES = Choices(
     bursts={"reference": ""},
@@ -73,13 +78,29 @@ def test_both_languages_have_the_same_words():
         assert sorted(set(_values(text))) == sorted(set(_values(korean[name]))), name
 
 
+def test_every_name_of_slow_motion_has_words():
+    """Whatever a step, a buyer or an end is called there, the page can say it."""
+    folder = Path(two_buyers.__file__).parent
+    source = (folder / "story.py").read_text() + (folder / "two_buyers.py").read_text()
+    names = {f"story.{name}" for name in re.findall(r'"did": "(\w+)"', source)}
+    names |= {f"story.{status}" for status in (ACCEPTED, REJECTED, FAILED)}
+    names |= {f"state.{status}" for status in (ACCEPTED, REJECTED, FAILED, "unanswered", "loaded", "saved")}
+    names |= {f"slow.end_{kind}" for kind in re.findall(r'"kind": "(\w+)"', source)}
+    names |= {f"why.{control}" for control in two_buyers.CONTROLS}
+    assert len(names) > 15
+    assert names <= words("en").keys()
+
+
 def _values(text):
     return [part.partition("}")[0] for part in text.split("{")[1:]]
 
 
 @pytest.mark.parametrize(
     ("accepted", "language"),
-    [("ko-KR,ko;q=0.9,en;q=0.8", "ko"), ("en-US,ko;q=0.9", "en"), ("fr", "en"), ("", "en"), ("ko;q=x", "en")],
+    [
+        *(("ko-KR,ko;q=0.9,en;q=0.8", "ko"), ("en-US,ko;q=0.9", "en"), ("fr", "en"), ("", "en"), ("ko;q=x", "en")),
+        *(("ko;q=0", "en"), ("ko;q=nan", "en"), ("ko;q=inf", "en"), ("fr, ko ; q=0.2", "ko")),
+    ],
 )
 def test_the_language_of_the_browser(accepted, language):
     """The page speaks what the browser wants most of the two."""

@@ -11,6 +11,7 @@ from stockade.lab.ring.cell import Cell, CellResult, Found
 from stockade.lab.ring.document import document as ring_document
 from stockade.lab.ring.expectation import AS_CLAIMED, BROKEN_AS_CLAIMED, HELD, MUST_BREAK, VIOLATED
 from stockade.lab.ring.matrix import NotRun, matrix_of
+from tests.lab.sweeps.made_up import made_document
 
 ENVIRONMENT = {
     "stockade": "0.1.0",
@@ -23,17 +24,18 @@ ENVIRONMENT = {
     "date": "2026-11-29T20:00:00+00:00",
 }
 STRATEGIES = [each.name for each in all_contenders(with_forms=False)]
+LUCKY = {"accepted": 20, "rejected": 10, "left": 0, "violations": [], "verdict": "as promised"}  # of a control
 WALL_MS = {name: 20.0 * number for number, name in enumerate(STRATEGIES, 1)}
 
 
-def spread(median, count=30, factor=0.02):
+def spread(median, count=6, factor=0.02):
     """Samples around a median, and what sums them up."""
     drawn = random.Random(median)
     samples = [round(median * (1 + factor * drawn.uniform(-1, 1)), 3) for _ in range(count)]
     return {"median": statistics.median(samples), "low": min(samples), "high": max(samples), "samples": samples}
 
 
-def run(strategy="pessimistic", wall_ms=100.0, *, factor=0.02, **changes):
+def run(strategy="pessimistic", wall_ms=100.0, *, factor=0.02, count=6, **changes):
     """A run of the reference test: as promised, but for `unprotected`."""
     typical = wall_ms if isinstance(wall_ms, float) else 1.0
     broken = strategy.partition(":")[0] == "unprotected"
@@ -49,7 +51,7 @@ def run(strategy="pessimistic", wall_ms=100.0, *, factor=0.02, **changes):
         "failed": 0,
         "left": 12 if broken else 0,
         "violations": [{"rule": "oversell", "detail": "30 of 20 were sold"}] if broken else [],
-        "wall_ms": spread(wall_ms, factor=factor) if isinstance(wall_ms, float) else wall_ms,
+        "wall_ms": spread(wall_ms, count, factor) if isinstance(wall_ms, float) else wall_ms,
         "latency_ms": {"p50": typical / 2, "p95": typical * 0.9, "p99": typical},
         "attempts_per_order": 1.0,
         "deadlocks": 0,
@@ -130,40 +132,15 @@ def claims_document(*claims):
     return {"schema": "stockade.lab/3", "environment": ENVIRONMENT, "claims": list(claims or [claim()])}
 
 
-def interval(median):
-    """A median with its interval."""
-    return {"median": median, "low": median * 0.9, "high": median * 1.1, "coverage": 0.97, "samples": 6}
+def sweep(values=(5, 30, 120), *, database="postgres", unmeasured=(), **options):
+    """A sweep in which the order of two strategies flips, with a point that does not count.
 
-
-def sweep():
-    """A sweep in which the order of two strategies flips, with a point that does not count."""
-    rates = {"optimistic": (900.0, 400.0, 100.0), "pessimistic": (500.0, 450.0, 420.0)}
-    points = [
-        {
-            "axis": "buyers",
-            "value": value,
-            "unit": "buyers",
-            "database": "postgres",
-            "strategy": name,
-            "counts": (name, value) != ("optimistic", 120),
-            "why_not": "the control did not fail" if (name, value) == ("optimistic", 120) else "",
-            "figures": {"decided_s": interval(rate), "p50_ms": interval(4.0), "p99_ms": interval(9.0)},
-            "per_order": {"transactions": interval(1.0), "service_cpu_ms": interval(2.0), "redis_commands": None},
-        }
-        for name, curve in rates.items()
-        for value, rate in zip((5, 30, 120), curve, strict=True)
-    ]
-    flip = {
-        "axis": "buyers",
-        "question": "optimistic against pessimistic",
-        "between": ["optimistic", "pessimistic"],
-        "verdict": "flips",
-        "at": 22.0,
-        "interval": [5, 30],
-        "before": "optimistic",
-        "after": "pessimistic",
-        "reason": "",
-    }
+    Args:
+        values: of the axis `buyers`.
+        database: on which it was.
+        unmeasured: pairs of a strategy and a member of its resources that were not measured.
+        options: of `made_document`.
+    """
     complexity = {
         "strategy": "pessimistic",
         "own_lines": 57,
@@ -173,15 +150,19 @@ def sweep():
         "failure_modes": ["process-kill"],
         "dependencies": [],
     }
-    found = {
-        "settings": {"database": "postgres"},
-        "complete": False,
-        "points": points,
-        "crossovers": [flip],
-        "complexity": [complexity],
-        "left_out": {"latency": "needs a private server"},
-    }
-    return {"schema": "stockade.lab/3", "environment": ENVIRONMENT, "sweep": found}
+    walls = {"optimistic": (33, 100, 300)[: len(values)], "pessimistic": (60, 70, 71)[: len(values)]}
+    usual = {"broke": [("optimistic", 120)], "complexity": [complexity], "complete": False}
+    usual["left_out"] = {"latency": "needs a private server"}
+    found = made_document("buyers", values, walls, **usual | options)
+    found["environment"] = ENVIRONMENT
+    found["sweep"]["settings"]["database"] = database
+    for point in found["sweep"]["points"]:
+        point["database"] = database
+        for each in point["samples"]:
+            each["resources"]["database_cpu_ms"] = 30.0
+            for name in (name for strategy, name in unmeasured if strategy == point["strategy"]):
+                each["resources"][name] = None
+    return json.loads(json.dumps(found))
 
 
 def source(folder, values, name="lab.json"):

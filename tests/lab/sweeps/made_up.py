@@ -15,9 +15,9 @@ NONE_USED = Resources(30, 0, 30.0, 0.0, 60.0, None, 15.0, None, None, None)
 WOBBLE = (1.0, 1.02, 0.99, 1.01, 0.98, 1.03, 0.97)  # of seven rounds
 
 
-def sample(repeat=0, wall_ms=100.0, violations=(), **changes):
+def sample(number=0, wall_ms=100.0, violations=(), **changes):
     """A burst of 30 orders, all decided unless `changes` say otherwise."""
-    made = Sample(repeat, 0, wall_ms, 1.0, 20, 10, 0, (1.0, 2.0, 3.0, wall_ms), 0.25, tuple(violations), NONE_USED)
+    made = Sample(number, 0, wall_ms, 1.0, 20, 10, 0, (1.0, 2.0, 3.0, wall_ms), 0.25, tuple(violations), NONE_USED, 20)
     return replace(made, **changes)
 
 
@@ -31,7 +31,7 @@ def points(axis, values, **setting):
     return [Point(axis, value, Setting(**{**setting, axis: value})) for value in values]
 
 
-def results(axis, values, walls, *, held=(), broke=(), rounds=7):
+def results(axis, values, walls, *, held=(), broke=(), gave_up=(), rounds=7):
     """Results of strategies along an axis.
 
     Args:
@@ -40,6 +40,7 @@ def results(axis, values, walls, *, held=(), broke=(), rounds=7):
         walls: by strategy how long a burst takes at each value, in ms; None: not played there.
         held: values at which the control broke nothing.
         broke: pairs of a strategy and a value at which it broke a rule.
+        gave_up: pairs of a strategy and a value at which it gave up half of its orders.
         rounds: of each.
     """
     there, taken = points(axis, values), {}
@@ -50,6 +51,9 @@ def results(axis, values, walls, *, held=(), broke=(), rounds=7):
             if lengths[number] is not None:
                 rules = ("conservation",) if (name, point.value) in broke else ()
                 taken[point.id, name] = samples(lengths[number], rules, rounds)
+                if (name, point.value) in gave_up:
+                    half = {"accepted": 10, "rejected": 5, "failed": 15}
+                    taken[point.id, name] = [replace(each, **half) for each in taken[point.id, name]]
     return results_of(there, [Contender.parse(name) for name in names], taken)
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from stockade.lab.sweeps.analysis.crossovers import between, crossovers
-from stockade.lab.sweeps.report import crossover_line
+from stockade.lab.sweeps.lines import crossover_line
 from tests.lab.sweeps.made_up import results, samples
 
 BUYERS = (5, 10, 20, 40)
@@ -34,8 +34,8 @@ def test_a_value_that_is_not_clear_widens_the_interval():
     made[made.index(noisy)] = type(noisy)(
         noisy.point,
         noisy.contender,
-        tuple(type(each)(**{**_fields(each), "repeat": n}) for n, each in enumerate(turned)),
-        True,
+        tuple(type(each)(**{**_fields(each), "round": n}) for n, each in enumerate(turned)),
+        noisy.control,
         True,
     )
     (only,) = between(made, "buyers", "optimistic", "pessimistic")
@@ -79,6 +79,8 @@ def test_points_without_a_failed_control_are_left_out_with_the_reason():
     (only,) = found(([10, 10, 40, 80], [20] * 4), held=(5, 10))
     assert (only.verdict, only.before) == ("none", "pessimistic")
     assert only.reason == "5: control did not fail; 10: control did not fail"
+    line = crossover_line(only)
+    assert "from 20 to 40 buyers; left out: 5: control did not fail; 10: control did not fail" in line
 
 
 def test_a_strategy_that_broke_a_rule_is_not_compared():
@@ -86,6 +88,13 @@ def test_a_strategy_that_broke_a_rule_is_not_compared():
     (only,) = found(([10, 10, 40, 80], [20] * 4), broke=[("optimistic", 5), ("optimistic", 10)])
     assert (only.verdict, only.before) == ("none", "pessimistic")
     assert "broke a rule: conservation" in only.reason
+
+
+def test_a_strategy_that_gives_up_half_of_its_orders_is_not_compared():
+    """It has half of the work."""
+    (only,) = found(([10, 10, 40, 80], [20] * 4), gave_up=[("optimistic", 5), ("optimistic", 10)])
+    assert (only.verdict, only.before) == ("none", "pessimistic")
+    assert only.reason.count("gave up orders that could have succeeded in 7 of 7 rounds, 50.0% of all") == 2
 
 
 def test_what_was_not_played_is_not_measured():

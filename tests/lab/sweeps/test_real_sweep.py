@@ -1,60 +1,70 @@
-"""One small sweep of real bursts, killed in the middle and continued; its document; and what it says."""
+"""One small sweep of real bursts, interrupted and continued; its document; and what it says."""
 
+import asyncio
 import json
-import os
-import signal
-import subprocess
-import sys
+from pathlib import Path
 
 import jsonschema_rs
 import pytest
 from typer.testing import CliRunner
 
 from stockade.cli import app
+from stockade.lab.ring.state_file import code
+from stockade.lab.sweeps.choose import complete_plan
+from stockade.lab.sweeps.plan import SweepPlan
 from stockade.lab.sweeps.playing.turn import BURSTS
 from stockade.lab.sweeps.reading import read_sweep
+from stockade.lab.sweeps.sweep import Sweep
+from stockade.lab.sweeps.sweep_file import SweepFile
 from tests.docs.blocks import blocks
-from tests.waiting import eventually
 
-WORDS = ("--buyers", "2,12", "--strategies", "sequencer,optimistic", "--repeats", "3")
+BUYERS = (2, 30)
+ROUNDS = 2
+WORDS = ("--buyers", "2,30", "--strategies", "optimistic", "--repeats", str(ROUNDS))
 (SCHEMA,) = [block for block in blocks("lab.md", "json") if '"stockade.lab/3"' in block]
 
 
-def start(path):
-    command = [sys.executable, "-m", "stockade", "lab", "sweep", *WORDS, "--json", str(path)]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    )
+class Interrupted(Exception):
+    """As by Ctrl-C."""
 
 
-@pytest.mark.timeout(90)
-def test_a_sweep_that_is_killed_goes_on_and_is_right(tmp_path):
-    """After SIGKILL the file is a whole document; its samples stay, the others are played, the control fails."""
+def interrupted_after(turns, path):
+    """Play so many turns of the sweep and interrupt it; the document that is left."""
+    plan = complete_plan(SweepPlan((), (), repeats=ROUNDS), {"buyers": BUYERS}, ["optimistic"])
+    sweep = Sweep(plan, SweepFile(Path(path), plan, code()), code())
+
+    def report(progress):
+        if progress.done == turns:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        asyncio.run(sweep.play(report))
+    return json.loads(path.read_text())
+
+
+@pytest.mark.timeout(60)
+def test_a_sweep_that_is_interrupted_goes_on_and_is_right(tmp_path):
+    """Whole rounds of a point stay, the others are played, the control fails where orders meet."""
     path = tmp_path / "sweep.json"
-    first = start(path)
-    try:
-        eventually(path.exists, 40)
-    finally:
-        os.killpg(first.pid, signal.SIGKILL)
-        first.communicate()
-    kept = json.loads(path.read_text())
+    kept = interrupted_after(3, path)  # of which two are a round of a point
     assert not kept["sweep"]["complete"]
-    second = CliRunner().invoke(app, ["lab", "sweep", *WORDS, "--json", str(path)])
-    printed = second.output
-    assert second.exit_code == 0, printed
-    assert "of 18 turns are in" in printed
+    done = CliRunner().invoke(app, ["lab", "sweep", *WORDS, "--json", str(path)])
+    printed = done.output
+    assert done.exit_code == 0, printed
+    assert "2 of 8 turns are in" in printed
+    assert "optimistic" in printed
     found = json.loads(path.read_text())
     jsonschema_rs.validate(json.loads(SCHEMA), found)
     assert found["sweep"]["complete"]
     before, after = read_sweep(kept).samples, read_sweep(found).samples
-    assert before
+    assert set(before) == {("buyers=2", "unprotected"), ("buyers=2", "optimistic")}
     assert all(after[key][: len(taken)] == taken for key, taken in before.items())
-    assert {len(taken) for taken in after.values()} == {3 * BURSTS}
+    assert {len(taken) for taken in after.values()} == {ROUNDS * BURSTS}
     for result in read_sweep(found).results:
-        if result.contender.name == "unprotected":
-            assert result.control_failed or result.point.value == 2  # two buyers may miss each other
-        else:
+        assert result.control_failed or result.point.value == BUYERS[0]  # two buyers may miss each other
+        assert result.without_baseline.times == 0
+        if result.contender.name != "unprotected":
             assert not result.violations
             assert result.counts == result.control_failed
             assert result.per_order("connection_ms").median > 0
-    assert "sequencer" in printed
+            assert result.per_order("blocked_ms").median > 0

@@ -1,13 +1,18 @@
 """The file of a sweep: what is kept, what is refused, and how a sweep goes on from it."""
 
 import json
+import signal
+import subprocess
+import sys
 
 import pytest
 
 from stockade.lab.errors import LabError
 from stockade.lab.model.contender import Contender
+from stockade.lab.sweeps.machine import machine
 from stockade.lab.sweeps.plan import SweepPlan
 from stockade.lab.sweeps.reading import read_sweep
+from stockade.lab.sweeps.sample import Sample
 from stockade.lab.sweeps.sweep import Sweep
 from stockade.lab.sweeps.sweep_file import SweepFile
 from tests.lab.sweeps.made_up import CODE, ENVIRONMENT, made_document, points, sample
@@ -57,7 +62,7 @@ def test_a_sample_that_is_missing_in_the_middle_is_played(file):
     """A round of which one strategy has no sample is not complete."""
     document = json.loads(file.read_text())
     taken = document["sweep"]["points"][1]["samples"]
-    taken[:] = [each for each in taken if each["repeat"] != 3]
+    taken[:] = [each for each in taken if each["round"] != 3]
     file.write_text(json.dumps(document))
     sweep = Sweep(plan_of(), SweepFile(file, plan_of(), CODE), CODE)
     assert [(point.id, each.name) for point, each in sweep.missing(3)] == [("buyers=5", "optimistic")]
@@ -103,6 +108,36 @@ def test_another_machine_is_refused(file):
         read.check_machine({**ENVIRONMENT, "cpu_count": 64})
 
 
+def test_another_machine_of_the_same_kind_is_refused(tmp_path):
+    """Two with the same system and number of processors differ in their id, or their processor, or their memory."""
+    own, other, cpu = tmp_path / "own", tmp_path / "other", tmp_path / "cpu"
+    own.write_text("0f" * 16 + "\n")
+    other.write_text("0e" * 16 + "\n")
+    cpu.write_text("processor\t: 0\nmodel name\t: Made Up 9\n")
+    here = machine(own, cpu)
+    assert here["cpu_model"] == "Made Up 9"
+    assert here["memory_gib"] > 0
+    assert "0f0f" not in str(here)
+    path = tmp_path / "sweep.json"
+    document = made_document("buyers", (5, 30), WALLS)
+    path.write_text(json.dumps({**document, "environment": {**ENVIRONMENT, **here}}))
+    read = SweepFile(path, plan_of(), CODE)
+    read.check_machine({**ENVIRONMENT, **machine(own, cpu)})
+    for there in (machine(other, cpu), {**here, "cpu_model": "Made Up 8"}, {**here, "memory_gib": 1_000_000}):
+        with pytest.raises(LabError, match=r"measured with (machine|cpu_model|memory_gib)"):
+            read.check_machine({**ENVIRONMENT, **there})
+    assert machine(tmp_path / "absent", tmp_path / "absent")["machine"] == ""
+
+
+def test_a_file_of_before_is_read():
+    """It says `repeat` for the round, and not how many orders could have been accepted."""
+    values = sample(3, untimed_violations=("oversell",)).as_json()
+    assert Sample.from_json(values) == sample(3, untimed_violations=("oversell",))
+    values["repeat"] = values.pop("round")
+    del values["expected"], values["untimed_violations"]
+    assert Sample.from_json(values) == sample(3, expected=None)
+
+
 def test_a_write_that_fails_leaves_the_old_document(file):
     """The new document takes the old one's place only when it is whole."""
     before = file.read_bytes()
@@ -110,6 +145,46 @@ def test_a_write_that_fails_leaves_the_old_document(file):
     with pytest.raises(TypeError):
         read.write({"cannot be written": object()})
     assert file.read_bytes() == before
+
+
+WRITER = """
+import os, signal, sys
+from pathlib import Path
+from stockade.lab.sweeps.plan import SweepPlan
+from stockade.lab.sweeps.sweep_file import SweepFile
+
+class Half:
+    def __init__(self, file):
+        self.file = file
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        raise AssertionError("it was not killed")
+
+    def write(self, text):
+        os.write(self.file.fileno(), text[: len(text) // 2].encode())
+        os.kill(os.getpid(), signal.SIGKILL)
+
+file, opened = SweepFile(None, SweepPlan((), ()), {}), Path.open
+file.path = Path(sys.argv[1])
+Path.open = lambda path, *how, **more: Half(opened(path, *how, **more))
+if sys.argv[2] == "in one step":
+    file.write({"values": [1, 2, 3]})
+else:
+    with file.path.open("w") as half:
+        half.write("[1, 2, 3]")
+"""
+
+
+@pytest.mark.parametrize(("how", "whole"), [("in one step", True), ("in place", False)])
+def test_sigkill_in_the_middle_of_writing_leaves_the_old_document(file, how, whole):
+    """A writer that writes in place leaves half of the new one."""
+    before = file.read_bytes()
+    done = subprocess.run([sys.executable, "-c", WRITER, str(file), how], capture_output=True, timeout=30, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert (file.read_bytes() == before) == whole
 
 
 def test_a_document_says_what_it_lacks():

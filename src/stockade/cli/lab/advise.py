@@ -1,4 +1,4 @@
-"""`stockade lab advise`: which control for which resource under which load. `stockade.lab.advice` decides."""
+"""`stockade lab advise`: which strategy for which resource under which load. `stockade.lab.advice` decides."""
 
 import json
 from typing import Annotated
@@ -17,18 +17,18 @@ Json = Annotated[
 
 
 def advise(files: Files, *, json_to: Json = "") -> None:
-    """Say which control to use, from measured documents alone.
+    """Say which strategy to use, from measured documents alone.
 
-    For stock, points and payments: the fastest control that kept its claim,
+    For stock, points and payments: the fastest strategy that kept its claim,
     its margin, and where another one takes over. What was not measured is
-    named. A control that broke a claim in any of the files is never advised,
+    named. One that did not keep a claim in any of the files is never advised,
     nor one at a load at which the negative control did not fail.
 
     Exit code 0: it could be read. 2: a file could not.
     """
     from stockade.lab.advice.advisor import advise as decide
+    from stockade.lab.advice.lines import as_json, lines_of
     from stockade.lab.advice.measurements import read_measurements
-    from stockade.lab.advice.report import as_json, lines_of
     from stockade.lab.history.history_file import SCHEMA
     from stockade.lab.reporting.environment import describe_machine
 

@@ -42,6 +42,7 @@ def history(
         indexed = IndexedHistory(read_history(file))
         tables = []
         if key:
+            _require_version(indexed, key, version)
             tables.append(versions_around(indexed, key, version, around))
         if request:
             tables.append(tries_of(indexed, request))
@@ -57,6 +58,18 @@ def history(
         if not tables:
             _summary(indexed)
     raise typer.Exit(OK)
+
+
+def _require_version(indexed: "IndexedHistory", key: str, version: int) -> None:
+    """Refuse a version that the row never had, and that no operation saw.
+
+    Raises:
+        ValueError: there is none; the message names the last one.
+    """
+    known = {line.version for line in indexed.ledger.get(key, ())}
+    known |= {each.versions[key] for each in indexed.history.operations if key in each.versions}
+    if version and known and version not in known:
+        raise ValueError(f"{key} has no version {version} in this history; the last is {max(known)}")
 
 
 def _summary(indexed: "IndexedHistory") -> None:

@@ -31,22 +31,40 @@ JsonTo = Annotated[
 def judge(*, files: Files, around: Around = 5, export: ExportTo = "", json_to: JsonTo = "") -> None:
     """Check histories that were kept; show where the first violation is.
 
-    Exit code 0: no violation. 1: there is one. 2: a file cannot be read.
+    Exit code 0: no violation, whether the faults acted or not. 1: there is
+    one. 2: a file cannot be read; the others are judged all the same.
     """
     with one_line_errors():
         check_target(json_to)
         check_target(export, "--export")
         if export and len(files) != 1:
             raise ValueError("--export: name one history")
-        judged = [_judge(file, around, to_stderr=json_to == "-") for file in files]
-        if json_to:
+        judged, unreadable = _judge_all(files, around, to_stderr=json_to == "-")
+        if json_to and judged:
             write(json_to, _document(judged))
+        if unreadable:
+            raise ValueError("; ".join(unreadable))
         if export:
             _export(judged[0][1], Path(export))
     raise typer.Exit(FAILED if any(found for _, _, found in judged) else OK)
 
 
 Judged = tuple[Path, "History", "list[Violation]"]
+
+
+def _judge_all(files: "Sequence[Path]", around: int, *, to_stderr: bool) -> "tuple[list[Judged], list[str]]":
+    """What was found in each file, and what is wrong with those that cannot be read."""
+    from stockade.lab.errors import LabError
+
+    judged, unreadable = list[Judged](), list[str]()
+    for file in files:
+        try:
+            judged.append(_judge(file, around, to_stderr=to_stderr))
+        except LabError as error:
+            unreadable.append(str(error))
+        except OSError as error:
+            unreadable.append(f"{file}: {error.strerror}")
+    return judged, unreadable
 
 
 def _judge(file: Path, around: int, *, to_stderr: bool) -> Judged:

@@ -16,8 +16,8 @@ from stockade.cli.output.table import render
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from stockade.lab.sweeps.lines import Table
     from stockade.lab.sweeps.plan import SweepPlan
-    from stockade.lab.sweeps.report import Table
     from stockade.lab.sweeps.sweep import Progress, Sweep
 
 
@@ -73,7 +73,8 @@ def sweep(
 
     Without options: buyers, rows, section, pool, processes and skew, on SQLite.
     Each point is played once a round under every strategy. It counts only
-    where `unprotected` broke a rule. docs/sweeps.md says how to read it.
+    where `unprotected` lost or oversold something in most rounds.
+    docs/sweeps.md says how to read it.
 
     Exit code 0: no strategy broke a rule that it claims to keep, and some
     point counts. 1: one did, or none does. 2: the sweep could not run.
@@ -119,9 +120,9 @@ def _play(sweep: "Sweep", plan: "SweepPlan", console: "Console", json_to: str) -
 
 
 async def _played(sweep: "Sweep", console: "Console") -> None:
-    from stockade.lab.sweeps.report import progress_line, time_left
+    from stockade.lab.sweeps.lines import progress_line, time_left
 
-    seen = {"repeat": -1}
+    seen = {"round": -1}
     if console.is_terminal:
         with console.status("opening the servers") as status:
             await sweep.play(lambda progress: status.update(progress_line(progress)))
@@ -129,9 +130,9 @@ async def _played(sweep: "Sweep", console: "Console") -> None:
 
     def report(progress: "Progress") -> None:
         """One line for each round, where nobody watches."""
-        if (repeat := progress.samples[0].repeat) != seen["repeat"]:
-            seen["repeat"] = repeat
-            where = f"round {repeat + 1}: {progress.done} of {plural(progress.total, 'turn')}"
+        if (number := progress.samples[0].round) != seen["round"]:
+            seen["round"] = number
+            where = f"round {number + 1}: {progress.done} of {plural(progress.total, 'turn')}"
             print_lines(console, [f"{where}, {time_left(progress.left_s)}"])
 
     await sweep.play(report)
@@ -139,18 +140,17 @@ async def _played(sweep: "Sweep", console: "Console") -> None:
 
 def _show(sweep: "Sweep", plan: "SweepPlan", console: "Console") -> None:
     from stockade.lab.sweeps.analysis.crossovers import crossovers
-    from stockade.lab.sweeps.report import complexity_table, cost_table, crossover_lines, rate_tables
+    from stockade.lab.sweeps.lines import complexity_table, cost_table, crossover_lines, note_lines, rate_tables
 
-    results = sweep.results
-    for table in [*rate_tables(results), cost_table(results), complexity_table(sweep.complexity)]:
+    results, database = sweep.results, str(plan.settings["database"])
+    for table in [*rate_tables(results), cost_table(results, database), complexity_table(sweep.complexity)]:
         print_lines(console, ["", *_rendered(table, console)])
     lines = crossover_lines(crossovers(results))
     print_lines(console, ["", *(lines or ["no two strategies of a question were compared"])])
     print_lines(console, [f"left out: {name}: {why}" for name, why in plan.left_out.items()])
-    violated = [f"{each.point.id} {each.contender.name}: {each.why_not}" for each in results if each.claim_violated]
-    print_lines(console, [f"BROKE ITS CLAIM: {each}" for each in violated])
+    print_lines(console, note_lines(results))
     counted, taken = sum(each.counts for each in results), sum(len(each.samples) for each in results)
-    notes = "[ ] does not count; * the control did not fail there"
+    notes = "[ ] does not count; * unprotected did not fail in most of its rounds"
     print_lines(console, [f"{plural(taken, 'sample')}, {counted} of {len(results)} points count; {notes}"])
 
 

@@ -1,8 +1,9 @@
-"""From measurements to advice: the fastest control that keeps its claim, its margin, and where another one takes over.
+"""From measurements to advice: the fastest strategy that keeps its claim, its margin, and where another takes over.
 
-Of controls whose order is not clear and whose medians are close, the simplest is advised: the fewest services, then the
-fewest lines. Never advised is a control that broke a claim in any of the files, nor one at a load that does not count.
-Neighbours: `measurements.py` reads the files, `report.py` makes sentences.
+Of strategies whose order is not clear and whose medians are close, the simplest is advised: the fewest services, then
+the fewest lines. Never advised is one that did not keep a claim in any of the files, nor one at a load that does not
+count.
+Neighbours: `measurements.py` reads the files, `lines.py` makes sentences.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,7 +27,7 @@ class Choice:
 
     Attributes:
         load: which.
-        advised: the control; None: nothing can be advised.
+        advised: the strategy; None: nothing can be advised.
         others: that are as fast as it, as far as can be told: the order is not clear.
         second: the fastest of those that are clearly slower; None: there is none.
         margin: how many times as fast as the second.
@@ -42,18 +43,18 @@ class Choice:
 
     @property
     def name(self) -> str:
-        """Of the control that is advised; empty: none."""
+        """Of the strategy that is advised; empty: none."""
         return self.advised.contender.name if self.advised else ""
 
     @property
     def names(self) -> set[str]:
-        """Of all controls that may be the fastest."""
+        """Of all strategies that may be the fastest."""
         return {self.name, *(each.contender.name for each in self.others)} - {""}
 
 
 @dataclass(frozen=True, slots=True)
 class Flip:
-    """Where another control takes over along an axis.
+    """Where another strategy takes over along an axis.
 
     Attributes:
         low: the last value where the one is advised.
@@ -89,7 +90,7 @@ class ResourceAdvice:
         axes: of sweeps.
         bursts: of presets.
         not_measured: by axis why nothing can be said about it.
-        excluded: strategies that broke a claim, and where.
+        excluded: strategies that did not keep a claim, and where.
     """
 
     resource: str
@@ -135,17 +136,25 @@ def _choose(load: Load, rates: Sequence[Rate], complexity: Mapping[str, Mapping[
 
     Args:
         load: which.
-        rates: of controls that may be advised, the fastest first.
+        rates: of strategies that may be advised, the fastest first.
         complexity: by strategy.
     """
     if not rates:
         reasons = dict.fromkeys(why for why in load.not_counted.values() if why != "negative control")
-        return Choice(load, None, why_not="; ".join(reasons) or "no control was played")
-    if (rounds := rates[0].rate).coverage < TRUSTED:
-        return Choice(load, None, why_not=f"{rounds.samples} of at least {LEAST_ROUNDS} rounds")
+        return Choice(load, None, why_not="; ".join(reasons) or "no strategy was played")
+    enough = [each for each in rates if each.rate.coverage >= TRUSTED]
+    if not enough:
+        return Choice(load, None, why_not=f"{rates[0].rate.samples} of at least {LEAST_ROUNDS} rounds")
+    too_few = [
+        f"{each.contender.name}: {each.rate.samples} of at least {LEAST_ROUNDS} rounds"
+        for each in rates
+        if each not in enough
+    ]
+    rates, fastest = enough, enough[0]
     if len(rates) == 1:
-        return Choice(load, rates[0], why_not="no other control counts here, so there is no margin")
-    fastest = rates[0]
+        return Choice(
+            load, fastest, why_not="; ".join(["no other strategy counts here, so there is no margin", *too_few])
+        )
     slower = [each for each in rates[1:] if _clearly_faster(fastest, each)]
     near = [fastest, *(each for each in rates[1:] if each not in slower)]
     equal = [each for each in near if fastest.rate.median <= EQUAL * each.rate.median]
@@ -157,6 +166,7 @@ def _choose(load: Load, rates: Sequence[Rate], complexity: Mapping[str, Mapping[
         tuple(each for each in near if each is not advised),
         second,
         advised.ratio(second) if second is not None else None,
+        "; ".join(too_few),
     )
 
 
@@ -166,11 +176,11 @@ def _clearly_faster(one: Rate, other: Rate) -> bool:
 
 
 def _simplicity(rate: Rate, complexity: Mapping[str, Mapping[str, Any]]) -> tuple[int, int]:
-    """Services to run, and lines beyond those that every strategy needs; less is simpler."""
+    """Services to run, and lines beyond those that every strategy needs, its own ones too; less is simpler."""
     found = complexity.get(rate.contender.name)
     if found is None:
         return len(rate.contender.guarantees.needs), 0
-    return sum(found["services"].values()), int(found["own_lines"]) + int(found["further_lines"])
+    return sum(found["services"].values()), int(found["further_lines"])
 
 
 def _along(axis: str, choices: Sequence[Choice]) -> AxisAdvice:
@@ -190,7 +200,7 @@ def _value(choice: Choice) -> float:
 
 
 def _crossing(axis: str, choices: Sequence[Choice], before: str, after: str) -> float | None:
-    """Where two controls are equally fast, if a sweep says so once."""
+    """Where two strategies are equally fast, if a sweep says so once."""
     results = [rate.result for choice in choices for rate in choice.load.rates if rate.result is not None]
     found = [each for each in between(results, axis, before, after) if each.verdict == FLIPS]
     return found[0].at if len(found) == 1 else None

@@ -1,4 +1,4 @@
-"""What the files say: rates of strategies under one load, and which strategies broke a claim anywhere.
+"""What the files say: rates of strategies under one load, and which strategies did not keep a claim anywhere.
 
 A sweep gives a load for each of its points. A document of `stockade lab` gives one for each preset: what its buyers
 share says about which resource it is. A document of `stockade lab ring` gives none, but strategies that broke a claim.
@@ -15,16 +15,24 @@ from typing import Any, Final
 from stockade.lab.errors import LabError
 from stockade.lab.model.burst import RepeatNames
 from stockade.lab.model.contender import Contender
+from stockade.lab.model.preset import Variant
 from stockade.lab.presets import find
-from stockade.lab.reporting.verdict import AS_PROMISED, BROKEN
+from stockade.lab.reporting.verdict import AS_PROMISED, holds
 from stockade.lab.sweeps.analysis.crossovers import compare
 from stockade.lab.sweeps.analysis.statistics import Interval, interval
-from stockade.lab.sweeps.analysis.summary import NOT_FAILED, PointResult
+from stockade.lab.sweeps.analysis.summary import LOST_OR_OVERSOLD, NOT_FAILED, PointResult
 from stockade.lab.sweeps.axes import POINTS, STOCK, Point
 from stockade.lab.sweeps.reading import read_sweep
 
 PAYMENT: Final = "payment"
 RESOURCES: Final = (STOCK, POINTS, PAYMENT)
+# what a negative control breaks only where orders met; an error, for example, comes without that
+MEETING_RULES: Final = LOST_OR_OVERSOLD | {
+    "exactly-once",
+    "one-approval",
+    "charged-not-recorded",
+    "recorded-not-charged",
+}
 VIOLATED: Final = "VIOLATED"  # a verdict of a ring
 
 
@@ -35,11 +43,13 @@ class Rate:
     Attributes:
         contender: who.
         rate: orders decided in a second.
+        failed_share: orders without a decision, of all its orders.
         result: of a sweep; None: of a burst, which was not played in turn with the others.
     """
 
     contender: Contender
     rate: Interval
+    failed_share: float
     result: PointResult | None = None
 
     def ratio(self, other: "Rate") -> Interval | None:
@@ -84,7 +94,7 @@ class Measurements:
 
     Attributes:
         loads: in the order of the files.
-        violated: strategies that broke a claim, and where.
+        violated: strategies that did not keep a claim, and where.
         complexity: by strategy, of sweeps.
         left_out: by file what its sweep did not play, with the reason.
         unfinished: files of sweeps that were interrupted.
@@ -129,7 +139,7 @@ def _read_sweep(file: str, document: Any, found: Measurements) -> None:
     for point in sweep.points.values():
         there = [each for each in results if each.point.id == point.id]
         rates = tuple(
-            Rate(each.contender, rate, each)
+            Rate(each.contender, rate, each.failed_share, each)
             for each in there
             if each.counts and (rate := each.figure("decided_s")) is not None
         )
@@ -142,34 +152,50 @@ def _read_sweep(file: str, document: Any, found: Measurements) -> None:
 
 
 def _read_bursts(file: str, document: Any, found: Measurements) -> None:
-    groups: defaultdict[tuple[str, str, int], list[Any]] = defaultdict(list)
+    groups: defaultdict[tuple[str, str, int, int, int], list[Any]] = defaultdict(list)
     for run in document["runs"]:
         if run.get("fault"):
             _note_violation(file, run, found)
         else:
-            groups[str(run["preset"]), str(run["database"]), int(run["processes"])].append(run)
-    for (preset, database, processes), runs in groups.items():
-        for run in runs:
+            load = (str(run["preset"]), str(run["database"]), int(run["processes"]))
+            groups[*load, int(run["buyers"]), int(run["stock"])].append(run)
             _note_violation(file, run, found)
+    for (preset, database, *numbers), runs in groups.items():
         # a control is what the lab requires to be broken here: it was, or the load says nothing
-        failed = any(run["verdict"] == BROKEN and _is_control(run) for run in runs)
-        name = preset if processes == 1 else f"{preset} in {processes} processes"
+        failed = any(_is_control(run) and not MEETING_RULES.isdisjoint(_rules(run)) for run in runs)
         rates, missing = list[Rate](), dict[str, str]()
         for run in runs:
             if why := _why_not(run, failed):
                 missing[str(run["strategy"])] = why
             else:
-                rates.append(Rate(Contender.parse(str(run["strategy"])), _rate(run)))
+                rates.append(Rate(Contender.parse(str(run["strategy"])), _rate(run), _failed_share(run)))
+        name = _name(preset, *numbers)
         found.loads.append(Load(file, _resource(preset), database, name, None, tuple(rates), missing))
+
+
+def _name(preset: str, processes: int, buyers: int, stock: int) -> str:
+    """Of the load of a burst, with what is not as usual in the preset."""
+    variant = _variant(preset)
+    what = "" if (buyers, stock) == (variant.buyers, variant.stock) else f" with {buyers} buyers, {stock} in stock"
+    return preset + what + ("" if processes == 1 else f" in {processes} processes")
 
 
 def _note_violation(file: str, run: Any, found: Measurements) -> None:
     """A strategy that the lab found not to do what it promises."""
-    contender = Contender.parse(str(run["strategy"]))
-    kept = run["verdict"] == AS_PROMISED or _is_control(run) or (run.get("fault") and run["verdict"] == BROKEN)
-    rules = ", ".join(dict.fromkeys(str(each["rule"]) for each in run["violations"]))
-    if not kept and rules:
-        found.violated.setdefault(contender.name, f"broke a rule: {rules} at {run['preset']} ({file})")
+    contender, fault = Contender.parse(str(run["strategy"])), str(run.get("fault", ""))
+    claims = not _is_control(run) and holds(contender.guarantees, fault, int(run["processes"]))
+    if not claims or run["verdict"] == AS_PROMISED:
+        return
+    rules = ", ".join(_rules(run))
+    if not rules and _variant(str(run["preset"])).deadlocks == "some":  # perhaps only the deadlock did not come
+        return
+    what = f"broke a rule: {rules}" if rules else f"was {run['verdict']}"
+    under = f" under {fault}" if fault else ""
+    found.violated.setdefault(contender.name, f"{what} at {run['preset']}{under} ({file})")
+
+
+def _rules(run: Any) -> list[str]:
+    return list(dict.fromkeys(str(each["rule"]) for each in run["violations"]))
 
 
 def _is_control(run: Any) -> bool:
@@ -194,9 +220,19 @@ def _rate(run: Any) -> Interval:
     return interval([decided / float(ms) * 1e3 for ms in run["wall_ms"]["samples"]])
 
 
+def _variant(preset: str) -> Variant:
+    (_, variant), *_ = find(preset)
+    return variant
+
+
+def _failed_share(run: Any) -> float:
+    failed = int(run["failed"])
+    return failed / max(1, failed + int(run["accepted"]) + int(run["rejected"]))
+
+
 def _resource(preset: str) -> str:
     """What the buyers of a preset share: the kind of the rows whose amount is checked."""
-    (_, variant), *_ = find(preset)
+    variant = _variant(preset)
     if variant.payment is not None:
         return PAYMENT
     workload = variant.workload(RepeatNames("advice", 0, variant.buyers, variant.stock, 0))

@@ -3,6 +3,7 @@
 No negative control has to fail here that does not fail without: `unprotected` sells too much under any load.
 """
 
+import asyncio
 from collections.abc import Sequence
 from functools import partial
 
@@ -58,12 +59,16 @@ async def duplicate_no_more(disturbed: Disturbed, *, fault: str) -> None:
 
 
 async def duplicate_and_restart(disturbed: Disturbed) -> Sequence[str]:
-    """Send a tenth of the requests twice, and start every process anew meanwhile: a later duplicate meets a new one."""
+    """Send a tenth of the requests twice, and start every process anew meanwhile: a later duplicate meets a new one.
+
+    It is in place once they serve: a silent link that came before would keep them from opening.
+    """
     await duplicate(disturbed, fault=RESTART)
     hit = [each for each in everyone(disturbed) if each.processes is disturbed.processes and each.pid]
-    for each in hit:
-        if not is_held_away(disturbed, each):
-            await each.processes.replace(each.number)
+    replaced = [each for each in hit if not is_held_away(disturbed, each)]
+    for each in replaced:
+        disturbed.expect(each.processes, each.number)
+    await asyncio.gather(*(each.processes.replace(each.number) for each in replaced))
     return tuple(each.name for each in hit)
 
 

@@ -27,7 +27,7 @@ from stockade.lab.history.final_state import (
     RecordedRequest,
 )
 from stockade.lab.history.history import History, Phases
-from stockade.lab.history.operation import FaultEvent, LockAccess, Operation
+from stockade.lab.history.operation import TYPES, FaultEvent, LockAccess, Operation
 
 SCHEMA: Final = "stockade.lab/3"
 KINDS: Final[dict[str, Any]] = {  # in the order of the file
@@ -131,6 +131,7 @@ def read_history(path: Path) -> History:
         raise LabError(f"{path}: the final state is missing, record it again")
     with _without_collector():
         values = {kind: tuple(found.pop(kind)) for kind in KINDS}
+    _require_plausible(path, values["operation"])
     members: dict[str, Any] = {member: values[kind] for kind, member in IN_FINAL.items()}
     final = FinalState(**members, **{name: getattr(single["final"], name) for name in SINGLE})
     header: History = single["header"]
@@ -141,6 +142,19 @@ def read_history(path: Path) -> History:
         accesses=values["access"],
         final=final,
     )
+
+
+def _require_plausible(path: Path, operations: Sequence[Operation]) -> None:
+    """Refuse what no recording writes, and what the checkers would take for something else.
+
+    Raises:
+        LabError: an outcome that does not exist, or two operations of one number.
+    """
+    for each in operations:
+        if each.type not in TYPES:
+            raise LabError(f"{path}: operation {each.number} is {each.type!r}, which is none of {', '.join(TYPES)}")
+    if len({each.number for each in operations}) != len(operations):
+        raise LabError(f"{path}: two operations have the same number")
 
 
 def read_header(path: Path) -> History:

@@ -16,8 +16,9 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from stockade.lab.charts import dark_rules
+from stockade.lab.checkers import MAX_OF_ONE_CHECKER
 from stockade.lab.errors import LabError
-from stockade.lab.live.charts import FIGURES, Pictures
+from stockade.lab.live.pictures import FIGURES, Pictures
 from stockade.lab.live.plan import BOUNDS, read_plan
 from stockade.lab.live.session import Occupied, Session
 from stockade.lab.live.words import LANGUAGES, language_of, words
@@ -99,6 +100,7 @@ class Pages:
             bounds=BOUNDS,
             slow=CONTROLS,
             figures=FIGURES,
+            most_violations=MAX_OF_ONE_CHECKER,
         )
         return HTMLResponse(text, headers={"content-language": language})
 

@@ -75,17 +75,15 @@ class Child:
             LabError: what it says instead, or that it died.
         """
         assert self._process.stdout is not None
-        line = await self._process.stdout.readline()
+        try:
+            line = await self._process.stdout.readline()
+        except ValueError:
+            raise LabError(f"the process said a line of more than {MOST_BYTES:,} bytes") from None
         if not line:
             if await self._process.wait():
                 raise LabError(f"the process ended with {self._process.returncode}: {self._last_words()}")
             return None
-        try:
-            found: dict[str, Any] = json.loads(line)
-        except ValueError:
-            raise LabError(
-                f"the process said what nobody understands: {line[:PRINTED].decode(errors='replace')}"
-            ) from None
+        found = _parsed(line)
         if error := found.get("error"):
             raise LabError(str(error))
         return found
@@ -123,3 +121,13 @@ class Child:
     def _signal(self, number: int) -> None:
         with suppress(ProcessLookupError):  # it has ended this moment
             self._process.send_signal(number)
+
+
+def _parsed(line: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise LabError(f"the process said what nobody understands: {line[:PRINTED].decode(errors='replace').strip()}")
+    return found

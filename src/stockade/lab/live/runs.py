@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from stockade.lab.errors import LabError
 from stockade.lab.live.choices import burst_variants
 from stockade.lab.live.plan import BURST, LivePlan
 from stockade.lab.live.running.figures import thinned
 
 RUNNING, ENDED, STOPPED, FAILED = "running", "ended", "stopped", "failed"
 OUT_OF_STOCK: Final = "OUT_OF_STOCK"
+MOST_SAID: Final = 300  # characters of what is not understood
 MOST_POINTS: Final = 600  # of a leg that are kept
 SHOWN_POINTS: Final = 120  # of a leg that a page gets at once
 
@@ -82,9 +84,25 @@ class Run:
             return None
         return min(self.plan.buyers, self.plan.stock)
 
+    @property
+    def seen_to_fail(self) -> bool:
+        """Whether a negative control broke a rule in this run; else it shows nothing that others broke none."""
+        return any(each.must_fail and each.sums.get("violations") for each in self.legs)
+
     def take(self, received: Mapping[str, Any]) -> None:
-        """Take in what its process says."""
+        """Take in what its process says.
+
+        Raises:
+            LabError: something is missing in it.
+        """
         self.version += 1
+        try:
+            self._take(received)
+        except (LookupError, TypeError) as error:
+            what = f"{type(error).__name__} {error} in {str(dict(received))[:MOST_SAID]}"
+            raise LabError(f"the process said what nobody understands: {what}") from error
+
+    def _take(self, received: Mapping[str, Any]) -> None:
         event = received.get("event")
         if event == "leg":
             self.legs.append(Leg(str(received["control"])))
@@ -107,5 +125,6 @@ class Run:
             "right": self.right,
             "state": self.state,
             "error": self.error,
+            "seen_to_fail": self.seen_to_fail,
             "legs": [each.as_json(SHOWN_POINTS if points else 0) for each in self.legs],
         }

@@ -9,11 +9,12 @@ from collections import deque
 from typing import Any, Final
 
 from stockade.lab.errors import LabError
+from stockade.lab.lines import said_by
 from stockade.lab.live.child import Child
 from stockade.lab.live.choices import DATABASES, Choices
 from stockade.lab.live.feed import Feed
 from stockade.lab.live.plan import LivePlan
-from stockade.lab.live.runs import ENDED, FAILED, RUNNING, STOPPED, Run
+from stockade.lab.live.runs import ENDED, FAILED, STOPPED, Run
 from stockade.lab.slow_motion.two_buyers import CONTROLS
 
 RUN: Final = "stockade.lab.live.running.main"
@@ -46,6 +47,7 @@ class Session:
         self.feed = Feed(self.state)
         self._number = 0
         self._task: asyncio.Task[None] | None = None
+        self._listening: asyncio.Task[None] | None = None
         self._stopped = False
         self.run_pid = 0
         self._race: Child | None = None
@@ -70,7 +72,7 @@ class Session:
         if self._task is not None and not self._task.done():
             raise Occupied("a run is going on: stop it, or wait until it has ended")
         self._number += 1
-        self._stopped = False
+        self._stopped, self._listening = False, None
         run = Run(self._number, plan)
         self.runs.append(run)
         self.feed.publish("run", run.as_json(points=False))
@@ -78,35 +80,42 @@ class Session:
         return run
 
     async def _carry_out(self, run: Run) -> None:
+        """Nothing cancels this: `stop` cancels what listens only, so that every run ends in order and says how."""
         child = None
         try:
-            async with asyncio.timeout(LONGEST_RUN_S):
-                child = await Child.start(RUN)
-                self.run_pid = child.pid
-                await child.send(run.plan.as_json())
-                while (told := await child.receive()) is not None:
-                    run.take(told)
-                    self.feed.publish("told", {**told, "run": run.number})
-            run.state = ENDED
-        except asyncio.CancelledError:
-            run.state = STOPPED
-            raise
-        except TimeoutError:
-            run.state, run.error = FAILED, f"it was ended after {LONGEST_RUN_S:.0f} s"
-        except LabError as error:
-            run.state, run.error = (STOPPED, "") if self._stopped else (FAILED, str(error))
+            child = await Child.start(RUN)
+            self.run_pid = child.pid
+            self._listening = asyncio.create_task(self._listen(run, child), name="stockade-live-listening")
+            if self._stopped:  # while the child was being started
+                self._listening.cancel()
+            await asyncio.wait([self._listening])
+            run.state, run.error = _how_it_ended(self._listening)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the page says it
+            run.state, run.error = FAILED, said_by(error)
         finally:
-            if child is not None:
-                await child.end()
-            run.state = STOPPED if run.state == RUNNING else run.state
-            run.version += 1
-            self.feed.publish("run", run.as_json(points=False))
+            try:
+                if child is not None:
+                    await child.end()
+            finally:
+                run.version += 1
+                self.feed.publish("run", run.as_json(points=False))
+
+    async def _listen(self, run: Run, child: Child) -> None:
+        async with asyncio.timeout(LONGEST_RUN_S):
+            await child.send(run.plan.as_json())
+            while (told := await child.receive()) is not None:
+                run.take(told)
+                self.feed.publish("told", {**told, "run": run.number, "seen_to_fail": run.seen_to_fail})
 
     async def stop(self) -> None:
-        """End the run that goes on, with everything that it started; nothing if there is none."""
+        """End the run that goes on, with everything that it started; nothing if there is none.
+
+        However often it is called, and also while the run ends by itself: it answers when the run has ended.
+        """
         if self._task is not None and not self._task.done():
             self._stopped = True
-            self._task.cancel()
+            if self._listening is not None:
+                self._listening.cancel()
             await asyncio.wait([self._task])
 
     # -- slow motion ---------------------------------------------------------------------------------------
@@ -179,3 +188,15 @@ class Session:
         """End everything; pages learn it."""
         self.feed.close()
         await asyncio.gather(self.stop(), self._end_race(), *self._ending)
+
+
+def _how_it_ended(listening: asyncio.Task[None]) -> tuple[str, str]:
+    """State of a run whose process is not listened to any more, and the error in words."""
+    if listening.cancelled():
+        return STOPPED, ""
+    error = listening.exception()
+    if error is None:
+        return ENDED, ""
+    if isinstance(error, TimeoutError):
+        return FAILED, f"it was ended after {LONGEST_RUN_S:.0f} s"
+    return FAILED, said_by(error)

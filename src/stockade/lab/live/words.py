@@ -9,6 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from stockade.shop.http.requests.accept_language import preferred_language
+
 LANGUAGES: Final = {"en": "English", "ko": "한국어"}
 FILE: Final = Path(__file__).with_name("words.toml")
 
@@ -25,12 +27,4 @@ def language_of(accepted: str) -> str:
     Args:
         accepted: its Accept-Language header.
     """
-    best = [("en", 0.0)]
-    for part in accepted.lower().split(","):
-        name, _, weight = part.strip().partition(";q=")
-        try:
-            best.append((name.partition("-")[0], float(weight or 1)))
-        except ValueError:
-            continue
-    wanted = sorted(best, key=lambda each: -each[1])
-    return next((name for name, _ in wanted if name in LANGUAGES), "en")
+    return preferred_language(accepted, LANGUAGES, "en")

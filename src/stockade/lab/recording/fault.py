@@ -121,7 +121,7 @@ class Disturbed(Protocol):
         ...
 
     def expect(self, processes: Processes, number: int) -> None:
-        """Of a healing: it has ended when this process serves again; for a bounded time, and the fault log says so."""
+        """This injection or healing has ended when this process serves again; bounded, and the fault log says so."""
         ...
 
 

@@ -1,12 +1,12 @@
-"""Puts a report together. Neighbours: `sections/` make its parts, `answer.py` its top, `provenance.py` its end."""
+"""Puts a report together. Neighbours: `sections/` make its parts, `answer.py` its top, `provenance/` its end."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
-from stockade.lab.report import provenance
 from stockade.lab.report.answer import answer
 from stockade.lab.report.documents import Source
 from stockade.lab.report.page import Figure, Part, Report, Section
+from stockade.lab.report.provenance.table import table
 from stockade.lab.report.sections import SECTIONS
 from stockade.lab.reporting.environment import describe_machine
 
@@ -28,7 +28,7 @@ def build(sources: Sequence[Source], title: str = TITLE) -> Report:
         answer=tuple(answer(sources)),
         sections=tuple(_with_own_names([section for _, section in made if section])),
         missing=tuple(each.missing for each, section in made if section is None),
-        sources=provenance.table(sources),
+        sources=table(sources),
     )
 
 

@@ -1,6 +1,7 @@
 """Documents and histories that a report is made of, read from files. Members that no section shows are passed over.
 
-Neighbours: `cli/lab/*` and `reporting/document.py` write documents, `history/history_file.py` histories.
+Neighbours: `swept.py` computes a sweep; `cli/lab/*` and `reporting/document.py` write documents,
+`history/history_file.py` histories.
 """
 
 import math
@@ -9,15 +10,18 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
+from stockade.lab.checkers import judge
 from stockade.lab.errors import LabError
 from stockade.lab.history.history import History
 from stockade.lab.history.history_file import read_history
+from stockade.lab.report.swept import Sweep, sweep_of
 
 SCHEMAS: Final = ("stockade.lab/1", "stockade.lab/2", "stockade.lab/3")
 MEMBERS: Final = ("runs", "cells", "deadlock", "claims", "sweep", "history")
 MOST_BYTES: Final = 256_000_000  # of a file
 MOST_FILES: Final = 64
 MOST_RUNS: Final = 2_000
+JUDGED: Final = 40_000  # operations of a history: more take many seconds to judge
 Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
@@ -174,66 +178,6 @@ class Claim(msgspec.Struct, frozen=True):
     figures: dict[str, Any]
 
 
-class Interval(msgspec.Struct, frozen=True):
-    """A median with its interval."""
-
-    median: float
-    low: float
-    high: float
-
-
-class Point(msgspec.Struct, frozen=True):
-    """A strategy at one value of an axis of a sweep."""
-
-    axis: str
-    value: float
-    unit: str
-    database: str
-    strategy: str
-    counts: bool
-    why_not: str
-    figures: dict[str, Interval | None]
-    per_order: dict[str, Interval | None]
-    latency_ms: dict[str, float] = {}
-
-
-class Crossover(msgspec.Struct, frozen=True):
-    """What an axis does to the order of two strategies."""
-
-    axis: str
-    question: str
-    between: tuple[str, ...]
-    verdict: str
-    at: float | None
-    interval: tuple[float, float] | None
-    before: str
-    after: str
-    reason: str
-
-
-class Complexity(msgspec.Struct, frozen=True):
-    """What a strategy is to have: counted."""
-
-    strategy: str
-    own_lines: int
-    further_lines: int
-    services: dict[str, Any]
-    settings: tuple[str, ...]
-    failure_modes: tuple[str, ...]
-    dependencies: tuple[str, ...]
-
-
-class Sweep(msgspec.Struct, frozen=True):
-    """The same orders under every strategy while one axis changes."""
-
-    settings: dict[str, Any]
-    complete: bool
-    points: tuple[Point, ...]
-    crossovers: tuple[Crossover, ...] = ()
-    complexity: tuple[Complexity, ...] = ()
-    left_out: dict[str, str] = {}
-
-
 class Document(msgspec.Struct, frozen=True):
     """A document of the lab. Members that its command does not write are empty."""
 
@@ -247,7 +191,7 @@ class Document(msgspec.Struct, frozen=True):
     controls_not_caught: tuple[str, ...] = ()
     deadlock: Deadlock | None = None
     claims: tuple[Claim, ...] = ()
-    sweep: Sweep | None = None
+    not_exposed: tuple[str, ...] = ()
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -258,12 +202,16 @@ class Source(msgspec.Struct, frozen=True):
         document: in it; None if it is a history.
         history: in it; None if it is a document.
         commit: of the code that measured; empty: unknown.
+        sweep: in the document, computed; None: there is none.
+        violations: what the checkers found in the history; None: it has too many operations to be judged here.
     """
 
     name: str
     document: Document | None = None
     history: History | None = None
     commit: str = ""
+    sweep: Sweep | None = None
+    violations: tuple[Violation, ...] | None = ()
 
 
 def read_sources(names: list[str]) -> list[Source]:
@@ -294,16 +242,24 @@ def read_source(name: str) -> Source:
     if path.stat().st_size > MOST_BYTES:
         raise LabError(f"{path}: is larger than {MOST_BYTES // 1_000_000} MB")
     if path.suffix == ".jsonl":
-        return Source(path.name, history=read_history(path), commit=commit)
+        history = read_history(path)
+        return Source(path.name, history=history, commit=commit, violations=_judged(history))
     try:
         content = path.read_bytes()
     except OSError as error:
         raise LabError(f"{path}: cannot be read ({error.strerror})") from None
-    return Source(path.name, document=document_of(content, str(path)), commit=commit)
+    document, sweep = document_of(content, str(path))
+    return Source(path.name, document=document, commit=commit, sweep=sweep)
 
 
-def document_of(content: bytes, name: str) -> Document:
-    """The document in these bytes.
+def _judged(history: History) -> tuple[Violation, ...] | None:
+    if len(history.operations) > JUDGED:
+        return None
+    return tuple(Violation(each.rule, each.detail) for each in judge(history))
+
+
+def document_of(content: bytes, name: str) -> tuple[Document, Sweep | None]:
+    """The document in these bytes, and its sweep.
 
     Args:
         content: JSON.
@@ -329,7 +285,7 @@ def document_of(content: bytes, name: str) -> Document:
     if not any(member in values for member in MEMBERS):
         raise LabError(f"{name}: has none of {', '.join(MEMBERS)}: there is nothing to report")
     _require_finite(values, name)
-    return found
+    return found, sweep_of(values, name) if values.get("sweep") is not None else None
 
 
 def _require_finite(values: Any, name: str) -> None:

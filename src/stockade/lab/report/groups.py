@@ -1,21 +1,19 @@
 """Runs that can be compared with each other, and what all sections know of them. Pure functions.
 
 Runs of one document, preset, database, load and fault were made together, interleaved in no other way than the lab
-does: only these are ranked.
+does: only these are ranked. Neighbour: `proof.py` says what a run shows.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from stockade.lab.charts import Style, styles
-from stockade.lab.errors import LabError
-from stockade.lab.model.contender import Contender, all_contenders
-from stockade.lab.model.preset import Variant
-from stockade.lab.presets import presets
+from stockade.lab.model.contender import all_contenders
 from stockade.lab.report.documents import Run, Source
-from stockade.lab.report.numbers import Middle, middle
+from stockade.lab.report.numbers import apart
 from stockade.lab.report.page import slug
-from stockade.lab.reporting.verdict import AS_PROMISED, BROKEN, holds
+from stockade.lab.report.proof import kept, shown, variants
+from stockade.lab.sweeps.analysis.statistics import Interval, interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +47,11 @@ class Group:
         return f"{self.preset}: {self.buyers} buyers, {self.stock} in stock, {where}"
 
     @property
+    def proof(self) -> bool:
+        """Whether a negative control failed under this load: without one, nothing was shown."""
+        return shown(self.runs)
+
+    @property
     def slug(self) -> str:
         """For the names of its figures."""
         return slug(self.source.name.rpartition(".")[0], self.preset, self.database, str(self.processes), self.fault)
@@ -58,12 +61,6 @@ class Group:
         """Wall times in the Kotlin project's report, in ms, by strategy; empty for a load that it did not have."""
         same = [each for each in variants(self.preset) if (each.buyers, each.stock) == (self.buyers, self.stock)]
         return {name: value for variant in same for name, value in variant.published_ms.items()}
-
-
-def variants(preset: str) -> list[Variant]:
-    """The variants of a preset of the shop by its name in documents; none for one of another application."""
-    found = presets().get(preset.partition(":")[0])
-    return [each for each in found.variants if found.variant_name(each) == preset] if found else []
 
 
 def groups(sources: Iterable[Source]) -> list[Group]:
@@ -119,14 +116,14 @@ class Row:
     accepted: bool = False
 
     @property
-    def middle(self) -> Middle:
+    def middle(self) -> Interval:
         """The median with its interval."""
-        return middle(self.samples)
+        return interval(self.samples)
 
     @property
     def ranked(self) -> bool:
-        """Whether its time counts: of a strategy that kept its promise, until the decision."""
-        return not self.accepted and self.run.verdict == AS_PROMISED and not self.run.violations
+        """Whether its time counts: of a strategy that promises something here and kept it, until the decision."""
+        return not self.accepted and kept(self.run)
 
 
 def rows(group: Group) -> list[Row]:
@@ -153,7 +150,7 @@ def rows(group: Group) -> list[Row]:
             )
         )
         found.append(Row(f"{name} (decided)", run, run.wall_ms.samples, times.p50, times.p95, times.p99, None))
-    return sorted(found, key=lambda row: row.middle.value)
+    return sorted(found, key=lambda row: row.middle.median)
 
 
 def ranking(group: Group) -> list[Row]:
@@ -162,17 +159,8 @@ def ranking(group: Group) -> list[Row]:
 
 
 def tied(fastest: Row, others: Sequence[Row]) -> list[Row]:
-    """Those whose interval touches that of the fastest: nobody can say which of them is faster."""
-    return [row for row in others if row is not fastest and not row.middle.apart(fastest.middle)]
-
-
-def broken_as_meant(run: Run) -> bool:
-    """Whether a run broke a rule where its strategy does not claim to keep it: a negative control."""
-    try:
-        guarantees = Contender.parse(run.strategy).guarantees
-    except LabError:  # of another application, or of another version: nothing is known of it
-        return False
-    return run.verdict == BROKEN and not holds(guarantees, run.fault, run.processes)
+    """Those of which nobody can say whether they are slower: intervals that touch, or too few repeats."""
+    return [row for row in others if row is not fastest and not apart(row.middle, fastest.middle)]
 
 
 def style_of(names: Sequence[str]) -> dict[str, Style]:

@@ -65,7 +65,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    tests: dict[str, Any] = {"figure": Figure, "table": Table, "listing": Listing, "cell": Cell}
+    tests: dict[str, Any] = {"figure": Figure, "table": Table, "listing": Listing, "styled": Cell}
     for name, kind in tests.items():
         loaded.tests[name] = lambda value, kind=kind: isinstance(value, kind)
     return loaded

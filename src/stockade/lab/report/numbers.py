@@ -1,44 +1,36 @@
-"""Numbers of a report: how they are written, and the interval of a median. Pure functions."""
+"""Numbers of a report: how they are written, and when two medians are apart. Pure functions.
+
+Neighbour: `lab/sweeps/analysis/statistics.py` has the interval of a median.
+"""
 
 import math
-import statistics
 from collections.abc import Sequence
-from typing import NamedTuple
 
-CONFIDENCE = 0.95
-
-
-class Middle(NamedTuple):
-    """A median with its interval."""
-
-    value: float
-    low: float
-    high: float
-
-    def apart(self, other: "Middle") -> bool:
-        """Whether the intervals do not touch."""
-        return self.high < other.low or other.high < self.low
+from stockade.lab.sweeps.analysis.crossovers import TRUSTED
+from stockade.lab.sweeps.analysis.statistics import Interval
 
 
-def middle(samples: Sequence[float]) -> Middle:
-    """The median and the interval in which the true one lies in 95 of 100 cases, without assuming a distribution.
+def trusted(found: Interval) -> bool:
+    """Whether an interval rests on enough samples to decide anything; that of one sample has no width at all."""
+    return found.coverage >= TRUSTED
 
-    The interval goes from the k-th smallest to the k-th largest sample, with the greatest k for which the binomial
-    distribution says so; of fewer than 6 samples it is their range. Source: Conover, Practical Nonparametric
-    Statistics, section 3.2.
+
+def apart(one: Interval, other: Interval) -> bool:
+    """Whether two medians differ: their intervals do not touch, and both can be trusted."""
+    return trusted(one) and trusted(other) and (one.high < other.low or other.high < one.low)
+
+
+def between(found: Interval | None) -> str:
+    """An interval and with which probability it covers the median: `47.1 to 52.3 (95 %)`; that of one sample is none.
 
     Args:
-        samples: at least one.
+        found: None: nothing was measured.
     """
-    ordered = sorted(samples)
-    count, left_out, tail = len(ordered), 0, 0.0
-    while left_out < count // 2:
-        tail += math.comb(count, left_out) / 2**count
-        if tail > (1 - CONFIDENCE) / 2:
-            break
-        left_out += 1
-    at = max(left_out - 1, 0)
-    return Middle(statistics.median(ordered), ordered[at], ordered[count - 1 - at])
+    if found is None:
+        return ""
+    if found.samples < 2:
+        return "none: one sample"
+    return f"{few(found.low)} to {few(found.high)} ({math.floor(found.coverage * 100)} %)"
 
 
 def ms(value: float) -> str:

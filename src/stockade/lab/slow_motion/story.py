@@ -4,10 +4,12 @@ Neighbours: `two_buyers.py` makes the steps, `lab/live/words.py` has the words, 
 """
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from stockade.core import JsonValue
+from stockade.lab.model.repeat_result import ACCEPTED, FAILED, REJECTED, LedgerEntry
 from stockade.lab.slow_motion.row_view import RowView
 from stockade.lab.slow_motion.step_control import LOADED, SAVED
 from stockade.lab.slow_motion.two_buyers import QUEUE, Buyer, TwoBuyers
@@ -26,7 +28,7 @@ class Story:
     """Tells the steps of one race.
 
     Args:
-        race: that is base.
+        race: that is told.
     """
 
     def __init__(self, race: TwoBuyers) -> None:
@@ -58,21 +60,22 @@ class Story:
         return self._race.state_of(buyer), self._race.actor(buyer.name).attempts
 
     def _of_buyer(self, buyer: Buyer, before: tuple[str, int]) -> list[Happening]:
-        """What changed for a buyer: it read, waits, has its lock, wrote, lost against another, or has its answer."""
+        """What changed for a buyer: it read at once or later, has no answer so far, wrote, lost, or ended."""
         now, attempts = self._seen(buyer)
         if (now, attempts) == before:
             return []
         actor = self._race.actor(buyer.name)
         base: Happening = {"who": buyer.name, "sql": _on_the_row(actor.statements)}
         if now == "answered":
-            did = "refused" if buyer.answer != "ACCEPTED" else "answered" if self._race.in_queue else "accepted"
+            did = "answered" if buyer.status == ACCEPTED and self._race.in_queue else buyer.status
             return [{**base, "did": did, "code": buyer.answer}]
         if now == "queued":
             return [{**base, "did": "queued"}]
-        if now == "waiting":
-            return [{**base, "did": "waits", "sql": _shortened(actor.unanswered)}]
+        if now == "unanswered":
+            return [{**base, "did": "unanswered", "sql": _shortened(actor.unanswered)}]
         if now == LOADED:
-            did = "conflict" if attempts > max(before[1], 1) else "got_lock" if before[0] == "waiting" else "read"
+            again = "conflict" if self._race.control == "optimistic" else "read_again"
+            did = again if attempts > max(before[1], 1) else "read_later" if before[0] == "unanswered" else "read"
             return [{**base, "did": did, **_view(actor.sees)}]
         if now == SAVED:
             did = "wrote" if buyer.order.decision == "accept" else "wrote_refusal"
@@ -90,12 +93,12 @@ class Story:
                 for each in self._race.buyers.values()
             ]
             return [{**base, "did": "batch_wrote", "decided": decided, "writes": _version(actor.sees)}]
-        return [{**base, "did": "batch_committed"}]
+        failed = any(each.status == FAILED for each in self._race.buyers.values())
+        return [{**base, "did": "batch_failed" if failed else "batch_committed"}]
 
     async def state(self) -> Happening:
         """Everything that a page shows."""
         race = self._race
-        ended = not race.movable
         found: Happening = {
             "control": race.control,
             "database": race.target.name,
@@ -104,9 +107,9 @@ class Story:
             "row": (await race.row()).as_json(),
             "movable": list(race.movable),
             "next": race.next,
-            "ended": ended,
+            "ended": race.ended,
         }
-        if ended:
+        if race.ended:
             violations, ledger = await race.verdict()
             names = {each.order.request_id: name for name, each in race.buyers.items()}
             found["violations"] = list(violations)
@@ -114,7 +117,18 @@ class Story:
                 {"who": names.get(each.request_id, ""), "version": each.version, "reserved": each.held_after}
                 for each in ledger
             ]
+            found["end"] = self._end(violations, ledger)
         return found
+
+    def _end(self, violations: Sequence[Happening], ledger: Sequence[LedgerEntry]) -> Happening:
+        """How the race ended, by the answers, the checks and the ledger; `version` where one was written twice."""
+        statuses = [each.status for each in self._race.buyers.values()]
+        twice = [version for version, count in Counter(each.version for each in ledger).items() if count > 1]
+        if statuses == [ACCEPTED, ACCEPTED] and violations and twice:
+            return {"kind": "twice", "version": twice[0]}
+        if violations:
+            return {"kind": "broken", "detail": violations[0]["detail"]}
+        return {"kind": "held" if sorted(statuses) == [ACCEPTED, REJECTED] else "undecided"}
 
     def _buyer(self, buyer: Buyer) -> Happening:
         actor = self._race.actor(buyer.name)
@@ -127,6 +141,7 @@ class Story:
             "decided_on": decided.as_json() if decided is not None else None,
             "decision": buyer.order.decision,
             "answer": buyer.answer,
+            "status": buyer.status if buyer.ended else "",
         }
 
 

@@ -35,7 +35,7 @@ A, B, QUEUE = "A", "B", "sequencer"
 BAD_ORDER: Final = (A, B, A, A, B, B)  # both have read before either has written
 WAIT_S: Final = 900.0  # of a command: somebody reads meanwhile
 LEASE_S: Final = 4 * WAIT_S  # of the registration: its heartbeat could not write while a buyer holds SQLite's file
-WAITS_S: Final = 0.25  # a statement that the database has not answered for so long waits for a lock
+SILENT_S: Final = 0.25  # without an answer to its statement: the others may go on
 SETTLE_S: Final = 10.0  # longest time that one step takes
 POLL_S: Final = 0.005
 
@@ -104,13 +104,17 @@ class Buyer:
             return "CANCELLED" if outcome is None else "ACCEPTED" if isinstance(outcome, Accepted) else outcome.code
         return error.code if isinstance(error, StockadeError) else type(error).__name__
 
+    @property
+    def status(self) -> str:
+        """`ACCEPTED` or `REJECTED`; `FAILED` where it has an error, or nothing, instead of a decision."""
+        if self.task is None or not self.task.done() or self.task.cancelled() or self.task.exception() is not None:
+            return FAILED
+        return ACCEPTED if isinstance(self.task.result(), Accepted) else REJECTED
+
     def response(self) -> Response:
         """For the checks of the lab."""
-        answer = self.answer
-        failed = self.task is None or self.task.cancelled() or self.task.exception() is not None
-        status = FAILED if failed else ACCEPTED if answer == "ACCEPTED" else REJECTED
-        code = "" if status == ACCEPTED else answer
-        return Response(self.order.request_id, status, code, "", "", self.began_ns, self.ended_ns)
+        code = "" if self.status == ACCEPTED else self.answer
+        return Response(self.order.request_id, self.status, code, "", "", self.began_ns, self.ended_ns)
 
 
 class TwoBuyers:
@@ -140,7 +144,7 @@ class TwoBuyers:
         return self._control.actor(name)
 
     def state_of(self, buyer: Buyer) -> str:
-        """`outside`, `answered`, `loaded`, `saved`, `queued`, `waiting` (for a lock) or `running`."""
+        """`outside`, `answered`, `loaded`, `saved`, `queued`, `unanswered` (its statement, so far) or `running`."""
         if buyer.task is None:
             return "outside"
         if buyer.ended:
@@ -148,13 +152,19 @@ class TwoBuyers:
         if self.in_queue:
             return "queued"
         actor = self.actor(buyer.name)
-        return actor.point or ("waiting" if actor.unanswered else "running")
+        return actor.point or ("unanswered" if actor.unanswered else "running")
+
+    @property
+    def ended(self) -> bool:
+        """Whether both have their answer."""
+        return all(each.ended for each in self.buyers.values())
 
     @property
     def movable(self) -> list[str]:
         """Who can make a step now."""
         if self.in_queue:
-            return [QUEUE] if not all(each.ended for each in self.buyers.values()) else []
+            began = any(each.task is not None for each in self.buyers.values())
+            return [QUEUE] if self.actor(QUEUE).point or not began else []
         return [each.name for each in self.buyers.values() if self.state_of(each) in ("outside", "loaded", "saved")]
 
     @property
@@ -186,7 +196,10 @@ class TwoBuyers:
         await self._settle()
 
     async def _settle(self) -> None:
-        """Wait until each buyer has its answer, is stopped, or waits for a lock."""
+        """Wait until each buyer has its answer or is stopped, or is silent while somebody else can go on.
+
+        Why the database is silent is not asked: it may be a lock that the other one holds, or a slow disk.
+        """
         deadline = time.monotonic() + SETTLE_S
         silent_since = time.monotonic()
         while time.monotonic() < deadline:
@@ -196,7 +209,7 @@ class TwoBuyers:
                 return
             if not all(self.actor(each).unanswered for each in moving):
                 silent_since = time.monotonic()
-            elif time.monotonic() - silent_since > WAITS_S:
+            elif time.monotonic() - silent_since > SILENT_S and self.movable:
                 return
         raise LabError(f"the database did not answer within {SETTLE_S:.0f} s")
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from stockade.core import JsonValue
 from stockade.lab.history.history_file import SCHEMA
 from stockade.lab.sweeps.analysis.crossovers import crossovers
-from stockade.lab.sweeps.analysis.statistics import Interval
+from stockade.lab.sweeps.analysis.statistics import Interval, rounded
 from stockade.lab.sweeps.analysis.summary import FIGURES, PER_ORDER, PointResult
 from stockade.lab.sweeps.axes import AXES
 from stockade.lab.sweeps.plan import CONTROL, SweepPlan
@@ -60,6 +60,9 @@ def _point(plan: SweepPlan, result: PointResult) -> dict[str, JsonValue]:
         "setting": point.setting.as_json(),
         "strategy": result.contender.name,
         "control_failed": result.control_failed,
+        "control_rounds": [result.control.times, result.control.played],
+        "short_rounds": result.short.times,
+        "failed_share": rounded(result.failed_share),
         "counts": result.counts,
         "why_not": result.why_not,
         "claim_violated": result.claim_violated,

@@ -16,7 +16,7 @@ class Resources:
         deadlocks: of them, ended by the database as deadlock victims.
         connection_ms: connections x time that they were held.
         pool_wait_ms: time that callers waited for a connection.
-        blocked_ms: time that orders took longer than one that has everything for itself.
+        blocked_ms: time that orders took longer than one that has everything for itself; None: without `alone_ms`.
         redis_commands: that clients sent to Redis.
         service_cpu_ms: processor time of the processes that took orders, and of log workers.
         database_cpu_ms: of the database server.
@@ -28,7 +28,7 @@ class Resources:
     deadlocks: int
     connection_ms: float | None
     pool_wait_ms: float | None
-    blocked_ms: float
+    blocked_ms: float | None
     redis_commands: int | None
     service_cpu_ms: float | None
     database_cpu_ms: float | None
@@ -41,10 +41,10 @@ class Sample:
     """One burst.
 
     Attributes:
-        repeat: of the sweep: its round.
+        round: of the sweep, from 0.
         burst: of the round, from 0.
         wall_ms: from the first order to the last answer, in milliseconds.
-        alone_ms: how long one order took before that had everything for itself.
+        alone_ms: how long one order took before that had everything for itself; None: not all of them were accepted.
         accepted: orders.
         rejected: by the rules.
         failed: without a decision.
@@ -52,12 +52,14 @@ class Sample:
         inversions: how unfair the waiting was, see `statistics.inversions`.
         violations: names of rules that were broken, each once.
         resources: what it used.
+        expected: how many orders can be accepted; None: an older file, which does not say so.
+        untimed_violations: rules that the warm-up and the lone orders broke, in the first sample of a turn.
     """
 
-    repeat: int
+    round: int
     burst: int
     wall_ms: float
-    alone_ms: float
+    alone_ms: float | None
     accepted: int
     rejected: int
     failed: int
@@ -65,6 +67,13 @@ class Sample:
     inversions: float
     violations: tuple[str, ...]
     resources: Resources
+    expected: int | None = None
+    untimed_violations: tuple[str, ...] = ()
+
+    @property
+    def short(self) -> bool:
+        """Whether an order was given up that could have succeeded; where that is not known, whether any was."""
+        return self.failed > 0 if self.expected is None else self.accepted < self.expected
 
     @property
     def decided(self) -> int:
@@ -88,18 +97,20 @@ class Sample:
             for name, value in asdict(self.resources).items()
         }
         return {
-            "repeat": self.repeat,
+            "round": self.round,
             "burst": self.burst,
             "wall_ms": round(self.wall_ms, 3),
-            "alone_ms": round(self.alone_ms, 3),
+            "alone_ms": None if self.alone_ms is None else round(self.alone_ms, 3),
             "accepted": self.accepted,
             "rejected": self.rejected,
             "failed": self.failed,
+            "expected": self.expected,
             "decided_s": rounded(self.decided_s),
             "accepted_s": rounded(self.accepted_s),
             "latencies_ms": [round(each, 2) for each in self.latencies_ms],
             "inversions": round(self.inversions, 4),
             "violations": list(self.violations),
+            "untimed_violations": list(self.untimed_violations),
             "resources": resources,
         }
 
@@ -111,11 +122,14 @@ class Sample:
             TypeError, KeyError: it is no sample.
         """
         kept = {name: value for name, value in values.items() if name not in ("decided_s", "accepted_s")}
+        if "repeat" in kept:  # an older file
+            kept["round"] = kept.pop("repeat")
         return cls(
             **{
                 **kept,
                 "latencies_ms": tuple(kept["latencies_ms"]),  # type: ignore[arg-type]
                 "violations": tuple(kept["violations"]),  # type: ignore[arg-type]
+                "untimed_violations": tuple(kept.get("untimed_violations", ())),  # type: ignore[arg-type]
                 "resources": Resources(**kept["resources"]),  # type: ignore[arg-type]
             }
         )

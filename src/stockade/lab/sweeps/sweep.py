@@ -16,6 +16,7 @@ from stockade.lab.sweeps.analysis.complexity import complexity_of
 from stockade.lab.sweeps.analysis.summary import PointResult, results_of
 from stockade.lab.sweeps.axes import Point
 from stockade.lab.sweeps.document import document
+from stockade.lab.sweeps.machine import machine
 from stockade.lab.sweeps.plan import SweepPlan, dialect_of
 from stockade.lab.sweeps.playing.servers import open_servers
 from stockade.lab.sweeps.playing.turn import TurnPlayer
@@ -70,18 +71,18 @@ class Sweep:
         """Of every point that has samples."""
         return results_of(tuple(self._file.points.values()), self._plan.contenders, self._file.samples)
 
-    def missing(self, repeat: int) -> list[tuple[Point, Contender]]:
+    def missing(self, number: int) -> list[tuple[Point, Contender]]:
         """The turns of a round that have no sample yet."""
         return [
             (point, each)
             for point, each in self._plan.turns
-            if all(sample.repeat != repeat for sample in self._file.samples[point.id, each.name])
+            if all(sample.round != number for sample in self._file.samples[point.id, each.name])
         ]
 
     @property
     def turns_left(self) -> int:
         """How many turns of the plan are not played."""
-        return sum(len(self.missing(repeat)) for repeat in range(self._plan.repeats))
+        return sum(len(self.missing(number)) for number in range(self._plan.repeats))
 
     def document(self) -> dict[str, JsonValue]:
         """Of what there is."""
@@ -100,27 +101,27 @@ class Sweep:
         if not self.turns_left:
             return self.document()
         async with open_servers(self._plan) as servers:
-            self._environment = await describe(servers.target)
+            self._environment = {**await describe(servers.target), **machine()}
             self._file.check_machine(self._environment)
             async with TurnPlayer(self._plan, servers) as player:
                 try:
-                    for repeat in range(self._plan.repeats):
-                        await self._round(player, repeat, report)
+                    for number in range(self._plan.repeats):
+                        await self._round(player, number, report)
                 finally:
                     self._write()
         return self.document()
 
-    async def _round(self, player: TurnPlayer, repeat: int, report: Callable[[Progress], None]) -> None:
+    async def _round(self, player: TurnPlayer, number: int, report: Callable[[Progress], None]) -> None:
         for point in self._plan.points:
-            missing = [each for where, each in self.missing(repeat) if where == point]
+            missing = [each for where, each in self.missing(number) if where == point]
             if not missing:
                 continue
             contenders = self._plan.contenders_of(point)
             taken = dict[str, list[Sample]]()
-            for number in range(len(contenders)):
-                contender = contenders[(number + repeat) % len(contenders)]
+            for place in range(len(contenders)):
+                contender = contenders[(place + number) % len(contenders)]
                 began_s = time.monotonic()
-                taken[contender.name] = await player.play(point, contender, repeat)
+                taken[contender.name] = await player.play(point, contender, number)
                 self._played_s[point.id, contender.name] = time.monotonic() - began_s
                 report(self._progress(point, contender, taken[contender.name], len(taken)))
             self._keep(point, taken)
@@ -128,8 +129,8 @@ class Sweep:
     def _keep(self, point: Point, taken: Mapping[str, Sequence[Sample]]) -> None:
         """Keep a whole round of a point: its strategies are compared with one another."""
         for name, samples in taken.items():
-            others = [each for each in self._file.samples[point.id, name] if each.repeat != samples[0].repeat]
-            self._file.samples[point.id, name] = sorted([*others, *samples], key=lambda each: (each.repeat, each.burst))
+            others = [each for each in self._file.samples[point.id, name] if each.round != samples[0].round]
+            self._file.samples[point.id, name] = sorted([*others, *samples], key=lambda each: (each.round, each.burst))
         if time.monotonic() >= self._write_at_s:
             self._write()
 

@@ -18,7 +18,7 @@ from stockade.lab.sweeps.plan import SweepPlan
 from stockade.lab.sweeps.reading import read_sweep
 from stockade.lab.sweeps.sample import Sample
 
-SAME_MACHINE = ("os", "cpu_count", "python", "database_version")
+SAME_MACHINE = ("machine", "cpu_model", "memory_gib", "os", "cpu_count", "python", "database_version")
 
 
 class SweepFile:

@@ -4,7 +4,6 @@ Neighbour: `visit` has them read for one request.
 """
 
 import secrets
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qsl
 
 from starlette.types import Scope
@@ -76,14 +75,17 @@ def read_fields(raw: str, most: int) -> Fields:
 
 
 def cookies_of(scope: Scope) -> dict[str, str]:
-    """The cookies of a request; none where the header cannot be read."""
-    raw = b"; ".join(value for name, value in scope["headers"] if name == b"cookie")
-    jar = SimpleCookie()
-    try:
-        jar.load(raw.decode("latin-1"))
-    except CookieError:
-        return {}
-    return {name: morsel.value for name, morsel in jar.items()}
+    """The cookies of a request (RFC 6265, 4.2.1); of two with the same name the first, which has the longer path.
+
+    Each is read by itself: another application of the same host may set what the RFC does not allow, e.g. JSON.
+    """
+    found: dict[str, str] = {}
+    for header_name, raw in scope["headers"]:
+        for pair in raw.decode("latin-1").split(";") if header_name == b"cookie" else ():
+            name, equals, value = pair.partition("=")
+            if equals:
+                found.setdefault(name.strip(), value.strip().strip('"'))
+    return found
 
 
 def header(scope: Scope, wanted: bytes) -> str:

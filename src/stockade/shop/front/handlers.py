@@ -6,7 +6,7 @@ The order of the checks is that of their cost, as in `http.routing.endpoint`. Ne
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.types import Receive, Scope
 
@@ -26,8 +26,12 @@ from stockade.shop.http.requests.request_parsing import ClientDisconnected, read
 from stockade.shop.http.responses.problems import ProblemError, error_response, problem, unexpected
 from stockade.shop.http.responses.response import Handler, Response
 from stockade.shop.http.routing.app_state import AppState
+from stockade.shop.http.routing.concurrency_limit import ConcurrencyLimit
 from stockade.shop.http.routing.endpoint import Endpoint
 from stockade.shop.http.routing.routes import ROUTES
+
+MAX_REFUSED = 64  # requests above `max_in_flight` whose form is read at once; the pages of the others offer no form
+REFUSED_WAIT_S = 0.5  # how long such a form may take to arrive
 
 
 def front_handlers(state: AppState) -> dict[str, dict[str, Handler]]:
@@ -63,6 +67,7 @@ class _Front:
     state: AppState
     endpoints: Endpoints
     sessions: Sessions
+    refused: ConcurrencyLimit = field(default_factory=lambda: ConcurrencyLimit(MAX_REFUSED))
 
     def visit(self, scope: Scope) -> Visit:
         """The request as far as its head tells; the form is read later."""
@@ -106,7 +111,11 @@ class _Page:
         visit = self._front.visit(scope)
         entered = False
         try:
-            concurrency.enter()
+            try:
+                concurrency.enter()
+            except ProblemError:
+                await self._read_refused_form(visit, scope, receive)
+                raise
             entered = True
             response = await self._respond(visit, scope, receive)
         except Exception as error:  # noqa: BLE001  # the edge: whatever happens, the visitor gets a page
@@ -130,25 +139,39 @@ class _Page:
         route = self._route
         visit.query = read_fields(scope["query_string"].decode("latin-1"), MAX_PARAMETERS)
         if route.method == "POST":
-            _require_same_origin(scope, visit)
-            visit.form = await self._form(scope, receive)
-            if not visit.sessions.is_form_token(visit.form.text(FORM_TOKEN), visit.session):
-                if not visit.user_id:  # the session has ended while the page was open
-                    return visit.go(SIGN_IN, ended="yes")
-                visit.form = Fields([])  # nothing of it is offered again
+            form = await self._form(visit, scope, receive, self._state.settings.body_wait_s)
+            if form is None and not visit.user_id:  # the session has ended while the page was open
+                return visit.go(SIGN_IN, ended="yes")
+            if form is None:  # nothing of it is offered again
                 raise ProblemError("FORBIDDEN", "the form is not from a page of this session")
+            visit.form = form
         if route.access is not Access.ANYONE and not visit.user_id:
             return visit.go(SIGN_IN, back=visit.path if route.method == "GET" else "")
         if route.access is Access.ADMIN and not visit.session.admin:
             raise ProblemError("FORBIDDEN", "only an administrator may see this")
         return await route.make(visit)
 
-    async def _form(self, scope: Scope, receive: Receive) -> Fields:
+    async def _form(self, visit: Visit, scope: Scope, receive: Receive, wait_s: float) -> Fields | None:
+        """The form; None where no page of this session made it."""
+        _require_same_origin(scope, visit)
         if header(scope, b"content-type").partition(";")[0].strip().lower() != FORM:
             raise ProblemError("UNSUPPORTED_MEDIA_TYPE", f"a form is sent as {FORM}")
-        settings = self._state.settings
-        raw = await read_body(receive, settings.max_body_kib * 1024, settings.body_wait_s)
-        return read_fields(raw.decode("latin-1"), MAX_FIELDS)
+        raw = await read_body(receive, self._state.settings.max_body_kib * 1024, wait_s)
+        form = read_fields(raw.decode("latin-1"), MAX_FIELDS)
+        return form if visit.sessions.is_form_token(form.text(FORM_TOKEN), visit.session) else None
+
+    async def _read_refused_form(self, visit: Visit, scope: Scope, receive: Receive) -> None:
+        """Read the form of a request above `max_in_flight`, so that the page of its refusal can offer it again."""
+        refused = self._front.refused
+        if self._route.method != "POST" or refused.in_flight >= MAX_REFUSED:
+            return
+        refused.enter()
+        try:
+            visit.form = await self._form(visit, scope, receive, REFUSED_WAIT_S) or visit.form
+        except (ProblemError, ClientDisconnected):
+            pass  # the refusal stands; a form that is late or not in order is not offered again
+        finally:
+            refused.leave()
 
 
 def _require_same_origin(scope: Scope, visit: Visit) -> None:

@@ -10,6 +10,8 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
+from stockade.shop.http.requests.accept_language import preferred_language
+
 LANGUAGES = {"en": "English", "ko": "한국어"}
 DEFAULT = "en"
 COOKIE = "stockade_language"
@@ -56,15 +58,5 @@ class Words:
 
 
 def chosen_language(cookie: str, accepted: str) -> str:
-    """The language of the cookie, else the best of what the browser accepts (RFC 9110, 12.5.4), else `DEFAULT`."""
-    if cookie in LANGUAGES:
-        return cookie
-    ranked = []
-    for place, each in enumerate(accepted.split(",")[:20]):
-        tag, _, rest = each.strip().partition(";")
-        quality = rest.strip().removeprefix("q=") if rest else "1"
-        try:
-            ranked.append((-float(quality), place, tag.split("-")[0].lower()))
-        except ValueError:
-            continue  # a malformed weight: as if it were not there
-    return next((tag for weight, _, tag in sorted(ranked) if weight < 0 and tag in LANGUAGES), DEFAULT)
+    """The language of the cookie, else the one that the browser wants most, else `DEFAULT`."""
+    return cookie if cookie in LANGUAGES else preferred_language(accepted, LANGUAGES, DEFAULT)

@@ -47,7 +47,8 @@ if TYPE_CHECKING:
 Seed = Annotated[int, count("Decides the cells and each recording: equal seeds play the same ring.", 0, LONGEST_SEED)]
 Seconds = Annotated[float, decimal("Seconds of load in each cell.", LEAST_SECONDS, MOST_SECONDS)]
 CellOption = Annotated[
-    str, typer.Option("--cell", metavar="ID,…", help="Only these cells, by their ids; of the ring of this seed or not.")
+    list[str] | None,
+    typer.Option("--cell", metavar="ID,…", help="Only these cells, by their ids; of the ring of this seed or not."),
 ]
 State = Annotated[
     str,
@@ -64,7 +65,7 @@ def ring(
     *,
     seed: Seed = DEFAULT_SEED,
     seconds: Seconds = DEFAULT_SECONDS,
-    cell: CellOption = "",
+    cell: CellOption = None,
     databases: Databases = "",
     strategies: Strategies = "",
     faults: Faults = "",
@@ -88,8 +89,9 @@ def ring(
     """
     with one_line_errors():
         check_target(json_to)
-        parts = parts_of(databases, strategies, faults or (ALL if cell else ""), workloads or (ALL if cell else ""))
-        found, left_out = _designed(parts, cell, seed)
+        cells = ",".join(cell or ())
+        parts = parts_of(databases, strategies, faults or (ALL if cells else ""), workloads or (ALL if cells else ""))
+        found, left_out = _designed(parts, cells, seed)
         if complete:
             refuse_incomplete(left_out)
         console = console_of(json_to)
@@ -98,7 +100,7 @@ def ring(
             for each in left_out:  # beside the ids, which another command may read
                 typer.echo(f"left out: {each}", err=True)
             raise typer.Exit(OK)
-        given = as_given(cell=cell, databases=databases, strategies=strategies, faults=faults, workloads=workloads)
+        given = as_given(cell=cells, databases=databases, strategies=strategies, faults=faults, workloads=workloads)
         played = _Ring(console, parts, found, {"seed": seed, "seconds": seconds}, given, left_out)
         kept = played.play(state, histories, json_to, complete=complete)
     raise typer.Exit(OK if kept else FAILED)

@@ -39,11 +39,16 @@ def check(history: IndexedHistory) -> Iterator[Violation]:
                 )
                 break
     for id_, request in history.recorded.items():
-        if not request.accepted and id_ in moved:
+        if id_ not in history.tries:
+            yield Violation(RULE, f"request {id_} is recorded, and no client sent it", request_id=id_)
+        elif not request.accepted and id_ in moved:
             yield Violation(RULE, f"request {id_} is recorded as refused, but moved a row", request_id=id_)
     for line in history.final.ledger:
-        if line.request_id not in history.recorded:
+        if line.request_id not in history.recorded and line.request_id in history.tries:
             text = f"version {line.version} of {line.key} belongs to request {line.request_id}, which is not recorded"
+            yield Violation(RULE, text, key=line.key, version=line.version, request_id=line.request_id)
+        elif line.request_id not in history.tries:
+            text = f"version {line.version} of {line.key} belongs to request {line.request_id}, which no client sent"
             yield Violation(RULE, text, key=line.key, version=line.version, request_id=line.request_id)
 
 

@@ -18,7 +18,7 @@ def check(history: IndexedHistory) -> Iterator[Violation]:
     """Compare the decisions of every request with each other and with what is recorded."""
     for id_, operations in history.tries.items():
         request = history.recorded.get(id_)
-        decision = (request.fingerprint, request.accepted, request.answer) if request else None
+        decision = (request.fingerprint, request.accepted, request.answer, request.code) if request else None
         source = "what is recorded"
         for operation in operations:
             if operation.code == IdempotencyKeyReused.code:
@@ -30,7 +30,7 @@ def check(history: IndexedHistory) -> Iterator[Violation]:
                 continue
             if operation.type not in (OK, REFUSED):
                 continue
-            got = (operation.fingerprint, operation.type == OK, operation.answer)
+            got = (operation.fingerprint, operation.type == OK, operation.answer, operation.code)
             if decision is not None and got != decision:
                 yield _violation(operation, source, _difference(operation, source) if got[0] != decision[0] else "")
                 break

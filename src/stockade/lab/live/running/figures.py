@@ -28,7 +28,8 @@ class Point:
         waiting: requests without an answer at the end of the window; None: not known.
         batch: orders in a transaction; None where there was none.
         left: free units, or points, by the database; None: not read.
-        violations: found so far.
+        violations: found so far; None: they are looked for after the load.
+        twice: versions of a row that two requests were given so far, in a recording; None: not watched.
     """
 
     x: float
@@ -42,7 +43,8 @@ class Point:
     waiting: int | None = None
     batch: float | None = None
     left: int | None = None
-    violations: int = 0
+    violations: int | None = None
+    twice: int | None = None
 
     def as_json(self) -> dict[str, Any]:
         """For the page, rounded to what it can show."""
@@ -64,7 +66,8 @@ class Sums:
         p99_ms: the same.
         batch: orders in a transaction.
         left: free units, or points, at the end; of a burst in its worst round.
-        violations: how many of each rule.
+        violations: how many of each rule; of a recording what the checkers found, after the load.
+        twice: see `Point`; it stays beside what the checkers find, which has a bound.
         detail: the first one in words.
         faults: what was injected and healed: seconds, name, action, detail.
     """
@@ -80,6 +83,7 @@ class Sums:
     batch: float | None = None
     left: int | None = None
     violations: dict[str, int] = field(default_factory=dict)
+    twice: int | None = None
     detail: str = ""
     faults: list[tuple[float, str, str, str]] = field(default_factory=list)
 

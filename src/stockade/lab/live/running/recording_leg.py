@@ -48,7 +48,8 @@ class Watch:
 
     def __init__(self, sums: Sums, show: Show, ended: Callable[[], None]) -> None:
         self._sums, self._show, self._ended = sums, show, ended
-        self._seen = self._open = 0
+        self._seen = self._open = self._twice = 0
+        self._first = ""  # version that was given twice, in words
         self._versions: dict[tuple[str, int], str] = {}
         self._latencies: list[float] = []
         self._before: dict[str, Mapping[str, int]] = {}  # by process
@@ -109,7 +110,8 @@ class Watch:
         for row, version in versions.items():
             before = self._versions.setdefault((row, version), request_id)
             if before != request_id:
-                self._sums.note(TWICE, f"{row} was given version {version} by two requests: one of them is lost")
+                self._twice += 1
+                self._first = self._first or f"{row} was given version {version} by two requests: one of them is lost"
         while len(self._versions) > MOST_VERSIONS:
             del self._versions[next(iter(self._versions))]
 
@@ -127,13 +129,22 @@ class Watch:
             (round(each.at_ns / 1e9 - self._began_s, 2), each.fault, each.action, each.detail)
             for each in observed.fault_log
         ]
-        point.violations = sum(sums.violations.values())
+        point.twice = sums.twice = self._twice
 
-    def finish(self) -> None:
-        """Percentiles over the whole load."""
+    def finish(self, summary: RecordingSummary) -> None:
+        """Percentiles over the whole load, and what the checkers found; if that is nothing, what was seen meanwhile.
+
+        Args:
+            summary: of the checkers.
+        """
         ordered = sorted(self._latencies)
         sums = self._sums
         sums.p50_ms, sums.p95_ms, sums.p99_ms = (percentile(ordered, share) for share in (0.5, 0.95, 0.99))
+        sums.rate = summary.rate
+        if summary.first is not None:
+            sums.violations, sums.detail = dict(summary.violations), f"{summary.first.rule}: {summary.first.detail}"
+        elif self._twice:
+            sums.note(TWICE, self._first, self._twice)
 
     async def _count(self, observed: Observed) -> None:
         """Ask every process what waits in it, and how many orders its transactions had."""
@@ -188,11 +199,5 @@ async def play_recording(
     watch = Watch(sums, show, ended)
     history = await record(recording, servers, watch.observing)
     summary = await asyncio.to_thread(summarise, recording, history)
-    watch.finish()
-    sums.rate = summary.rate
-    live = sums.violations.pop(TWICE, 0)
-    if summary.first is not None:  # what the checkers found counts, and includes what was seen meanwhile
-        sums.violations, sums.detail = dict(summary.violations), f"{summary.first.rule}: {summary.first.detail}"
-    elif live:
-        sums.violations[TWICE] = live
+    watch.finish(summary)
     return sums, summary

@@ -3,6 +3,7 @@
 const words = JSON.parse(document.body.dataset.words);
 const token = document.body.dataset.token;
 export const language = document.body.dataset.language;
+export const mostViolations = document.body.dataset.mostViolations;
 export const slowControls = JSON.parse(document.body.dataset.slow);
 export const summaries = JSON.parse(document.getElementById("summaries").dataset.summaries);
 

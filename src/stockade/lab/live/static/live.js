@@ -35,6 +35,7 @@ const handlers = {
     const run = runs.get(told.run);
     if (!run) return;
     const leg = run.legs[told.leg];
+    run.seen_to_fail = told.seen_to_fail;
     if (told.event === "opening") run.opening = told.what;
     if (told.event === "leg") run.legs.push({ control: told.control, points: [], sums: {}, verdict: "", kept: null, reason: "", why: "" });
     if (told.event === "points" && leg) {

@@ -1,10 +1,10 @@
 // Shows a run: a card for each control, one chart with its table, and all runs of the session beside each other.
 
-import { byId, draw, has, make, number, say, slowControls, write } from "./common.js";
+import { byId, draw, has, make, mostViolations, number, say, slowControls, write } from "./common.js";
 
-const FIGURES = [["accepted", 0], ["refused", 0], ["failed", 0], ["unknown", 0], ["left", 0], ["violations", 0],
+const FIGURES = [["accepted", 0], ["refused", 0], ["failed", 0], ["unknown", 0], ["left", 0], ["twice", 0], ["violations", 0],
   ["rate", 0], ["p50_ms", 1], ["p95_ms", 1], ["batch", 1], ["waiting", 0]];
-const POINTS = [["accepted", 0], ["refused", 0], ["left", 0], ["rate", 0], ["p95_ms", 1], ["batch", 1], ["waiting", 0], ["violations", 0]];
+const POINTS = [["accepted", 0], ["refused", 0], ["left", 0], ["rate", 0], ["p95_ms", 1], ["batch", 1], ["waiting", 0], ["twice", 0], ["violations", 0]];
 const EVERY_MS = 1000; // a chart at most
 const SAID_RULES = 4;
 const MOST_SPOKEN = 12;
@@ -62,7 +62,9 @@ function state(run) {
 function speak(run) {
   const all = [[`${run.number} ${run.state}`, say(`now.${run.state}`, { number: run.number, error: run.error })]];
   run.legs.forEach((leg, at) => {
-    if (leg.verdict || leg.why) all.unshift([`${run.number} leg ${at}`, `${leg.control}: ${verdict(leg, run).text}`]);
+    if (!leg.verdict && !leg.why) return;
+    const { kind, text } = verdict(leg, run);
+    all.unshift([`${run.number} leg ${at} ${kind}`, `${leg.control}: ${text}`]);
   });
   const fresh = all.filter(([name]) => !spoken.has(name));
   fresh.forEach(([name]) => spoken.add(name));
@@ -87,8 +89,13 @@ export function verdict(leg, run) {
     return { kind: "broken", text: say("verdict.broken", { rules: broken.slice(0, SAID_RULES).join(", "), detail: sums.detail }) };
   }
   if (leg.kept === false) return { kind: "odd", text: say("verdict.odd", { reason: leg.reason }) };
-  return { kind: "held", text: say(burst ? "verdict.held_burst" : "verdict.held", values) };
+  const held = say(burst ? "verdict.held_burst" : "verdict.held", values);
+  if (run.seen_to_fail) return { kind: "held", text: held };
+  return { kind: "unshown", text: say(leg.must_fail ? "verdict.unshown_control" : "verdict.unshown", { held }) };
 }
+
+const MARKS = { held: "✓", odd: "!", unshown: "?" };
+const badge = (kind) => `${MARKS[kind] ?? "✗"} ${say(`badge.${kind}`)}`;
 
 function card(leg, run) {
   const parts = {
@@ -110,7 +117,7 @@ function card(leg, run) {
   see.addEventListener("click", () => openSlow(leg.control));
   parts.see = make("p", { class: "actions" }, see);
   parts.see.hidden = !slowControls.includes(leg.control);
-  const note = make("p", { class: "small" }, run.plan.kind === "burst" ? say("worst") : "");
+  const note = make("p", { class: "small" }, run.plan.kind === "burst" ? say("worst") : say("judged", { most: mostViolations }));
   parts.root.append(title, parts.sentence, parts.expected, parts.why, parts.see, parts.figures, note, parts.faults);
   byId("legs").append(parts.root);
   return parts;
@@ -119,23 +126,25 @@ function card(leg, run) {
 function fill(parts, leg, run) {
   const sums = leg.sums;
   const last = leg.points.at(-1) ?? {};
-  const violations = Object.values(sums.violations ?? {}).reduce((sum, count) => sum + count, 0);
+  const judged = run.plan.kind === "burst" || Boolean(leg.verdict);
+  const violations = judged ? Object.values(sums.violations ?? {}).reduce((sum, count) => sum + count, 0) : null;
   const moving = run.state === "running" && !leg.verdict;
   const values = { ...sums, violations, waiting: moving ? last.waiting : null,
     rate: moving ? last.rate : sums.rate, p50_ms: sums.p50_ms ?? last.p50_ms, p95_ms: sums.p95_ms ?? last.p95_ms };
   for (const [name, digits] of FIGURES) {
     write(parts.values[name], number(values[name], digits));
-    parts.values[name].parentElement.hidden = ["failed", "unknown", "waiting"].includes(name) && !values[name];
+    parts.values[name].parentElement.hidden = ["failed", "unknown", "waiting", "twice"].includes(name) && !values[name];
   }
-  parts.values.violations.parentElement.classList.toggle("wrong", violations > 0);
+  for (const name of ["twice", "violations"]) parts.values[name].parentElement.classList.toggle("wrong", values[name] > 0);
   faults(parts.faults, sums.faults ?? []);
   if (!leg.verdict && !leg.why) {
     write(parts.badge, !moving ? say("leg.cut") : leg.judging ? say("leg.judging") : say("leg.moving"));
     return;
   }
   const found = verdict(leg, run);
+  parts.root.classList.remove("unshown", "held"); // a control that fails later in the run shows it after all
   parts.root.classList.add(found.kind);
-  write(parts.badge, `${found.kind === "held" ? "✓" : found.kind === "odd" ? "!" : "✗"} ${say(`badge.${found.kind}`)}`);
+  write(parts.badge, badge(found.kind));
   write(parts.sentence, found.text);
   const broken = found.kind === "oversold" || found.kind === "broken";
   write(parts.expected, !broken ? "" : leg.must_fail ? say("expected.must") : leg.kept ? say("expected.not_claimed") : say("expected.defect"));
@@ -183,10 +192,9 @@ export function showEarlier(runs) {
   const rows = [...runs].reverse().flatMap((run) => run.legs.map((leg) => {
     const what = { workload: run.plan.workload, database: run.plan.database, fault: run.plan.fault };
     const found = leg.verdict || leg.why ? verdict(leg, run) : null;
-    const mark = !found ? (run.state === "running" ? say("leg.moving") : say("leg.cut")) : found.kind === "held" ? "✓" : found.kind === "odd" ? "!" : "✗";
     return make("tr", {}, make("th", { scope: "row" }, String(run.number)),
       make("td", {}, say(run.plan.fault ? "earlier.under" : "earlier.text", what)), make("td", {}, leg.control),
-      make("td", {}, found ? `${mark} ${say(`badge.${found.kind}`)}` : mark),
+      make("td", {}, found ? badge(found.kind) : say(run.state === "running" ? "leg.moving" : "leg.cut")),
       ...[["accepted", 0], ["refused", 0], ["left", 0], ["rate", 0], ["p50_ms", 1], ["p95_ms", 1], ["batch", 1]].map(([name, digits]) =>
         make("td", { class: "number" }, number(leg.sums[name], digits))));
   }));

@@ -84,11 +84,11 @@ function show() {
 
 function state(buyer) {
   if (buyer.state !== "answered") return say(`state.${buyer.state}`);
-  return buyer.answer === "ACCEPTED" ? say("state.accepted") : say("state.refused", { code: buyer.answer });
+  return say(`state.${buyer.status}`, { code: buyer.answer });
 }
 
 function card(who, buyer) {
-  const kind = buyer.state === "answered" ? (buyer.answer === "ACCEPTED" ? "held" : "odd") : "";
+  const kind = buyer.state === "answered" ? (buyer.status === "accepted" ? "held" : "odd") : "";
   const made = make("article", { class: `card ${kind}`, "data-buyer": who }, make("h3", {}, named(who)), make("p", { class: "now" }, state(buyer)));
   if (buyer.sees) made.append(make("p", { class: "small" }, `${say("slow.own")}: ${row(buyer.sees)}`));
   if (buyer.decided_on) made.append(make("p", { class: "small" }, `${say("slow.decided")}: ${row(buyer.decided_on)} → ${say(`decision.${buyer.decision}`)}`));
@@ -109,17 +109,15 @@ function line(each) {
 }
 
 function end() {
-  const accepted = Object.values(race.buyers).filter((buyer) => buyer.answer === "ACCEPTED").length;
-  if (race.violations.length && accepted > 1) return say("slow.end_oversold", { version: race.row.version });
-  if (race.violations.length) return say("slow.end_odd", { detail: race.violations[0].detail });
-  return say("slow.end_held");
+  const answers = Object.entries(race.buyers).map(([who, buyer]) => say("slow.answer", { who: named(who), answer: state(buyer) }));
+  return say(`slow.end_${race.end.kind}`, { ...race.end, answers: answers.join(" ") });
 }
 
 function showEnd() {
   const place = byId("slow-end");
   place.replaceChildren();
   if (!race.ended) return;
-  const kind = race.violations.length ? "oversold" : "held";
+  const kind = { held: "held", undecided: "odd" }[race.end.kind] ?? "oversold";
   const lines = race.ledger.map((each) => make("li", {}, say("slow.ledger_line", { ...each, who: each.who ? named(each.who) : say("slow.ledger_made") })));
   const why = make("p", {}, say(`why.${race.control}`));
   place.append(make("article", { class: `card ${kind}` }, make("p", { class: "sentence" }, end()), why,

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from stockade.lab.charts import Axis, Spec, Strip, strips
-from stockade.lab.report.documents import Run, Source
-from stockade.lab.report.groups import Group, Row, behind, broken_as_meant, compared, loads, rows, style_of
-from stockade.lab.report.numbers import ms
+from stockade.lab.report.documents import Source
+from stockade.lab.report.groups import Group, Row, behind, compared, loads, rows, style_of
+from stockade.lab.report.numbers import between, ms, trusted
 from stockade.lab.report.page import (
     BAD,
-    GOOD,
     MEANT,
     OTHERS,
     QUIET,
@@ -22,7 +21,7 @@ from stockade.lab.report.page import (
     Text,
     slug,
 )
-from stockade.lab.reporting.verdict import AS_PROMISED
+from stockade.lab.report.proof import broken_as_meant, kept, verdict_cell
 
 MISSING: Final = Missing("every strategy on the same load", "stockade lab --database postgres --json lab.json")
 NAMES: Final = {  # as the report calls them
@@ -58,15 +57,6 @@ def section(sources: Sequence[Source]) -> Section | None:
     return Section("comparison", "The comparison", loads(sources), tuple(parts))
 
 
-def verdict_cell(run: Run) -> Cell:
-    """The verdict of a run, with its kind."""
-    if run.verdict == AS_PROMISED:
-        return Cell(run.verdict, GOOD)
-    if broken_as_meant(run):
-        return Cell("broken, as meant", MEANT)
-    return Cell(run.verdict, BAD)
-
-
 def _parts(group: Group, of: str) -> list[Part]:
     shown = rows(group)
     parts: list[Part] = []
@@ -79,7 +69,7 @@ def _parts(group: Group, of: str) -> list[Part]:
             f"Time until everybody has an answer{of}",
             _says(shown),
             lambda width: _drawn(shown, width),
-            _table(shown, of),
+            _table(shown, of, proof=group.proof),
             NOTE if any(row.published for row in shown) else NOTE.partition(" A hollow")[0],
             opened=True,
         )
@@ -90,8 +80,8 @@ def _parts(group: Group, of: str) -> list[Part]:
 def _says(shown: Sequence[Row]) -> str:
     first, last = shown[0], shown[-1]
     return (
-        f"Rows of marks, fastest first: from {first.name} with a median of {ms(first.middle.value)} ms "
-        f"to {last.name} with {ms(last.middle.value)} ms."
+        f"Rows of marks, fastest first: from {first.name} with a median of {ms(first.middle.median)} ms "
+        f"to {last.name} with {ms(last.middle.median)} ms."
     )
 
 
@@ -105,8 +95,8 @@ def _drawn(shown: Sequence[Row], width: int) -> Spec:
                 row.name,
                 looks[row.name],
                 row.samples,
-                (row.middle.value,),
-                f"{ms(row.middle.value)} ms",
+                (row.middle.median,),
+                f"{ms(row.middle.median)} ms",
                 row.published,
             )
             for row in shown
@@ -116,52 +106,48 @@ def _drawn(shown: Sequence[Row], width: int) -> Spec:
     )
 
 
-def _table(shown: Sequence[Row], of: str) -> Table:
+def _table(shown: Sequence[Row], of: str, *, proof: bool) -> Table:
     return Table(
         f"Every strategy{of}",
         HEADS,
-        tuple(_row(row) for row in shown),
+        tuple(_row(row, proof=proof) for row in shown),
         numbers=frozenset({2, 3, 4, 5, 6, 7, 8, 9}),
         code=True,
     )
 
 
-def _row(row: Row) -> tuple[Text, ...]:
+def _row(row: Row, *, proof: bool) -> tuple[Text, ...]:
     run = row.run
     return (
         row.name,
-        verdict_cell(run),
+        verdict_cell(run, proof=proof),
         str(run.accepted),
         str(run.rejected),
         str(run.failed),
         str(run.left),
         Cell(str(len(run.violations)), (MEANT if broken_as_meant(run) else BAD) if run.violations else "plain"),
-        ms(row.middle.value),
+        ms(row.middle.median),
         f"{ms(min(row.samples))} to {ms(max(row.samples))}",
         Cell(ms(row.published), OTHERS) if row.published else "",
     )
 
 
 def _beside(group: Group, shown: Sequence[Row], of: str) -> Table | None:
-    """The report's figures beside ours, in its order from slow to fast; accepted and decided apart."""
-    if not group.published:
-        return None
-    ours = [row for row in shown if row.published is not None]
+    """The report's figures beside ours, in its order from fast to slow; accepted and decided apart."""
+    ours = sorted((row for row in shown if row.published is not None), key=lambda each: each.published or 0)
     if not ours:
         return None
-    theirs = sorted(row.published or 0 for row in ours)
-    order = sorted(row.middle.value for row in ours)
     lines: list[tuple[Text, ...]] = []
-    for row in sorted(ours, key=lambda each: each.published or 0):
+    for place, row in enumerate(ours, 1):
         lines.append(
             (
                 NAMES.get(row.run.strategy, row.run.strategy),
                 Cell(ms(row.published or 0), OTHERS),
-                Cell(f"{theirs.index(row.published or 0) + 1}", OTHERS),
+                Cell(str(place), OTHERS),
                 row.name,
-                ms(row.middle.value),
-                f"{ms(row.middle.low)} to {ms(row.middle.high)}",
-                str(order.index(row.middle.value) + 1),
+                ms(row.middle.median),
+                between(row.middle),
+                _rank(row, ours),
             )
         )
         later = [each for each in shown if each.run is row.run and each is not row]
@@ -171,15 +157,25 @@ def _beside(group: Group, shown: Sequence[Row], of: str) -> Table | None:
                 Cell("not measured", QUIET),
                 "",
                 each.name,
-                ms(each.middle.value),
-                f"{ms(each.middle.low)} to {ms(each.middle.high)}",
+                ms(each.middle.median),
+                between(each.middle),
                 "",
             )
             for each in later
         ]
     return Table(
         f"The report's figures beside ours{of}",
-        ("in the report", "published ms", "published rank", "here", "median ms", "95 % interval ms", "rank here"),
+        ("in the report", "published ms", "published rank", "here", "median ms", "interval ms (coverage)", "rank here"),
         tuple(lines),
         numbers=frozenset({1, 2, 4, 5, 6}),
     )
+
+
+def _rank(row: Row, ours: Sequence[Row]) -> Text:
+    """Its place among those that kept their promise, by the median."""
+    if not kept(row.run):
+        return Cell("none: kept no promise", BAD)
+    if not trusted(row.middle):
+        return Cell("none: too few repeats", QUIET)
+    order = sorted(each.middle.median for each in ours if kept(each.run))
+    return str(order.index(row.middle.median) + 1)

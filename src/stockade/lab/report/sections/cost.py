@@ -16,8 +16,8 @@ def section(sources: Sequence[Source]) -> Section | None:
     """Of every group and every sweep."""
     parts: list[Part] = [_transactions(group, behind(group, sources)) for group in compared(sources)]
     for source in sources:
-        if source.document and source.document.sweep:
-            parts += costs(source, source.document.sweep)
+        if source.sweep:
+            parts += costs(source, source.sweep)
     return Section("cost", "What an order costs", loads(sources), tuple(parts)) if parts else None
 
 

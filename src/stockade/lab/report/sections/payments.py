@@ -6,7 +6,7 @@ from typing import Final
 from stockade.lab.report.documents import Run, Source
 from stockade.lab.report.groups import Group, groups
 from stockade.lab.report.page import BAD, Cell, Missing, Section, Table, Text
-from stockade.lab.report.sections.comparison import verdict_cell
+from stockade.lab.report.proof import verdict_cell
 
 MISSING: Final = Missing(
     "payments through a gateway", "stockade lab --database postgres --preset payment-once --json payments.json"
@@ -35,11 +35,11 @@ def section(sources: Sequence[Source]) -> Section | None:
 
 def _table(group: Group) -> Table:
     under = f", under {group.fault}" if group.fault else ""
-    rows = tuple(_row(run) for run in group.runs if run.payments)
+    rows = tuple(_row(run, proof=group.proof) for run in group.runs if run.payments)
     return Table(f"{group.what}{under}", HEADS, rows, numbers=frozenset(range(1, 8)), code=True)
 
 
-def _row(run: Run) -> tuple[Text, ...]:
+def _row(run: Run, *, proof: bool) -> tuple[Text, ...]:
     assert run.payments is not None  # the caller looked
     found = run.payments
     return (
@@ -51,7 +51,7 @@ def _row(run: Run) -> tuple[Text, ...]:
         str(found.connections_held),
         f"{found.pool_wait_ms:.1f}",
         f"{found.payments_s:.1f}",
-        verdict_cell(run),
+        verdict_cell(run, proof=proof),
     )
 
 

@@ -4,16 +4,17 @@ from collections.abc import Sequence
 from typing import Final
 
 from stockade.lab.charts import Axis, Event, Series, Spec, lines
-from stockade.lab.report.documents import Crossover, Interval, Point, Source, Sweep
+from stockade.lab.report.documents import Source
 from stockade.lab.report.groups import style_of
-from stockade.lab.report.numbers import few
-from stockade.lab.report.page import GOOD, MEANT, QUIET, Cell, Figure, Missing, Part, Section, Table, Text, slug
+from stockade.lab.report.numbers import between, few
+from stockade.lab.report.page import BAD, GOOD, MEANT, QUIET, Cell, Figure, Missing, Part, Section, Table, Text, slug
+from stockade.lab.report.swept import Sweep, SweptPoint
+from stockade.lab.sweeps.analysis.crossovers import FLIPS, METRIC, NONE, NOT_MEASURED, Crossover
+from stockade.lab.sweeps.analysis.statistics import Interval
 
 MISSING: Final = Missing(
     "crossover curves", "stockade lab sweep --database postgres --buyers 5,30,120 --json sweep.json"
 )
-RATE: Final = "decided_s"
-FLIPS, NONE, NOT_MEASURED = "flips", "none", "not measured"
 MOST_BANDS: Final = 5  # of a chart: more hide each other, and the table has the intervals
 LOG_FROM: Final = 8  # an axis whose last value is so many times its first one is logarithmic
 TITLES: Final = {
@@ -26,7 +27,7 @@ TITLES: Final = {
 
 def section(sources: Sequence[Source]) -> Section | None:
     """Of every document of a sweep."""
-    found = [(each, each.document.sweep) for each in sources if each.document and each.document.sweep]
+    found = [(each, each.sweep) for each in sources if each.sweep]
     if not found:
         return None
     parts: list[Part] = []
@@ -40,8 +41,8 @@ def section(sources: Sequence[Source]) -> Section | None:
             rows = tuple(sweep.left_out.items())
             parts.append(Table("What was not played, and why", ("what", "reason"), rows))
     text = (
-        "A point counts only where the negative control failed at the same load. Bands are 95 % intervals; where "
-        "there are many strategies, the table alone has them."
+        "A point counts only where the negative control failed at the same load. Bands are intervals of the median; "
+        "the table has them all, with the probability with which each covers it: few rounds have less than 95 %."
     )
     unfinished = (
         () if all(each.complete for _, each in found) else ("A sweep was interrupted: some points are missing.",)
@@ -55,12 +56,12 @@ def flips(sweep: Sweep) -> list[str]:
 
 
 def _said(each: Crossover) -> str:
-    where = f"between {each.interval[0]:g} and {each.interval[1]:g}" if each.interval else f"near {each.at or 0:g}"
+    where = f"near {each.at or 0:g}" if each.low is None else f"between {each.low:g} and {each.high:g}"
     return f"from {each.before} to {each.after} {where} ({each.axis})"
 
 
 def _figure(source: Source, sweep: Sweep, axis: str) -> Figure | None:
-    points = [point for point in sweep.points if point.axis == axis and point.figures.get(RATE)]
+    points = [point for point in sweep.points if point.axis == axis and point.figures.get(METRIC)]
     counting = [point for point in points if point.counts]
     if not counting:
         return None
@@ -70,7 +71,9 @@ def _figure(source: Source, sweep: Sweep, axis: str) -> Figure | None:
     along = name if unit in name else f"{name}, {unit}"
     flipped = [each for each in sweep.crossovers if each.axis == axis and each.verdict == FLIPS]
     names = sentence_of(counting)
-    said = f" The order flips {'; '.join(map(_said, flipped))}." if flipped else " No order of two flips clearly."
+    asked = any(each.axis == axis and each.verdict != NOT_MEASURED for each in sweep.crossovers)
+    none = " No order of two flips clearly." if asked else " No two strategies of a question were compared."
+    said = f" The order flips {'; '.join(map(_said, flipped))}." if flipped else none
     return Figure(
         slug("sweep", source.name, axis),
         title,
@@ -78,7 +81,7 @@ def _figure(source: Source, sweep: Sweep, axis: str) -> Figure | None:
         lambda width: _drawn(counting, flipped, along, width),
         Table(
             title,
-            (unit, "strategy", "decisions per s", "95 % interval", "p50 ms", "p99 ms", "counts"),
+            (unit, "strategy", "decisions per s", "interval (coverage)", "p50 ms", "p99 ms", "counts"),
             tuple(_row(point) for point in points),
             numbers=frozenset({0, 2, 3, 4, 5}),
         ),
@@ -86,34 +89,40 @@ def _figure(source: Source, sweep: Sweep, axis: str) -> Figure | None:
     )
 
 
-def sentence_of(points: Sequence[Point]) -> str:
+def sentence_of(points: Sequence[SweptPoint]) -> str:
     """The strategies of the points."""
     return ", ".join(dict.fromkeys(point.strategy for point in points))
 
 
-def _row(point: Point) -> tuple[Text, ...]:
-    rate = point.figures[RATE]
+def _row(point: SweptPoint) -> tuple[Text, ...]:
+    rate = point.figures[METRIC]
     return (
         f"{point.value:g}",
         point.strategy,
         _shown(rate),
-        f"{few(rate.low)} to {few(rate.high)}" if rate else "",
+        between(rate),
         _shown(point.figures.get("p50_ms")),
         _shown(point.figures.get("p99_ms")),
-        Cell("yes", GOOD) if point.counts else Cell(f"no: {point.why_not}", QUIET),
+        _counts(point),
     )
+
+
+def _counts(point: SweptPoint) -> Text:
+    if point.counts:
+        return Cell("yes", GOOD)
+    return Cell(f"no: {point.result.why_not}", BAD if point.result.claim_violated else QUIET)
 
 
 def _shown(value: Interval | None) -> str:
     return few(value.median) if value else ""
 
 
-def _drawn(points: Sequence[Point], flipped: Sequence[Crossover], title: str, width: int) -> Spec:
+def _drawn(points: Sequence[SweptPoint], flipped: Sequence[Crossover], title: str, width: int) -> Spec:
     names = list(dict.fromkeys(point.strategy for point in points))
     looks = style_of(names)
     series = []
     for name in names:
-        own = [(point.value, rate) for point in points if point.strategy == name and (rate := point.figures[RATE])]
+        own = [(point.value, rate) for point in points if point.strategy == name and (rate := point.figures[METRIC])]
         own.sort(key=lambda each: each[0])
         series.append(
             Series(
@@ -127,9 +136,7 @@ def _drawn(points: Sequence[Point], flipped: Sequence[Crossover], title: str, wi
     log = min(values) > 0 and max(values) >= LOG_FROM * min(values)
     medians = [value for each in series for _, value in each.points]
     log_y = min(medians) > 0 and max(medians) > LOG_FROM * min(medians)
-    events = [
-        Event(each.interval[0], f"{each.before} → {each.after}", each.interval[1]) for each in flipped if each.interval
-    ]
+    events = [Event(each.low, f"{each.before} → {each.after}", each.high) for each in flipped if each.low is not None]
     x = Axis(title, log=log, least=min(values), most=max(values), ticks=tuple(sorted(set(values))))
     y = Axis("decisions per second" + (", logarithmic" if log_y else ""), log=log_y)
     return lines(series, x, y, width=width, events=events)
@@ -147,5 +154,6 @@ def _verdict(each: Crossover) -> Text:
         at = f", at about {few(each.at)}" if each.at is not None else ""
         return Cell(f"flips {_said(each)}{at}", MEANT)
     if each.verdict == NONE:
-        return f"none: {each.before} is faster throughout"
+        values = ", ".join(f"{compared.value:g}" for compared in each.compared)
+        return f"none: {each.before} is faster at {values}"
     return Cell(each.verdict, QUIET)

@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from stockade.lab.charts import Axis, Bar, Spec, bars
-from stockade.lab.report.documents import Complexity, Interval, Point, Source, Sweep
+from stockade.lab.report.documents import Source
 from stockade.lab.report.groups import style_of
 from stockade.lab.report.numbers import few
-from stockade.lab.report.page import Figure, Part, Table, Text, slug
+from stockade.lab.report.page import Figure, Part, Table, Text, sentence, slug
+from stockade.lab.report.swept import Complexity, Sweep, SweptPoint, usual
+from stockade.lab.sweeps.analysis.statistics import Interval
 
-USUAL_BUYERS: Final = 30
 COSTS: Final = {
     "transactions": "transactions",
     "connection_ms": "connection held ms",
@@ -21,7 +22,6 @@ COSTS: Final = {
     "redis_cpu_ms": "of Redis ms",
     "kafka_cpu_ms": "of Kafka ms",
 }
-PROCESSORS: Final = ("service_cpu_ms", "database_cpu_ms", "redis_cpu_ms", "kafka_cpu_ms")
 FAIRNESS: Final = {
     "p50_ms": "p50 ms",
     "p99_ms": "p99 ms",
@@ -30,23 +30,12 @@ FAIRNESS: Final = {
 }
 
 
-def usual(sweep: Sweep) -> list[Point]:
-    """The points of the load that is nearest to the usual one: by number of buyers, or the first value there is."""
-    axes = {point.axis for point in sweep.points}
-    axis = "buyers" if "buyers" in axes else next(iter(axes), "")
-    own = [point for point in sweep.points if point.axis == axis]
-    if not own:
-        return []
-    value = min((point.value for point in own), key=lambda each: abs(each - USUAL_BUYERS))
-    return [point for point in own if point.value == value]
-
-
 def costs(source: Source, sweep: Sweep) -> list[Part]:
     """The costs of an order at the usual load, and the complexity of each strategy."""
-    points = [point for point in usual(sweep) if point.counts]
+    points = usual(sweep.points)
     parts: list[Part] = []
     if points:
-        parts.append(_figure(source, points))
+        parts.append(_costs(source, points))
     if sweep.complexity:
         parts.append(_complexity(sweep.complexity))
     return parts
@@ -54,7 +43,7 @@ def costs(source: Source, sweep: Sweep) -> list[Part]:
 
 def waits(sweep: Sweep) -> Table | None:
     """How unequal the waiting was at the usual load."""
-    points = [point for point in usual(sweep) if point.counts]
+    points = usual(sweep.points)
     if not points:
         return None
     heads = ("strategy", *FAIRNESS.values())
@@ -62,7 +51,7 @@ def waits(sweep: Sweep) -> Table | None:
     return Table(f"Waiting: {_load(points)}", heads, rows, numbers=frozenset(range(1, len(heads))), code=True)
 
 
-def _load(points: Sequence[Point]) -> str:
+def _load(points: Sequence[SweptPoint]) -> str:
     return f"{points[0].value:g} {points[0].unit}, {points[0].database}"
 
 
@@ -71,34 +60,41 @@ def _median(values: Mapping[str, Interval | None], name: str) -> str:
     return "" if found is None else few(found.median)
 
 
-def _figure(source: Source, points: Sequence[Point]) -> Figure:
-    shown = sorted(points, key=_processor)
+def _costs(source: Source, points: Sequence[SweptPoint]) -> Part:
+    """The table of all, under the bars of those whose processor time was measured everywhere."""
+    drawn = sorted(
+        ((point.strategy, found) for point in points if (found := point.processor_ms) is not None),
+        key=lambda each: each[1],
+    )
+    places = {name: place for place, (name, _) in enumerate(drawn)}
+    shown = sorted(points, key=lambda point: places.get(point.strategy, len(drawn)))
     heads = ("strategy", *COSTS.values())
+    table = Table(
+        f"What an order costs: {_load(points)}",
+        heads,
+        tuple((point.strategy, *(_median(point.per_order, name) for name in COSTS)) for point in shown),
+        numbers=frozenset(range(1, len(heads))),
+        code=True,
+    )
+    if not drawn:
+        return table
+    (least, low), (most, high) = drawn[0], drawn[-1]
+    left = [point.strategy for point in shown if point.strategy not in places]
+    missing = f" Not drawn, because a part of it was not measured: {sentence(left)}." if left else ""
     return Figure(
         slug("processor", source.name),
         f"Processor time of an order, of the service and all servers: {_load(points)}",
-        f"Bars from {shown[0].strategy} with {few(_processor(shown[0]))} ms to {shown[-1].strategy} with "
-        f"{few(_processor(shown[-1]))} ms.",
-        lambda width: _drawn(shown, width),
-        Table(
-            f"What an order costs: {_load(points)}",
-            heads,
-            tuple((point.strategy, *(_median(point.per_order, name) for name in COSTS)) for point in shown),
-            numbers=frozenset(range(1, len(heads))),
-            code=True,
-        ),
-        "An empty cell of the table was not measured.",
+        f"Bars from {least} with {few(low)} ms to {most} with {few(high)} ms.{missing}",
+        lambda width: _drawn(drawn, width),
+        table,
+        f"An empty cell of the table was not measured.{missing}",
     )
 
 
-def _processor(point: Point) -> float:
-    return sum(found.median for name in PROCESSORS if (found := point.per_order.get(name)))
-
-
-def _drawn(points: Sequence[Point], width: int) -> Spec:
-    looks = style_of([point.strategy for point in points])
+def _drawn(found: Sequence[tuple[str, float]], width: int) -> Spec:
+    looks = style_of([name for name, _ in found])
     return bars(
-        [Bar(p.strategy, _processor(p), few(_processor(p)), looks[p.strategy].colour) for p in points],
+        [Bar(name, value, few(value), looks[name].colour) for name, value in found],
         Axis("ms of processor time for each order"),
         width=width,
     )
@@ -108,7 +104,8 @@ def _complexity(found: Sequence[Complexity]) -> Table:
     rows: list[tuple[Text, ...]] = [
         (
             each.strategy,
-            str(each.own_lines + each.further_lines),
+            str(each.own_lines),
+            str(each.further_lines),
             ", ".join(each.services) or "none",
             str(len(each.settings)),
             str(len(each.failure_modes)),
@@ -116,5 +113,13 @@ def _complexity(found: Sequence[Complexity]) -> Table:
         )
         for each in found
     ]
-    heads = ("strategy", "lines of its own", "services to run", "settings", "failure modes", "dependencies")
-    return Table("What a strategy is to have, counted", heads, tuple(rows), numbers=frozenset({1, 3, 4}), code=True)
+    heads = (
+        "strategy",
+        "lines of its own",
+        "further lines",
+        "services to run",
+        "settings",
+        "failure modes",
+        "dependencies",
+    )
+    return Table("What a strategy is to have, counted", heads, tuple(rows), numbers=frozenset({1, 2, 4, 5}), code=True)

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from stockade.lab.charts import Axis, Event, Series, Spec, lines, styles
-from stockade.lab.checkers import judge
+from stockade.lab.checkers.exposure import not_exposed
 from stockade.lab.history.history import History
 from stockade.lab.history.operation import TYPES
 from stockade.lab.report.documents import Source
-from stockade.lab.report.page import BAD, Cell, Figure, Missing, Part, Section, Table, Text, slug
+from stockade.lab.report.page import BAD, MEANT, QUIET, Cell, Figure, Missing, Part, Section, Table, Text, slug
+from stockade.lab.report.proof import claims_of
 from stockade.lab.report.recordings import bin_s, events, label, rates
 
 MISSING: Final = Missing(
@@ -17,7 +18,6 @@ MISSING: Final = Missing(
     "stockade lab record --database postgres --fault database-kill --history history.jsonl",
 )
 MOST_CHARTS: Final = 12  # histories with a chart; the table has all
-JUDGED: Final = 40_000  # operations: more take many seconds to judge
 
 
 def section(sources: Sequence[Source]) -> Section | None:
@@ -25,14 +25,14 @@ def section(sources: Sequence[Source]) -> Section | None:
     histories = [each.history for each in sources if each.history]
     if not histories:
         return None
-    parts: list[Part] = [_summary(histories)]
+    parts: list[Part] = [_summary([each for each in sources if each.history], histories)]
     parts += [_figure(each, label(each, histories), number) for number, each in enumerate(histories[:MOST_CHARTS], 1)]
     return Section("throughput", "Throughput over time, with the faults", parts=tuple(parts))
 
 
-def _summary(histories: Sequence[History]) -> Table:
+def _summary(sources: Sequence[Source], histories: Sequence[History]) -> Table:
     rows: list[tuple[Text, ...]] = []
-    for each in histories:
+    for source, each in zip(sources, histories, strict=True):
         types = Counter(operation.type for operation in each.operations)
         name = label(each, histories)
         faults = ", ".join(each.faults) or "none"
@@ -43,18 +43,21 @@ def _summary(histories: Sequence[History]) -> Table:
                 faults,
                 str(each.seed),
                 *(f"{types[type_]:,}" for type_ in TYPES),
-                _broken(each),
+                _broken(source, each),
             )
         )
     heads = ("recording", "workload", "faults", "seed", *TYPES, "broken rules")
     return Table("The recordings", heads, tuple(rows), numbers=frozenset({3, 4, 5, 6, 7}), code=True)
 
 
-def _broken(history: History) -> Text:
-    if len(history.operations) > JUDGED:
-        return "not judged here: stockade lab judge FILE"
-    found = Counter(each.rule for each in judge(history))
-    return Cell(", ".join(f"{rule} {n}" for rule, n in found.items()), BAD) if found else "none"
+def _broken(source: Source, history: History) -> Text:
+    if source.violations is None:
+        return Cell("not judged here: stockade lab judge FILE", QUIET)
+    if source.violations:
+        found = Counter(each.rule for each in source.violations)
+        return Cell(", ".join(f"{rule} {n}" for rule, n in found.items()), BAD if claims_of(history) else MEANT)
+    missed = not_exposed(history)
+    return Cell(f"none, and nothing was shown: {'; '.join(missed)}", QUIET) if missed else "none"
 
 
 def _figure(history: History, name: str, number: int) -> Figure:

@@ -22,7 +22,7 @@ def section(sources: Sequence[Source]) -> Section | None:
     """Of every group and sweep, of histories, and of the claims about waiting."""
     parts: list[Part] = [_unequal(group, behind(group, sources)) for group in compared(sources)]
     for each in sources:
-        found = waits(each.document.sweep) if each.document and each.document.sweep else None
+        found = waits(each.sweep) if each.sweep else None
         parts += [found] if found else []
     histories = [each.history for each in sources if each.history]
     if histories:

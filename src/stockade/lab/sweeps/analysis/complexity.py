@@ -41,7 +41,7 @@ class Complexity:
         strategy: its name.
         own_lines: of its file and those of its base classes in `stockade.strategies`.
         imported_lines: of all other files of the package that they import.
-        further_lines: of all these, how many `unprotected` does not need.
+        further_lines: of all these, its own ones too, how many `unprotected` does not need.
         services: what must run beside the service and the database, with numbers.
         settings: parameters that it reads.
         failure_modes: faults of the lab that can hit it on this database.
@@ -173,7 +173,7 @@ def _imports(module: str, *, everywhere: bool) -> frozenset[str]:
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             found.update([node.module, *(f"{node.module}.{alias.name}" for alias in node.names)])
-    around = {"".join(parts) for name in found for parts in _prefixes(name)}
+    around = {prefix for name in found for prefix in _prefixes(name)}
     return frozenset(name for name in found | around if not name.startswith(PACKAGE) or _file(name) is not None)
 
 

@@ -147,7 +147,7 @@ def compare(one: PointResult, other: PointResult, metric: str = METRIC) -> Inter
     """The ratio one/other of a figure, of the rounds that both have; None: there is none."""
     ours, theirs = one.by_round(FIGURES[metric]), other.by_round(FIGURES[metric])
     both = sorted(ours.keys() & theirs.keys())
-    return ratios([ours[repeat] for repeat in both], [theirs[repeat] for repeat in both])
+    return ratios([ours[number] for number in both], [theirs[number] for number in both])
 
 
 def _is(result: PointResult, axis: str, name: str) -> bool:

@@ -1,14 +1,16 @@
 """From the raw samples of a strategy at a point to medians with intervals, and whether it counts. Pure functions.
 
-A strategy's point counts only where the negative control failed: where even `unprotected` breaks nothing, the orders
-did not meet, and the figures say nothing about control. And it counts only if the strategy broke no rule itself.
+A strategy's point counts only where the negative control failed: where even `unprotected` loses and oversells nothing,
+the orders did not meet, and the figures say nothing about control. It must fail in most of its rounds, as the figures
+are medians of rounds. And a point counts only if the strategy broke no rule itself, and gave up no order that could
+have succeeded: such rounds are left out, and most of them must not be such.
 Neighbours: `crossovers.py` compares points, `document.py` writes them.
 """
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from stockade.core import JsonValue
 from stockade.lab.model.contender import Contender
@@ -20,9 +22,12 @@ from stockade.lab.sweeps.plan import CONTROL
 from stockade.lab.sweeps.sample import Sample
 
 NOT_FAILED: Final = "control did not fail"
+LOST_OR_OVERSOLD: Final = frozenset({"oversell", "conservation"})  # rules that only orders that meet can break
+SHORT: Final = "gave up orders that could have succeeded"
 VIOLATED: Final = "broke a rule"
 NO_CLAIM: Final = "claims nothing here"
 NOTHING_DECIDED: Final = "decided nothing"
+FAILED_SHARE: Final = "failed_share"
 
 # by name: the figure of one sample; None: it was not measured. Those of `PER_ORDER` are divided by decided orders.
 FIGURES: Final[Mapping[str, Callable[[Sample], float | None]]] = {
@@ -36,7 +41,7 @@ FIGURES: Final[Mapping[str, Callable[[Sample], float | None]]] = {
     "longest_ms": lambda sample: sample.latencies_ms[-1],
     "longest_by_median": lambda sample: sample.latencies_ms[-1] / max(1e-6, percentile(sample.latencies_ms, 50)),
     "inversions": lambda sample: sample.inversions,
-    "failed_share": lambda sample: sample.failed / (sample.decided + sample.failed),
+    FAILED_SHARE: lambda sample: sample.failed / (sample.decided + sample.failed),
 }
 PER_ORDER: Final = (
     "transactions",
@@ -52,6 +57,44 @@ PER_ORDER: Final = (
 )
 
 
+class Rounds(NamedTuple):
+    """In how many rounds something was so.
+
+    Attributes:
+        times: in how many it was.
+        played: all of them.
+    """
+
+    times: int
+    played: int
+
+    @property
+    def most(self) -> bool:
+        """Whether it was so in more than half of them."""
+        return 2 * self.times > self.played
+
+    def __str__(self) -> str:
+        return f"{self.times} of {self.played} rounds"
+
+
+def rounds_in_which(samples: Iterable[Sample], what: Callable[[Sample], bool]) -> Rounds:
+    """In how many rounds a burst was so.
+
+    Args:
+        samples: of one strategy at one point.
+        what: says it of a burst.
+    """
+    found = dict[int, bool]()
+    for sample in samples:
+        found[sample.round] = found.get(sample.round, False) or what(sample)
+    return Rounds(sum(found.values()), len(found))
+
+
+def lost_or_oversold(sample: Sample) -> bool:
+    """Whether the orders of a burst met, and some of their changes were lost, or more was sold than there was."""
+    return not LOST_OR_OVERSOLD.isdisjoint(sample.violations)
+
+
 @dataclass(frozen=True, slots=True)
 class PointResult:
     """A strategy at a point.
@@ -60,20 +103,42 @@ class PointResult:
         point: where.
         contender: who.
         samples: all of them, in the order of their rounds; a round has several bursts.
-        control_failed: whether the control broke a rule at this point, in any repeat.
+        control: in how many rounds the negative control lost or oversold something at this point.
         must_hold: whether the strategy claims to break no rule here.
     """
 
     point: Point
     contender: Contender
     samples: tuple[Sample, ...]
-    control_failed: bool
+    control: Rounds
     must_hold: bool
 
     @property
+    def control_failed(self) -> bool:
+        """Whether the negative control failed here: in most of its rounds."""
+        return self.control.most
+
+    @property
+    def short(self) -> Rounds:
+        """In how many rounds an order was given up that could have succeeded."""
+        return rounds_in_which(self.samples, lambda sample: sample.short)
+
+    @property
+    def without_baseline(self) -> Rounds:
+        """In how many rounds an order that had everything for itself was not accepted."""
+        return rounds_in_which(self.samples, lambda sample: sample.alone_ms is None)
+
+    @property
+    def failed_share(self) -> float:
+        """Orders without a decision, of all orders of all rounds."""
+        failed = sum(sample.failed for sample in self.samples)
+        return failed / max(1, failed + sum(sample.decided for sample in self.samples))
+
+    @property
     def violations(self) -> tuple[str, ...]:
-        """Names of the rules that were broken, each once."""
-        return tuple(dict.fromkeys(rule for sample in self.samples for rule in sample.violations))
+        """Names of the rules that were broken, each once, by a warm-up and by lone orders too."""
+        broken = (rule for each in self.samples for rule in (*each.untimed_violations, *each.violations))
+        return tuple(dict.fromkeys(broken))
 
     @property
     def claim_violated(self) -> bool:
@@ -90,27 +155,34 @@ class PointResult:
         if not self.must_hold:  # it was lucky
             return NO_CLAIM
         if not self.control_failed:
-            return NOT_FAILED
-        return "" if any(sample.decided for sample in self.samples) else NOTHING_DECIDED
+            return f"{NOT_FAILED} in most rounds: in {self.control}" if self.control.times else NOT_FAILED
+        if not any(sample.decided for sample in self.samples):
+            return NOTHING_DECIDED
+        return f"{SHORT} in {self.short}, {self.failed_share:.1%} of all" if self.short.most else ""
 
     @property
     def counts(self) -> bool:
         """Whether its figures may be compared with those of others."""
         return not self.why_not
 
-    def by_round(self, figure: Callable[[Sample], float | None]) -> dict[int, float]:
+    def by_round(self, figure: Callable[[Sample], float | None], *, short: bool = False) -> dict[int, float]:
         """By round the median of its bursts, of rounds that have the figure: one value, because bursts of one turn are
         not independent of each other.
+
+        Args:
+            figure: of a burst.
+            short: of rounds too in which orders were given up that could have succeeded: the others had it easier.
         """
+        left_out = {sample.round for sample in self.samples if sample.short and not short}
         found: dict[int, list[float]] = {}
         for sample in self.samples:
-            if (value := figure(sample)) is not None:
-                found.setdefault(sample.repeat, []).append(value)
-        return {repeat: statistics.median(values) for repeat, values in found.items()}
+            if sample.round not in left_out and (value := figure(sample)) is not None:
+                found.setdefault(sample.round, []).append(value)
+        return {number: statistics.median(values) for number, values in found.items()}
 
     def figure(self, name: str) -> Interval | None:
         """A figure of `FIGURES`; None: no sample has it."""
-        found = self.by_round(FIGURES[name])
+        found = self.by_round(FIGURES[name], short=name == FAILED_SHARE)
         return interval(list(found.values())) if found else None
 
     def per_order(self, name: str) -> Interval | None:
@@ -146,9 +218,9 @@ def results_of(
     """
     found = list[PointResult]()
     for point in points:
-        failed = any(sample.violations for sample in samples.get((point.id, CONTROL), ()))
+        control = rounds_in_which(samples.get((point.id, CONTROL), ()), lost_or_oversold)
         for contender in contenders:
             if taken := samples.get((point.id, contender.name)):
                 must_hold = holds(contender.guarantees, "", point.setting.processes)
-                found.append(PointResult(point, contender, tuple(taken), failed, must_hold))
+                found.append(PointResult(point, contender, tuple(taken), control, must_hold))
     return found

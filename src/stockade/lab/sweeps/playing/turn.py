@@ -11,6 +11,8 @@ turns, `sample.py` is the result.
 """
 
 import secrets
+import statistics
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -81,22 +83,22 @@ class TurnPlayer:
     ) -> None:
         await self._stack.aclose()
 
-    async def play(self, point: Point, contender: Contender, repeat: int) -> list[Sample]:
+    async def play(self, point: Point, contender: Contender, number: int) -> list[Sample]:
         """Play one turn; a sample for each burst that counts.
 
         Args:
             point: where.
             contender: who.
-            repeat: of the sweep; equal ones have equal orders.
+            number: of the round; equal ones have equal orders.
 
         Raises:
             LabError: a process failed, ended or did not answer, or the rows cannot be made.
         """
         variant, setting = variant_of(self._plan.resource, point.setting), point.setting
         run, target = secrets.token_hex(4), self._servers.target
-        warm, *timed = (self._workload(variant, run, (1 + BURSTS) * repeat + kind) for kind in range(1 + BURSTS))
+        warm, *timed = (self._workload(variant, run, (1 + BURSTS) * number + kind) for kind in range(1 + BURSTS))
         single = variant_of(self._plan.resource, replace(setting, buyers=1, keys=1))
-        alone = [self._workload(single, f"{run}a", number) for number in range(ALONE)]
+        alone = [self._workload(single, f"{run}a", count) for count in range(ALONE)]
         await create_rows(target, [warm, *timed, *alone])
         if self._servers.link is not None:
             late = Conditions(latency_s=setting.latency / 2000)  # there and back
@@ -104,14 +106,15 @@ class TurnPlayer:
         async with AsyncExitStack() as stack:
             opened = await self._open(stack, setting, contender)
             warmed = await opened.sender.send(warm.orders)
-            alone_ms = sorted([await self._alone(opened.sender, each, single) for each in alone])[ALONE // 2]
+            lone = [await self._alone(opened.sender, each, single) for each in alone]
             bursts = [await self._burst(opened, contender, each) for each in timed]
         first = await check_repeat(target, variant, warm, warmed.responses, timed=False)
-        found, rules = list[Sample](), [each.rule for each in first.violations]  # of the warm-up: they count too
-        for number, (workload, (result, used)) in enumerate(zip(timed, bursts, strict=True)):
+        rules = tuple(dict.fromkeys(each.rule for checked in (first, *lone) for each in checked.violations))
+        alone_ms, found = baseline_ms(lone), list[Sample]()
+        for burst, (workload, (result, used)) in enumerate(zip(timed, bursts, strict=True)):
             checked = await check_repeat(target, variant, workload, result.responses, timed=True)
-            found.append(_sample(_Place(repeat, number, alone_ms), checked, rules, result, used))
-            rules = []
+            place = _Place(number, burst, alone_ms, () if burst else rules)
+            found.append(_sample(place, checked, result, used))
         return found
 
     async def _burst(self, opened: _Open, contender: Contender, workload: Burst) -> "tuple[SendResult, _Used]":
@@ -122,11 +125,10 @@ class TurnPlayer:
     def _workload(self, variant: Variant, run: str, number: int) -> Burst:
         return variant.workload(RepeatNames(run, number, variant.buyers, 0, now_ms()))
 
-    async def _alone(self, sender: ProcessSender, workload: Burst, variant: Variant) -> float:
-        """How long an order takes that has everything for itself, in milliseconds."""
+    async def _alone(self, sender: ProcessSender, workload: Burst, variant: Variant) -> CheckedRepeat:
+        """An order that has everything for itself."""
         result = await sender.send(workload.orders)
-        checked = await check_repeat(self._servers.target, variant, workload, result.responses, timed=False)
-        return checked.wall_ms
+        return await check_repeat(self._servers.target, variant, workload, result.responses, timed=False)
 
     async def _open(self, stack: AsyncExitStack, setting: Setting, contender: Contender) -> _Open:
         sender, workers = self._sender(setting.processes), None
@@ -205,21 +207,33 @@ def _pids(opened: _Open) -> list[int]:
 
 
 class _Place(NamedTuple):
-    """Which burst it is, and how long an order alone took before."""
+    """Which burst it is, how long an order alone took before, and which rules were broken until then."""
 
-    repeat: int
+    round: int
     burst: int
-    alone_ms: float
+    alone_ms: float | None
+    untimed_violations: tuple[str, ...]
 
 
-def _sample(place: _Place, checked: CheckedRepeat, rules: list[str], result: SendResult, used: _Used) -> Sample:
-    latencies = sorted(checked.latencies_ms)
+def baseline_ms(lone: Sequence[CheckedRepeat]) -> float | None:
+    """How long an order takes that has everything for itself: the median, in milliseconds.
+
+    Args:
+        lone: orders that were sent one after the other; None if one was not accepted: how long it waited says nothing.
+    """
+    if any(each.accepted < each.expected_accepted for each in lone):
+        return None
+    return statistics.median(each.wall_ms for each in lone)
+
+
+def _sample(place: _Place, checked: CheckedRepeat, result: SendResult, used: _Used) -> Sample:
+    latencies, alone_ms = sorted(checked.latencies_ms), place.alone_ms
     resources = Resources(
         transactions=used.stats.transactions,
         deadlocks=used.stats.deadlocks,
         connection_ms=used.connections.held_s * 1e3,
         pool_wait_ms=used.connections.waited_s * 1e3,
-        blocked_ms=sum(max(0.0, each - place.alone_ms) for each in latencies),
+        blocked_ms=None if alone_ms is None else sum(max(0.0, each - alone_ms) for each in latencies),
         redis_commands=used.redis_commands,
         service_cpu_ms=used.service_ms,
         database_cpu_ms=used.servers.get(DATABASE),
@@ -227,15 +241,17 @@ def _sample(place: _Place, checked: CheckedRepeat, rules: list[str], result: Sen
         kafka_cpu_ms=used.servers.get(KAFKA),
     )
     return Sample(
-        repeat=place.repeat,
+        round=place.round,
         burst=place.burst,
         wall_ms=checked.wall_ms,
-        alone_ms=place.alone_ms,
+        alone_ms=alone_ms,
         accepted=checked.accepted,
         rejected=checked.rejected,
         failed=checked.failed,
         latencies_ms=tuple(latencies),
         inversions=inversions([(each.began_ns, each.ended_ns) for each in result.responses]),
-        violations=tuple(dict.fromkeys([*rules, *(each.rule for each in checked.violations)])),
+        violations=tuple(dict.fromkeys(each.rule for each in checked.violations)),
         resources=resources,
+        expected=checked.expected_accepted,
+        untimed_violations=place.untimed_violations,
     )

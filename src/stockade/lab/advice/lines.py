@@ -7,6 +7,7 @@ from stockade.core import JsonValue
 from stockade.lab.advice.advisor import AxisAdvice, Choice, Flip, ResourceAdvice
 from stockade.lab.advice.measurements import PAYMENT, Measurements
 from stockade.lab.sweeps.analysis.statistics import Interval, rounded
+from stockade.lab.sweeps.analysis.summary import SHORT
 from stockade.lab.sweeps.axes import AXES
 
 MEASURE: Final = {
@@ -49,8 +50,19 @@ def _axis(found: AxisAdvice) -> list[str]:
     if not found.flips:
         changes = len({each.name for each in found.choices if each.advised}) > 1
         how = "no flip that is clear" if changes else "flips nowhere"
-        lines.append(f"    {how}, from {_value(found.choices[0])} to {_value(found.choices[-1])} {unit}")
+        lines.append(f"    {how}{_where(found, unit)}")
     return lines
+
+
+def _where(found: AxisAdvice, unit: str) -> str:
+    """Between which values something is advised, and at which of those between nothing is."""
+    known = [number for number, each in enumerate(found.choices) if each.advised]
+    first, last = known[0], known[-1]
+    if first == last:
+        return f": only {_value(found.choices[first])} {unit} was measured"
+    gaps = [_value(each) for each in found.choices[first:last] if not each.advised]
+    but = f", but for {', '.join(gaps)}" if gaps else ""
+    return f", from {_value(found.choices[first])} to {_value(found.choices[last])} {unit}{but}"
 
 
 def _value(choice: Choice) -> str:
@@ -74,11 +86,14 @@ def _conditions(found: Choice) -> list[str]:
     """What must be so for the advice to hold."""
     if found.advised is None:
         return []
-    guarantees, result = found.advised.contender.guarantees, found.advised.result
-    failed = result.figure("failed_share") if result is not None else None
+    guarantees, result, failed = found.advised.contender.guarantees, found.advised.result, found.advised.failed_share
     conditions = ["only while one process takes orders"] if guarantees.processes == "one" else []
     conditions += [f"needs {need}" for need in guarantees.needs]
-    return conditions + ([f"{failed.median:.1%} of orders get no decision"] if failed and failed.median else [])
+    if failed:
+        conditions.append(f"{failed:.1%} of all orders got no decision")
+    if result is not None and result.short.times:
+        conditions.append(f"{SHORT} in {result.short}, which are left out")
+    return conditions
 
 
 def _ratio(found: Interval) -> str:

@@ -17,7 +17,7 @@ from stockade.lab.live.running.figures import thinned
 from stockade.lab.live.runs import Run
 from stockade.lab.live.words import words
 
-FIGURES: Final = ("accepted", "p95_ms", "batch", "waiting", "left", "violations", "rate")
+FIGURES: Final = ("accepted", "p95_ms", "batch", "waiting", "left", "violations", "twice", "rate")
 LEAST_WIDTH, MOST_WIDTH = 280, 1_000  # pixels
 HEIGHT: Final = 180
 DRAWN_POINTS: Final = 60  # of a control
@@ -29,7 +29,7 @@ class Pictures:
     """Draws, and keeps what it drew last."""
 
     def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1, "stockade-live-charts")
+        self._thread = ThreadPoolExecutor(1, "stockade-live-pictures")
         self._kept: OrderedDict[tuple[Any, ...], str] = OrderedDict()
         self._is_warm = False
 

@@ -7,9 +7,11 @@ from typing import NamedTuple
 from stockade.core import JsonValue
 from stockade.lab.sweeps.analysis.crossovers import FLIPS, NONE, NOT_CLEAR, Crossover
 from stockade.lab.sweeps.analysis.statistics import Interval
-from stockade.lab.sweeps.analysis.summary import NOT_FAILED, PointResult
+from stockade.lab.sweeps.analysis.summary import SHORT, PointResult
 from stockade.lab.sweeps.axes import AXES
+from stockade.lab.sweeps.plan import CONTROL
 from stockade.lab.sweeps.sweep import Progress
+from stockade.lab.targets.target_database import SQLITE
 
 SECONDS_OF_A_MINUTE = 60
 ABSENT = "-"
@@ -58,15 +60,41 @@ def _rate(result: PointResult | None) -> str:
     text = ABSENT if found is None else f"{found.median:,.0f} ({found.low:,.0f}-{found.high:,.0f})"
     if result.counts:
         return text
-    if result.contender.guarantees.may_oversell:
-        return f"[{'broke' if result.violations else 'held'}]"
+    if result.contender.name == CONTROL:
+        return f"[failed {result.control.times}/{result.control.played}]"
     if result.violations:
         return "[broke a rule]"
-    return f"[{text}]{' *' if result.why_not == NOT_FAILED else ''}"
+    return f"[{text}]{'' if result.control_failed else ' *'}"
 
 
-def cost_table(results: Sequence[PointResult]) -> Table:
-    """What an order costs, at the first point at which most strategies count."""
+def note_lines(results: Sequence[PointResult]) -> list[str]:
+    """What was left out of the tables, and which strategies broke a claim."""
+    lines = [_short(each) for each in results if each.must_hold and each.failed_share]
+    lines += [
+        f"not accepted, although alone: {each.point.id} {each.contender.name}: in {each.without_baseline}"
+        for each in results
+        if each.without_baseline.times
+    ]
+    return lines + [
+        f"BROKE ITS CLAIM: {each.point.id} {each.contender.name}: {each.why_not}"
+        for each in results
+        if each.claim_violated
+    ]
+
+
+def _short(result: PointResult) -> str:
+    share, short = f"{result.failed_share:.1%} of orders got no decision", result.short
+    left_out = f"; it {SHORT} in {short}, which are left out" if short.times else ""
+    return f"gave up: {result.point.id} {result.contender.name}: {share}{left_out}"
+
+
+def cost_table(results: Sequence[PointResult], database: str) -> Table:
+    """What an order costs, at the first point at which most strategies count.
+
+    Args:
+        results: of the sweep.
+        database: its dialect.
+    """
     by_point: dict[str, list[PointResult]] = {}
     for result in results:
         if result.counts:
@@ -75,18 +103,21 @@ def cost_table(results: Sequence[PointResult]) -> Table:
     if not by_point:
         return Table("what an order costs: no point counts", heads, [])
     where = max(by_point, key=lambda id_: (len(by_point[id_]), id_ == "buyers=30"))
-    rows = [_cost(each) for each in by_point[where]]
+    rows = [_cost(each, database) for each in by_point[where]]
     return Table(f"what an order costs at {where}, medians; latencies in ms", heads, rows)
 
 
-def _cost(result: PointResult) -> list[str]:
-    servers = [result.per_order(f"{place}_cpu_ms") for place in ("database", "redis", "kafka")]
+def _cost(result: PointResult, database: str) -> list[str]:
+    contender = result.contender
+    # SQLite runs in the service; a server that was not measured is not one without work
+    places = {"database": database != SQLITE, "redis": contender.redis_servers > 0, "kafka": contender.needs_kafka}
+    servers = [result.per_order(f"{place}_cpu_ms") for place, needed in places.items() if needed]
     measured = [each.median for each in servers if each is not None]
     return [
         result.contender.name,
         *(_number(result.per_order(name)) for name in ("transactions", "connection_ms", "blocked_ms")),
         *(_number(result.per_order(name)) for name in ("redis_commands", "service_cpu_ms")),
-        f"{sum(measured):.2f}" if measured else ABSENT,
+        f"{sum(measured):.2f}" if servers and len(measured) == len(servers) else ABSENT,
         *(_number(result.figure(name)) for name in ("p50_ms", "p95_ms", "inversions")),
     ]
 
@@ -131,15 +162,16 @@ def crossover_lines(found: Sequence[Crossover]) -> list[str]:
 def crossover_line(found: Crossover) -> str:
     """What an axis does to the order of two strategies, as a sentence; empty where nothing was compared."""
     unit, begin = AXES[found.axis].unit, f"{found.question}, {found.axis}: "
+    left_out = f"; left out: {found.reason}" if found.reason else ""
     if found.verdict == FLIPS:
         where = f"between {found.low:g} and {found.high:g} {unit} (by interpolation {found.at:.3g})"
-        return f"{begin}{found.before} is faster below, {found.after} above; the order flips {where}"
+        return f"{begin}{found.before} is faster below, {found.after} above; the order flips {where}{left_out}"
     if found.verdict == NONE:
         low, high = found.compared[0].value, found.compared[-1].value
-        return f"{begin}{found.before} is faster throughout, from {low:g} to {high:g} {unit}"
+        return f"{begin}{found.before} is faster throughout, from {low:g} to {high:g} {unit}{left_out}"
     if found.verdict == NOT_CLEAR:
         some = f"; {found.before} is faster where it is clear" if found.before else ""
-        return f"{begin}not clear{some}"
+        return f"{begin}not clear{some}{left_out}"
     return ""
 
 

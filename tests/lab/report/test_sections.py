@@ -1,0 +1,150 @@
+"""Sections show the worst, leave out what was not measured, and say how sure an interval is."""
+
+import pytest
+
+from stockade.lab.errors import LabError
+from stockade.lab.report.page import Figure, plain
+from stockade.lab.report.sections import comparison, cost, faults, payments, sweeps
+from stockade.lab.report.sections.swept_cost import costs
+from stockade.lab.report.swept import usual
+from tests.lab.report.documents import LUCKY, lab_document, run, source, sweep
+from tests.lab.report.test_proof import BROKEN, PAID
+
+
+def squares(figure):
+    """The mark of each square of a matrix, by strategy and fault."""
+    values = figure.draw(720)["layer"][0]["data"]["values"]
+    return {(each["row"], each["column"]): each["mark"] for each in values}
+
+
+def column(table, head):
+    """The texts of a column by those of the first one."""
+    at = table.heads.index(head)
+    return {plain(row[0]): plain(row[at]) for row in table.rows}
+
+
+def test_a_square_of_two_runs_shows_the_worse_one(tmp_path):
+    """Whatever their order: a run with other buyers, or of another file, covers nothing."""
+    control, bad = run("unprotected", fault="pause"), run(fault="pause", buyers=60, **BROKEN)
+    for runs in ((run(fault="pause"), bad, control), (bad, run(fault="pause"), control)):
+        figure = faults.section([source(tmp_path, lab_document(*runs, schema="stockade.lab/2"))]).parts[0]
+        assert squares(figure)["pessimistic", "pause"] == "BROKEN"
+        assert "A matrix of 3 runs: 1 broke a promise." in figure.says
+
+
+def test_a_square_is_ok_only_beside_a_control_that_failed(tmp_path):
+    """Without one it is not shown; a control that broke nothing promised nothing."""
+
+    def marks(*runs):
+        found = source(tmp_path, lab_document(*runs, schema="stockade.lab/2"))
+        return squares(faults.section([found]).parts[0])
+
+    kept = run(fault="crash")
+    assert marks(kept, run("unprotected", fault="crash"))["pessimistic", "crash"] == "ok"
+    lucky = marks(kept, run("unprotected", fault="crash", **LUCKY))
+    assert lucky == {("pessimistic", "crash"): "not shown", ("unprotected", "crash"): "no promise"}
+
+
+def test_a_verdict_is_green_only_beside_a_control_that_failed(tmp_path):
+    """In the tables of the comparison and of payments."""
+    shown = comparison.section([source(tmp_path, lab_document(run(), run("unprotected")))]).parts[1].table
+    assert column(shown, "verdict") == {"pessimistic": "as promised", "unprotected": "broken, as meant"}
+    lucky = comparison.section([source(tmp_path, lab_document(run(), run("unprotected", **LUCKY)))]).parts[1].table
+    assert column(lucky, "verdict") == {
+        "pessimistic": "as promised, not shown",
+        "unprotected": "broke nothing, promises nothing",
+    }
+    found = payments.section([source(tmp_path, lab_document(run(preset="payment-once", payments=PAID)))])
+    assert column(found.parts[0], "verdict") == {"pessimistic": "as promised, not shown"}
+
+
+def test_ranks_beside_the_report(tmp_path):
+    """What broke a rule has none, nor has one repeat; an interval says what it covers."""
+    runs = [run("pessimistic", 50.0), run("redis-spin", 20.0, **BROKEN), run("redis-pubsub", 60.0, count=1)]
+    table = comparison.section([source(tmp_path, lab_document(*runs))]).parts[0]
+    assert column(table, "rank here") == {
+        "pessimistic lock": "1",
+        "Redisson": "none: too few repeats",
+        "Lettuce spin lock": "none: kept no promise",
+    }
+    said = column(table, "interval ms (coverage)")
+    assert said["pessimistic lock"].endswith("(96 %)")
+    assert said["Redisson"] == "none: one sample"
+
+
+@pytest.mark.parametrize(("rounds", "says"), [(1, "none: one sample"), (3, "(75 %)"), (7, "(98 %)")])
+def test_an_interval_of_a_sweep_says_what_it_covers(tmp_path, rounds, says):
+    """Not 95 % for any number of rounds."""
+    section = sweeps.section([source(tmp_path, sweep(rounds=rounds))])
+    found = column(section.parts[0].table, "interval (coverage)")
+    assert all(each.endswith(says) for each in found.values())
+    assert "Bands are 95 %" not in section.text[0]
+
+
+def test_processor_time_without_a_part_is_not_drawn(tmp_path):
+    """A part that was not measured is not 0: that strategy would be the cheapest. It stands in the table."""
+    whole = sweep(values=(5, 30), broke=[])
+    found = source(tmp_path, whole)
+    figure = costs(found, found.sweep)[0]
+    assert "pessimistic" in figure.says
+    missing = source(tmp_path, sweep(values=(5, 30), broke=[], unmeasured=[("optimistic", "database_cpu_ms")]))
+    figure = costs(missing, missing.sweep)[0]
+    drawn = {each["name"] for layer in figure.draw(720)["layer"] for each in layer["data"]["values"] if "name" in each}
+    assert drawn == {"pessimistic"}
+    assert "Not drawn, because a part of it was not measured: optimistic." in figure.note
+    assert set(column(figure.table, "processor of the service ms")) == {"optimistic", "pessimistic"}
+    both = [(name, "database_cpu_ms") for name in ("optimistic", "pessimistic")]
+    none = source(tmp_path, sweep(values=(5, 30), broke=[], unmeasured=both))
+    assert not isinstance(costs(none, none.sweep)[0], Figure)
+
+
+def test_sqlite_has_no_processor_time_of_its_own(tmp_path):
+    """It runs in the service, so nothing is missing there."""
+    both = [(name, "database_cpu_ms") for name in ("optimistic", "pessimistic")]
+    found = source(tmp_path, sweep(values=(5, 30), broke=[], database="sqlite", unmeasured=both))
+    assert "Not drawn" not in costs(found, found.sweep)[0].note
+
+
+def test_lines_are_counted_once(tmp_path):
+    """Further lines have those of the strategy's own files in them: no sum is shown."""
+    table = cost.section([source(tmp_path, sweep())]).parts[-1]
+    assert (column(table, "lines of its own"), column(table, "further lines")) == (
+        {"pessimistic": "57"},
+        {"pessimistic": "12"},
+    )
+
+
+def test_the_usual_load_is_where_most_count(tmp_path):
+    """Of several the usual number of buyers, and the same one each time."""
+    found = source(tmp_path, sweep()).sweep
+    assert {each.value for each in usual(found.points)} == {30}
+    fewer = source(tmp_path, sweep(broke=[("optimistic", 30), ("optimistic", 120)])).sweep
+    assert {each.value for each in usual(fewer.points)} == {5}
+    assert usual(source(tmp_path, sweep(held=(5, 30, 120))).sweep.points) == []
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        ("axis", "moon"),
+        ("strategy", "none-of-that-name"),
+        ("value", "5"),
+        ("samples", [{"repeat": 0}]),
+        ("setting", {"buyers": "many"}),
+    ],
+)
+def test_a_sweep_of_another_form_is_one_line(tmp_path, member, value):
+    """It is computed with, so it is examined before."""
+    found = sweep()
+    found["sweep"]["points"][0][member] = value
+    with pytest.raises(LabError, match=r"^\S+lab\.json: has a sweep that cannot be read: [^\n]+$"):
+        source(tmp_path, found)
+
+
+@pytest.mark.parametrize(("member", "value"), [("wall_ms", 0.0), ("latencies_ms", [])])
+def test_a_sample_that_cannot_be_computed_with_is_one_line(tmp_path, member, value):
+    """No division by 0, and no percentile of nothing."""
+    found = sweep()
+    found["sweep"]["points"][0]["samples"][0][member] = value
+    with pytest.raises(LabError, match="has a sweep that cannot be read"):
+        source(tmp_path, found)
