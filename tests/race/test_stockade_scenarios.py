@@ -1,10 +1,20 @@
 """The scenarios of the package: stockade passes them, and under `unprotected` each of them finds its violation."""
 
+import re
+
+import msgspec
 import pytest
 
 from stockade.race import load, shipped
 from stockade.testing import race
 from tests.cli.service import SECRET, Service
+
+BREAKS = {  # scenario -> the invariants that break without protection, in every first round
+    "stockade-double-spend": {"points are spent once", "the balance is what is left", "the ledger adds up"},
+    "stockade-double-submit": {"one unit for each key", "the audit finds nothing"},
+    "stockade-last-units": {"no unit is sold twice", "what was sold is gone"},
+    "stockade-two-rows": {"the scarcer one decides", "both or neither"},
+}
 
 
 @pytest.fixture(scope="module", params=["sequencer", "unprotected"])
@@ -17,14 +27,28 @@ def served(request, tmp_path_factory):
 
 @pytest.mark.parametrize("name", shipped())
 def test_stockade(served, name, monkeypatch):
-    """One round breaks nothing under `sequencer`, and something without protection."""
+    """One round breaks nothing under `sequencer`, and without protection what the scenario is about."""
     strategy, url = served
     monkeypatch.setenv("STOCKADE_TOKEN_SECRET", SECRET)
     if strategy == "sequencer":
         assert race(name, target=url, rounds=1).passed
     else:
-        with pytest.raises(AssertionError, match=r"VIOLATED  .*\n(.*\n)*  answer +buyer \d+"):
+        with pytest.raises(AssertionError, match=r"VIOLATED  .*\n(.*\n)*  answer +buyer \d+") as found:
             race(name, target=url)
+        assert BREAKS[name] <= {*re.findall(r"VIOLATED  (.*?): ", str(found.value))}
+
+
+def test_one_answer_for_each_key_breaks_where_each_click_has_its_own(served, monkeypatch):
+    """The control of `one answer for each key`: stockade keeps it under every strategy, and without keys nobody can."""
+    _, url = served
+    monkeypatch.setenv("STOCKADE_TOKEN_SECRET", SECRET)
+    whole = load("stockade-double-submit").scenario
+    [order] = whole.requests
+    without = msgspec.structs.replace(order, headers={"Idempotency-Key": "{uuid}"})
+    with pytest.raises(AssertionError) as found:
+        race(msgspec.structs.replace(whole, requests=[without]), target=url)
+    broken = {*re.findall(r"VIOLATED  (.*?): ", str(found.value))}
+    assert {"one answer for each key", "one order for each key"} <= broken
 
 
 def test_every_scenario_of_the_package_has_a_line():

@@ -1,7 +1,8 @@
 """A race against any HTTP service: many requests at the same moment, and invariants that must hold afterwards.
 
 A scenario (`load`) is run (`run`) and gives a `RaceResult`. docs/race.md has the tutorial and every field. Neighbours:
-`stockade.cli.race` is the command, `stockade.testing.race` the helper for tests; nothing here knows the shop.
+`stockade.cli.race` is the command, the function `stockade.testing.race` runs a scenario in a test. Nothing here knows
+the shop.
 """
 
 from stockade.race.errors import RaceError

@@ -1,4 +1,8 @@
-"""A race against an HTTP service, as a test. Neighbours: `stockade.race` does it; `races.py` sends commands at once."""
+"""`stockade.testing.race`: a scenario of `stockade.race` as a test, which fails where an invariant is broken.
+
+`stockade.race` is the package that races any HTTP service; `stockade.testing.race_commands` (`command_race.py`) sends
+commands to a strategy in this process, without HTTP and without invariants.
+"""
 
 import asyncio
 from collections.abc import Mapping

@@ -48,8 +48,9 @@ class Loaded:
             saved: variable -> value.
         """
         scenario = self.scenario
-        requests = [*scenario.requests, *(each.request for each in (*scenario.setup, *scenario.reads.values()))]
-        headers = [scenario.target.headers, *(each.headers for each in requests if each)]
+        around = [*(step.request for step in scenario.setup), *(read.request for read in scenario.reads.values())]
+        requests = [*scenario.requests, *filter(None, around)]
+        headers = [scenario.target.headers, *(each.headers for each in requests)]
         self._hide({name: saved[name] for name in names_in(headers) & {*saved}})
 
     def hide_in_headers(self, headers: Mapping[str, str], variables: Mapping[str, Any]) -> None:

@@ -29,20 +29,20 @@ async def fire(requests: Sequence[Prepared], keys: int, timeout_s: float) -> tup
         RaceError: the server answered before the release.
     """
     tasks = [asyncio.create_task(_answer(each, buyer, buyer % keys)) for buyer, each in enumerate(requests)]
+    rests: list[asyncio.Task[None]] = []
     try:
         await settle(requests)
         spread_s = release_together(requests)
         rests = [asyncio.create_task(_finish(each)) for each in requests if each.connection.has_rest]
-        tasks, answering = tasks + rests, tasks
-        await asyncio.wait(answering, timeout=timeout_s)
+        await asyncio.wait(tasks, timeout=timeout_s)
         return [
             task.result() if task.done() else _given_up(each, buyer, buyer % keys, timeout_s)
-            for buyer, (each, task) in enumerate(zip(requests, answering, strict=True))
+            for buyer, (each, task) in enumerate(zip(requests, tasks, strict=True))
         ], spread_s
     finally:
-        for task in tasks:
+        for task in (*tasks, *rests):
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, *rests, return_exceptions=True)
 
 
 async def _answer(request: Prepared, buyer: int, key: int) -> Answer:

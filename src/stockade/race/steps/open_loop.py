@@ -51,9 +51,8 @@ async def send_at_rate(
                 sent_s = time.perf_counter()
                 lateness_s[0] = max(lateness_s[0], sent_s - due_s)
                 await connection.send(message)
-                response = await connection.response()
-                ended_s = time.perf_counter()
-                return Answer(buyer, key, str(message), ended_s - due_s, response, sent_s=sent_s, ended_s=ended_s)
+                got, ended_s = await connection.response(), time.perf_counter()
+                return Answer(buyer, key, str(message), ended_s - due_s, got, sent_s=sent_s, ended_s=ended_s)
         except TimeoutError:
             return late(message, buyer, key, timeout_s)
         except OSError as error:

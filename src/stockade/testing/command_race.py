@@ -1,4 +1,4 @@
-"""Commands that are sent at the same moment."""
+"""Commands that are sent at the same moment to a strategy in this process. `http_race.py` races a service over HTTP."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
