@@ -19,9 +19,9 @@ from stockade.lab.charts import dark_rules
 from stockade.lab.checkers import MAX_OF_ONE_CHECKER
 from stockade.lab.errors import LabError
 from stockade.lab.live.pictures import FIGURES, Pictures
-from stockade.lab.live.plan import BOUNDS, read_plan
+from stockade.lab.live.plan import BOUNDS, MOST_CONTROLS, read_plan
 from stockade.lab.live.session import Occupied, Session
-from stockade.lab.live.words import LANGUAGES, language_of, words
+from stockade.lab.live.words import LANGUAGES, language_of, summaries, words
 from stockade.lab.slow_motion.two_buyers import CONTROLS
 
 MOST_PAGES: Final = 8  # that listen at a time
@@ -89,6 +89,7 @@ class Pages:
         said = words(language)
         found = self._session.choices
         controls = {name: why for name, why in found.controls.items() if ":" not in name}
+        said_of = summaries(language, {name: found.summaries[name] for name in (*found.bursts, *found.workloads)})
         text = self._templates.get_template("page.html").render(
             language=language,
             languages=LANGUAGES,
@@ -100,6 +101,9 @@ class Pages:
             bounds=BOUNDS,
             slow=CONTROLS,
             figures=FIGURES,
+            summaries=said_of,
+            in_short={name: summary.rpartition(":")[0] or summary for name, summary in said_of.items()},
+            most_controls=MOST_CONTROLS,
             most_violations=MAX_OF_ONE_CHECKER,
         )
         return HTMLResponse(text, headers={"content-language": language})

@@ -5,6 +5,7 @@ it is looked at. Measured against drawing in the browser: docs/live.md. Neighbou
 """
 
 import asyncio
+import math
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -18,10 +19,14 @@ from stockade.lab.live.runs import Run
 from stockade.lab.live.words import words
 
 FIGURES: Final = ("accepted", "p95_ms", "batch", "waiting", "left", "violations", "twice", "rate")
+COUNTS: Final = ("accepted", "waiting", "left", "violations", "twice")
 LEAST_WIDTH, MOST_WIDTH = 280, 1_000  # pixels
 HEIGHT: Final = 180
 DRAWN_POINTS: Final = 60  # of a control
 KEPT: Final = 40  # pictures
+ROOM: Final = 1.04  # above the highest value, so that no mark is cut
+TOPS: Final = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0)  # times a power of ten: those at which the axis has a label
+LEAST_COUNT: Final = 3.0  # at the top of an axis of whole numbers, so that no label is a fraction
 BAR_COLOURS: Final = ("#0072b2", "#b3261e")  # kept, broken
 
 
@@ -109,11 +114,21 @@ def _lines(run: Run, figure: str, width: int, language: str) -> Spec:
     return lines(
         [each for each in series if each.points],
         x,
-        Axis(said[f"figure.{figure}"]),
+        Axis(said[f"figure.{figure}"], most=_top(series, figure)),
         width=width,
         height=HEIGHT,
         events=events,
     )
+
+
+def _top(series: list[Series], figure: str) -> float:
+    """The end of the axis: a round number, with its label, above all values."""
+    highest = max((value for each in series for _, value in each.points), default=0.0) * ROOM
+    if highest <= 0:
+        return LEAST_COUNT
+    power = 10.0 ** math.floor(math.log10(highest))
+    top = next(step * power for step in TOPS if step * power >= highest)
+    return max(top, LEAST_COUNT) if figure in COUNTS else top
 
 
 def _bars(runs: list[Run], width: int, language: str) -> Spec:

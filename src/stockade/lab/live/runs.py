@@ -14,6 +14,7 @@ from stockade.lab.live.running.figures import thinned
 
 RUNNING, ENDED, STOPPED, FAILED = "running", "ended", "stopped", "failed"
 OUT_OF_STOCK: Final = "OUT_OF_STOCK"
+LATENCY: Final = ("p50_ms", "p95_ms")
 MOST_SAID: Final = 300  # characters of what is not understood
 MOST_POINTS: Final = 600  # of a leg that are kept
 SHOWN_POINTS: Final = 120  # of a leg that a page gets at once
@@ -48,12 +49,20 @@ class Leg:
         return {
             "control": self.control,
             "points": thinned(self.points, points) if points else [],
-            "sums": self.sums,
+            "sums": {**self.sums, **self._last_latency()},
             "verdict": self.verdict,
             "kept": self.kept,
             "reason": self.reason,
             "must_fail": self.must_fail,
             "why": self.why,
+        }
+
+    def _last_latency(self) -> dict[str, Any]:
+        """Of the newest point that has one, where the sums have none: the control was stopped, or goes on."""
+        return {
+            name: next((each[name] for each in reversed(self.points) if each.get(name) is not None), None)
+            for name in LATENCY
+            if self.sums.get(name) is None
         }
 
 

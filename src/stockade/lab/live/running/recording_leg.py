@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from itertools import islice
 from typing import Final
 
 from sqlalchemy import Connection
@@ -26,12 +27,16 @@ from stockade.lab.recording.processes.messages import Count
 from stockade.lab.recording.recorder import Ended
 from stockade.lab.recording.summary import RecordingSummary, summarise
 from stockade.lab.recording.watches.observation import Observed
+from stockade.lab.runs.repeats import fresh_names
 from stockade.lab.site.site_servers import SiteServers
+from stockade.lab.workloads.workload import Workload
 from stockade.service import Application
+from stockade.shop.commands import AdjustStock, ChargePoints
 
 EVERY_S: Final = 0.25
 COUNT_WAIT_S: Final = 0.5  # a process that a fault has stopped does not answer
 MOST_ROWS: Final = 40  # of which the free units are summed
+LOOKED_AT: Final = 300  # requests of a workload, to see whether anything comes in
 MOST_VERSIONS: Final = 200_000  # that are remembered, the newest
 MOST_LATENCIES: Final = 200_000  # that the sums are made of, the newest
 TWICE: Final = "version-given-twice"
@@ -44,9 +49,11 @@ class Watch:
         sums: of the leg; they grow.
         show: called with every point.
         ended: called when the load has ended; the final phase and the checkers follow.
+        reads_left: whether to ask the database what is left; it says nothing where deliveries come in.
     """
 
-    def __init__(self, sums: Sums, show: Show, ended: Callable[[], None]) -> None:
+    def __init__(self, sums: Sums, show: Show, ended: Callable[[], None], *, reads_left: bool = True) -> None:
+        self._reads_left = reads_left
         self._sums, self._show, self._ended = sums, show, ended
         self._seen = self._open = self._twice = 0
         self._first = ""  # version that was given twice, in words
@@ -167,13 +174,19 @@ class Watch:
     async def _left(self, observed: Observed) -> int | None:
         """What is free in the rows that many requests share; None where the database does not answer now."""
         keys = [key for key in observed.rows if key.kind == observed.rows[0].kind][:MOST_ROWS]
-        if not keys:
+        if not keys or not self._reads_left:
             return None
         with suppress(Busy):  # a fault has stopped it
             return await observed.target.admin_database.read(
                 partial(_free, application=observed.target.application, keys=keys), timeout_s=COUNT_WAIT_S
             )
         return None
+
+
+def refilled(workload: Workload) -> bool:
+    """Whether stock is delivered, or points are charged, among the first requests of a workload."""
+    sent = islice(workload.requests(fresh_names(0, 0), 0), LOOKED_AT)
+    return any(isinstance(each.command, (AdjustStock, ChargePoints)) for each in sent)
 
 
 def _free(connection: Connection, application: Application, keys: list[Key]) -> int:
@@ -196,7 +209,7 @@ async def play_recording(
         LabError: it cannot be carried out.
     """
     recording, sums = recording_plan(plan, control), Sums()
-    watch = Watch(sums, show, ended)
+    watch = Watch(sums, show, ended, reads_left=not refilled(recording.workload))
     history = await record(recording, servers, watch.observing)
     summary = await asyncio.to_thread(summarise, recording, history)
     watch.finish(summary)

@@ -4,6 +4,7 @@ const words = JSON.parse(document.body.dataset.words);
 const token = document.body.dataset.token;
 export const language = document.body.dataset.language;
 export const mostViolations = document.body.dataset.mostViolations;
+export const mostControls = Number(document.body.dataset.mostControls);
 export const slowControls = JSON.parse(document.body.dataset.slow);
 export const summaries = JSON.parse(document.getElementById("summaries").dataset.summaries);
 
@@ -57,8 +58,11 @@ export async function post(path, body = {}) {
   return found;
 }
 
+export const lab = { ended: false };
+
 /** Draws a picture that the server makes; returns an error in words, or an empty text. */
 export async function draw(element, path, width) {
+  if (lab.ended) return ""; // the last picture stays
   const answer = await fetch(`${path}?width=${Math.floor(width)}&lang=${language}`);
   const text = await answer.text();
   if (!answer.ok) {

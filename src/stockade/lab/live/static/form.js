@@ -1,6 +1,6 @@
 // The form of a run of one's own: shows what belongs to the kind of workload, and sends the plan.
 
-import { byId, summaries, write } from "./common.js";
+import { byId, mostControls, say, summaries, write } from "./common.js";
 
 const NUMBERS = { burst: ["buyers", "stock", "rounds", "processes"], recording: ["clients", "rate", "seconds", "processes"] };
 
@@ -20,6 +20,8 @@ export function prepareForm(start) {
   function plan() {
     const [kind, workload] = chosen();
     const controls = [...form.querySelectorAll("input[name=control]:checked")].map((each) => each.value);
+    if (!controls.length) throw new Error(say("own.no_control"));
+    if (controls.length > mostControls) throw new Error(say("own.many_controls", { most: mostControls }));
     const found = { kind, workload, controls, database: form.elements.database.value };
     for (const name of NUMBERS[kind]) found[name] = Number(form.elements[name].value);
     if (kind === "recording") found.fault = form.elements.fault.value;

@@ -1,6 +1,6 @@
 // The live page: takes the events of the server, keeps the runs, and has them shown.
 
-import { byId, post, say, write } from "./common.js";
+import { byId, lab, post, say, write } from "./common.js";
 import { prepareForm } from "./form.js";
 import { prepareShow, show, showEarlier } from "./show.js";
 import { openSlow, prepareSlow } from "./slow.js";
@@ -54,6 +54,14 @@ function changed(ended) {
   if (ended) showEarlier([...runs.values()]);
 }
 
+// The lab has ended, and with it the run that went on: nothing on the page can be begun or stopped any more.
+function ended() {
+  lab.ended = true;
+  if (newest?.state === "running") newest.state = "gone";
+  changed(true);
+  for (const button of document.querySelectorAll("button")) button.disabled = true;
+}
+
 function listen() {
   const source = new EventSource("events");
   const connection = byId("connection");
@@ -65,6 +73,7 @@ function listen() {
   source.addEventListener("error", () => notice(say("connection.lost")));
   source.addEventListener("end", () => {
     source.close();
+    ended();
     notice(say("connection.ended"));
   });
   for (const [kind, handle] of Object.entries(handlers)) {

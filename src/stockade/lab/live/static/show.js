@@ -5,6 +5,7 @@ import { byId, draw, has, make, mostViolations, number, say, slowControls, write
 const FIGURES = [["accepted", 0], ["refused", 0], ["failed", 0], ["unknown", 0], ["left", 0], ["twice", 0], ["violations", 0],
   ["rate", 0], ["p50_ms", 1], ["p95_ms", 1], ["batch", 1], ["waiting", 0]];
 const POINTS = [["accepted", 0], ["refused", 0], ["left", 0], ["rate", 0], ["p95_ms", 1], ["batch", 1], ["waiting", 0], ["twice", 0], ["violations", 0]];
+const SELDOM = ["failed", "unknown", "waiting", "twice"]; // shown only where there is something
 const EVERY_MS = 1000; // a chart at most
 const SAID_RULES = 4;
 const MOST_SPOKEN = 12;
@@ -129,16 +130,21 @@ function fill(parts, leg, run) {
   const judged = run.plan.kind === "burst" || Boolean(leg.verdict);
   const violations = judged ? Object.values(sums.violations ?? {}).reduce((sum, count) => sum + count, 0) : null;
   const moving = run.state === "running" && !leg.verdict;
+  const rounds = run.plan.kind === "burst" && violations > 0 ? last.x : null;
   const values = { ...sums, violations, waiting: moving ? last.waiting : null,
     rate: moving ? last.rate : sums.rate, p50_ms: sums.p50_ms ?? last.p50_ms, p95_ms: sums.p95_ms ?? last.p95_ms };
   for (const [name, digits] of FIGURES) {
-    write(parts.values[name], number(values[name], digits));
-    parts.values[name].parentElement.hidden = ["failed", "unknown", "waiting", "twice"].includes(name) && !values[name];
+    const text = number(values[name], digits);
+    write(parts.values[name], name === "violations" && rounds ? say("violations.in", { count: text, rounds: number(rounds) }) : text);
+    parts.values[name].parentElement.hidden = SELDOM.includes(name) && !values[name];
   }
+  // The database is not asked where deliveries come in: what is left then says nothing.
+  parts.values.left.parentElement.hidden = leg.points.length > 0 && leg.points.every((point) => point.left === null);
   for (const name of ["twice", "violations"]) parts.values[name].parentElement.classList.toggle("wrong", values[name] > 0);
   faults(parts.faults, sums.faults ?? []);
   if (!leg.verdict && !leg.why) {
     write(parts.badge, !moving ? say("leg.cut") : leg.judging ? say("leg.judging") : say("leg.moving"));
+    if (!moving) write(parts.sentence, cut(leg, run, violations));
     return;
   }
   const found = verdict(leg, run);
@@ -150,6 +156,16 @@ function fill(parts, leg, run) {
   write(parts.expected, !broken ? "" : leg.must_fail ? say("expected.must") : leg.kept ? say("expected.not_claimed") : say("expected.defect"));
   const name = `why.${leg.control.split(":")[0]}`;
   if (!leg.why && has(name)) write(parts.why, say(name));
+}
+
+/** What is known of a control whose run was stopped, failed, or ended with the lab before there was a verdict. */
+function cut(leg, run, violations) {
+  const last = leg.points.at(-1);
+  if (!last) return say("cut.nothing");
+  const burst = run.plan.kind === "burst";
+  const after = burst ? say("cut.rounds", { count: number(last.x) }) : say("cut.seconds", { count: number(last.x, 1) });
+  const count = burst ? violations : leg.sums.twice;
+  return say(count ? "cut.broken" : "cut.unbroken", { after, count: number(count) });
 }
 
 function faults(list, all) {
