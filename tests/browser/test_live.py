@@ -1,5 +1,7 @@
 """The live page of the lab in a real Chromium: a newcomer's story at both widths, and all of it by keyboard."""
 
+import re
+
 from stockade.lab.live.plan import LivePlan
 from stockade.lab.live.running.figures import Sums
 from stockade.lab.live.runs import ENDED, Run
@@ -16,6 +18,7 @@ TWICE = {
     "en": "Buyer A was told: yes. Buyer B was told: yes. One unit was there.",
     "ko": "구매자 A 승인 받음. 구매자 B 승인 받음. 재고는 한 개였습니다.",
 }
+IN_ROUNDS = {"en": r"\d+ in 32 rounds", "ko": r"반복 32회에 \d+건"}
 RUN_LIMIT_MS = 60_000
 
 
@@ -45,6 +48,7 @@ async def sees_the_run(page, language):
     unprotected = page.locator("[data-control=unprotected]")
     assert "oversold" in await unprotected.get_attribute("class")
     assert OVERSOLD[language] in await unprotected.inner_text()
+    assert re.fullmatch(IN_ROUNDS[language], await unprotected.locator("[data-figure=violations] dd").inner_text())
     assert "sequencer: " in await page.inner_text("#spoken")
     await page.bring_to_front()  # a page behind another draws nothing
     await page.wait_for_selector("#chart svg")
@@ -91,9 +95,35 @@ async def test_everything_is_reached_with_the_keyboard(page, shot):
         await page.reload()
         await page.wait_for_selector("[data-control=unprotected]")
         assert await page.inner_text("#say") == "Run 1 was stopped."
+        stopped = page.locator("[data-control=unprotected]")
+        said = await stopped.locator(".sentence").inner_text()
+        assert re.fullmatch(r"Stopped after [\d.]+ s; by then it had broken a rule, [\d,]+ times in all\.", said)
+        assert not await stopped.locator("[data-figure=left]").is_visible()
+        assert await page.inner_text("#earlier td:nth-child(10)") != "–"
+
+
+async def test_what_cannot_be_begun_and_what_ends_with_the_lab(page):
+    """No control is asked for before anything is sent; the end of the lab is said, and nothing goes on after it."""
+    async with live_page() as client:
+        await page.goto(client.url)
+        option = await page.inner_text("option[value='burst:reference']")
+        assert option == "reference – 20 in stock, 30 orders of one unit at once"
+        for control in ("unprotected", "sequencer"):
+            await page.uncheck(f"#own input[value={control}]")
+        await page.click("#own-go")
+        assert await page.inner_text("#own-error") == "Choose at least one control."
+        assert not client.serving.session.runs
+        await page.check("#own input[value=unprotected]")
+        await page.select_option("#own select[name=workload]", "recording:order-stream")
+        await page.fill("#own input[name=seconds]", "60")
+        await page.click("#own-go")
+        await page.wait_for_selector("#stop", timeout=RUN_LIMIT_MS)
         client.serving.stop()
         await page.wait_for_selector("#connection:not([hidden])")
         assert "The lab has ended" in await page.inner_text("#connection")
+        assert await page.inner_text("#say") == "Run 1 ended with the lab."
+        assert not await page.is_visible("#stop")
+        assert await page.is_disabled("#first-go")
 
 
 LONGEST = LivePlan("recording", "order-stream", ("sequencer", "serializable"), "mariadb", fault="process-pause")

@@ -1,6 +1,12 @@
 """The figures of a run that moves: percentiles, orders in a transaction, and how few points a page gets."""
 
+from types import SimpleNamespace
+
+import pytest
+
+from stockade.lab.live.pictures import _top
 from stockade.lab.live.running.figures import Point, Sums, per_transaction, percentile, thinned
+from stockade.lab.live.runs import Leg
 
 
 def test_percentiles_are_by_nearest_rank():
@@ -34,3 +40,19 @@ def test_the_first_violation_is_kept_in_words():
     assert sums.violations == {"oversell": 2}
     assert sums.as_json()["detail"].startswith("oversell: xxx")
     assert len(sums.as_json()["detail"]) == 300
+
+
+@pytest.mark.parametrize(
+    ("highest", "figure", "top"),
+    [(0, "accepted", 3), (1, "violations", 3), (30, "accepted", 40), (1_234, "rate", 1_500), (0.5, "p95_ms", 0.6)],
+)
+def test_an_axis_ends_at_a_round_number(highest, figure, top):
+    """Above all values, so that its last label is not below them; counts have no fractions."""
+    assert _top([SimpleNamespace(points=((1, highest),))], figure) == pytest.approx(top)
+
+
+def test_a_control_that_was_stopped_keeps_its_last_latency():
+    """The sums have none before the end; those of the end are not replaced."""
+    points = [{"p50_ms": 3.0, "p95_ms": 9.0}, {"p50_ms": None, "p95_ms": None}]
+    leg = Leg("sequencer", points=points, sums={"p50_ms": None, "p95_ms": 7.0, "rate": 5.0})
+    assert leg.as_json(0)["sums"] == {"p50_ms": 3.0, "p95_ms": 7.0, "rate": 5.0}

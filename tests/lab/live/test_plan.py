@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from stockade.lab.errors import LabError
-from stockade.lab.live.choices import Choices
+from stockade.lab.live.choices import Choices, burst_variants
 from stockade.lab.live.plan import BOUNDS, read_plan
-from stockade.lab.live.words import language_of, words
+from stockade.lab.live.words import language_of, summaries, translated_summaries, words
 from stockade.lab.model.repeat_result import ACCEPTED, FAILED, REJECTED
 from stockade.lab.slow_motion import two_buyers
+from stockade.lab.workloads.registry import WORKLOADS
 
 CHOICES = Choices(
     bursts={"reference": ""},
@@ -76,6 +77,16 @@ def test_both_languages_have_the_same_words():
         assert text
         assert korean[name]
         assert sorted(set(_values(text))) == sorted(set(_values(korean[name]))), name
+
+
+def test_workloads_are_described_in_the_language_of_the_page():
+    """What is translated exists, and what is not translated is shown in English."""
+    assert translated_summaries("ko").keys() <= {*burst_variants(), *WORKLOADS}
+    english = {"reference": "20 in stock", "of one's own": "new"}
+    assert summaries("en", english) == english
+    korean = summaries("ko", english)
+    assert korean["reference"].startswith("재고 20개")
+    assert korean["of one's own"] == "new"
 
 
 def test_every_name_of_slow_motion_has_words():

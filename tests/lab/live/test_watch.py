@@ -6,7 +6,8 @@ import pytest
 
 from stockade.lab.history.operation import OK
 from stockade.lab.live.running.figures import Sums
-from stockade.lab.live.running.recording_leg import TWICE, Watch
+from stockade.lab.live.running.recording_leg import TWICE, Watch, refilled
+from stockade.lab.workloads.registry import find_workload
 
 TWICE_GIVEN = 30
 
@@ -43,3 +44,19 @@ def test_the_count_of_the_load_stays(found, violations):
     watch.finish(summary(**found))
     assert (sums.twice, sums.violations) == (TWICE_GIVEN, violations)
     assert sums.detail
+
+
+@pytest.mark.parametrize(("workload", "comes_in"), [("order-stream", True), ("baskets", False)])
+async def test_what_is_left_is_not_read_where_stock_comes_in(workload, comes_in):
+    """A sum that deliveries raise says nothing; elsewhere it does, and the database is asked."""
+    assert refilled(find_workload(workload)) is comes_in
+    asked = []
+
+    async def read(_reads, **_limits):
+        asked.append(workload)
+        return 7
+
+    target = SimpleNamespace(admin_database=SimpleNamespace(read=read), application=None)
+    observed = SimpleNamespace(target=target, rows=[SimpleNamespace(kind="sku")])
+    watch = Watch(Sums(), lambda *_: None, lambda: None, reads_left=not comes_in)
+    assert (await watch._left(observed), asked) == ((None, []) if comes_in else (7, [workload]))
