@@ -102,7 +102,7 @@ async def _target(loaded: Loaded, *, mine: bool) -> AsyncIterator[tuple[Address,
     async with fresh_folder() as folder:
         variables |= {"folder": str(folder), "port": free_port()}
         address = await _address(scenario, variables, loaded.here, mine=mine)
-        async with running(scenario.server, address, variables) as found:
+        async with running(scenario.server, address, variables, loaded.environment) as found:
             yield found, variables
 
 
@@ -120,7 +120,7 @@ async def _round(loaded: Loaded, address: Address, number: int, known: Mapping[s
     """
     scenario = loaded.scenario
     keys = scenario.race.keys or scenario.race.buyers
-    variables = await set_up(scenario, address, {**known, "round": number}, loaded.hide_saved)
+    variables = await set_up(scenario, address, {**known, "round": number}, loaded.hide_saved, loaded.environment)
     messages = [_message(loaded, variables, buyer, keys) for buyer in range(scenario.race.buyers)]
     answers, spread_s = await _send(scenario, address, messages, keys)
     reads = await observe(scenario, address, variables)
