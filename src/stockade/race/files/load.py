@@ -51,7 +51,7 @@ class Loaded:
         """
         scenario = self.scenario
         around = [*(step.request for step in scenario.setup), *(read.request for read in scenario.reads.values())]
-        requests = [*scenario.requests, *filter(None, around)]
+        requests = [*scenario.requests, *scenario.cleanup, *filter(None, around)]
         headers = [scenario.target.headers, *(each.headers for each in requests)]
         self._hide({name: saved[name] for name in names_in(headers) & {*saved}})
 
