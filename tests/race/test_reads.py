@@ -11,6 +11,7 @@ import pytest
 
 from stockade.race import RaceError, Read, Request, SetUp, load, run
 from stockade.race.model.select import Select
+from stockade.race.reports.text import findings
 from stockade.race.steps.sql import select
 from stockade.store import Database
 from tests.race.services import http, scenario, service
@@ -220,3 +221,15 @@ async def test_a_set_up_that_fails_is_one_line():
         for says, step in steps.items():
             with pytest.raises(RaceError, match=says):
                 await run(load(scenario(shop.url, setup=[step])))
+
+
+async def test_a_clean_up_that_fails_is_shown():
+    """The verdict stays; the line says what was left. A clean-up that works says nothing (control)."""
+    for status in (409, 204):
+        async with service(lambda head, body, status=status: http(status if head.startswith("PUT") else 201)) as shop:
+            result = await run(load(scenario(shop.url, cleanup=[Request(path="/stock", method="PUT")])))
+        assert result.passed
+        shown = [
+            line for line in findings(result) if line.startswith("not cleaned up: cleanup[0]: PUT /stock gave 409")
+        ]
+        assert len(shown) == (1 if status == 409 else 0)

@@ -33,7 +33,14 @@ sold = { sql = "SELECT count(*) FROM orders" }
 "no oversell" = "sold <= 20"
 """
 WRONG = {  # (text, instead) -> what the line says
-    "TOML": (("[target]", "[target"), "is no TOML"),
+    "TOML": (
+        ("[target]", "[target"),
+        "is no TOML: Expected ']' at the end of a table declaration (at line 5, column 8): [target",
+    ),
+    "TOML without quotes": (
+        ('"right"', "right"),
+        "is no TOML: Invalid value (at line 2, column 8): name = right (texts",
+    ),
     "an unknown section": (("[answers]", "[answrs]"), "the scenario: unknown field answrs; there are name, about"),
     "an unknown field": (("url =", "adress ="), "target: unknown field adress; there are url, headers, ca_file"),
     "an unknown field of a request": (

@@ -10,9 +10,9 @@ from unittest.mock import patch
 import msgspec
 import pytest
 
-from stockade.race import RaceError, Server, SetUp, Target, load, run
+from stockade.race import Fire, RaceError, Request, Server, SetUp, Target, load, run
 from stockade.race.http.address import find, listening
-from tests.race.services import scenario, service
+from tests.race.services import http, scenario, service
 from tests.waiting import eventually
 
 HTTP = """
@@ -72,6 +72,36 @@ async def test_a_server_of_a_killed_race_ends(tmp_path):
     process = await asyncio.create_subprocess_exec(*words, env=environment)
     assert await asyncio.wait_for(process.wait(), 60) == -9
     eventually(lambda: not is_there(int(log.read_text().split()[0])))
+
+
+async def test_a_server_and_a_command_have_the_environment_of_the_test(tmp_path):
+    """What a test gives reaches both; what the scenario says itself comes first."""
+    race, log = started(tmp_path, env={})
+    step = SetUp(command=["{python}", "-c", f"import os; open({str(log)!r}, 'a').write(os.environ['SHOP'] + '!')"])
+    race = msgspec.structs.replace(race, setup=[step], race=Fire(buyers=2, rounds=1))
+    assert (await run(load(race, {"SHOP": "given"}))).passed
+    assert log.read_text().endswith(" given\ngiven!")
+
+
+async def test_a_server_that_fails_is_quoted(tmp_path):
+    """The line has the status and what the server printed; a refusal is not its failure (control)."""
+    for status, quoted in ((500, True), (404, False)):
+        code = HTTP.replace("self.send_response(201)", f"print('no table', flush=True); self.send_response({status})")
+        race, _ = started(tmp_path, command=["{python}", "-c", code, "{port}", str(tmp_path / "log")])
+        race = msgspec.structs.replace(race, setup=[SetUp(request=Request(path="/stock", body="x"))])
+        with pytest.raises(RaceError, match=f"gave {status}") as refused:
+            await run(load(race))
+        assert ("the last lines of the server: " in str(refused.value) and "no table" in str(refused.value)) == quoted
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_token_of_another_folder_is_explained(status):
+    """A shop that runs already refuses a token of another secret: the line says what to do; not for 403 (control)."""
+    token = SetUp(command=["{python}", "-c", "print('t')", "stockade", "token"], save_output="token")
+    async with service(lambda head, body: http(status)) as shop:
+        with pytest.raises(RaceError, match=rf"setup\[1\].* gave {status}") as refused:
+            await run(load(scenario(shop.url, setup=[token, SetUp(request=Request(path="/products"))])))
+    assert ("in the folder in which `stockade serve` was started" in str(refused.value)) == (status == 401)
 
 
 WRONG = {

@@ -98,6 +98,7 @@ class Round:
         reads: the values that were read, by name.
         violations: the invariants that did not hold.
         errors: examples of answers that are errors.
+        not_cleaned: why the clean-up left something; empty: it did not.
     """
 
     number: int
@@ -108,6 +109,7 @@ class Round:
     reads: Mapping[str, Observation]
     violations: Sequence[Violation]
     errors: Sequence[Answer]
+    not_cleaned: str = ""
 
     def latency_s(self, share: float) -> float:
         """A percentile of the latency by nearest rank, in seconds; 0 without an answer.

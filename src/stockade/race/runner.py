@@ -1,6 +1,6 @@
 """Runs a race: rounds until an invariant is broken or all are done, each set up anew.
 
-The steps of a round, in order: set up, open and prepare, release, collect, read, judge; each is a file of `steps/`.
+The steps of a round: set up, open and prepare, release, collect, read, judge, clean up; each is a file of `steps/`.
 Data flows from one to the next and never back. Neighbours: `files/load.py` gives the scenario, `reports/` show the
 result.
 """
@@ -10,6 +10,7 @@ import sys
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from stockade.race.http.connection import Message
 from stockade.race.model.placeholders import fill
 from stockade.race.model.scenario import Request, Scenario
 from stockade.race.result import Answer, RaceResult, Round
+from stockade.race.steps.clean_up import clean_up
 from stockade.race.steps.collect import fire
 from stockade.race.steps.messages import message_of
 from stockade.race.steps.open_loop import send_at_rate
@@ -102,7 +104,7 @@ async def _target(loaded: Loaded, *, mine: bool) -> AsyncIterator[tuple[Address,
     async with fresh_folder() as folder:
         variables |= {"folder": str(folder), "port": free_port()}
         address = await _address(scenario, variables, loaded.here, mine=mine)
-        async with running(scenario.server, address, variables) as found:
+        async with running(scenario.server, address, variables, loaded.environment) as found:
             yield found, variables
 
 
@@ -120,11 +122,16 @@ async def _round(loaded: Loaded, address: Address, number: int, known: Mapping[s
     """
     scenario = loaded.scenario
     keys = scenario.race.keys or scenario.race.buyers
-    variables = await set_up(scenario, address, {**known, "round": number}, loaded.hide_saved)
-    messages = [_message(loaded, variables, buyer, keys) for buyer in range(scenario.race.buyers)]
-    answers, spread_s = await _send(scenario, address, messages, keys)
-    reads = await observe(scenario, address, variables)
-    return judge(scenario, number, answers, reads=reads, spread_s=spread_s, keys=keys)
+    variables = await set_up(scenario, address, {**known, "round": number}, loaded.hide_saved, loaded.environment)
+    try:
+        messages = [_message(loaded, variables, buyer, keys) for buyer in range(scenario.race.buyers)]
+        answers, spread_s = await _send(scenario, address, messages, keys)
+        reads = await observe(scenario, address, variables)
+        done = judge(scenario, number, answers, reads=reads, spread_s=spread_s, keys=keys)
+    except RaceError as error:
+        left = await clean_up(scenario, address, variables)
+        raise RaceError(f"{error}{f'; not cleaned up: {left}' if left else ''}") from error
+    return replace(done, not_cleaned=await clean_up(scenario, address, variables))
 
 
 def _message(loaded: Loaded, variables: Mapping[str, Any], buyer: int, keys: int) -> Message:

@@ -29,7 +29,8 @@ def race(
         scenario: a `.toml` or `.py` file, the name of one that the package has, or a `stockade.race.Scenario`.
         target: the URL of a service that runs already, instead of the scenario's; its own server is not started.
         rounds: most rounds; None: the scenario's.
-        environment: for `${NAME}` in the scenario; None: that of the process.
+        environment: for `${NAME}` in the scenario, and for the server and the commands that it starts, beside that of
+            the process; None: only that of the process.
         target_is_mine: the target may be another machine than this one.
 
     Returns:

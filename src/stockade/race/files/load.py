@@ -35,11 +35,13 @@ class Loaded:
         here: the folder of its file: `{here}` in its commands.
         secrets: value -> name of the variable that it came from; reports show the name. What the set-up saves for a
             header joins them.
+        environment: what a test gave: the server and the commands have it beside that of this process.
     """
 
     scenario: Scenario
     here: Path
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def hide_saved(self, saved: Mapping[str, Any]) -> None:
         """Add what the set-up has saved and a header has, as a token, to the secrets.
@@ -49,7 +51,7 @@ class Loaded:
         """
         scenario = self.scenario
         around = [*(step.request for step in scenario.setup), *(read.request for read in scenario.reads.values())]
-        requests = [*scenario.requests, *filter(None, around)]
+        requests = [*scenario.requests, *scenario.cleanup, *filter(None, around)]
         headers = [scenario.target.headers, *(each.headers for each in requests)]
         self._hide({name: saved[name] for name in names_in(headers) & {*saved}})
 
@@ -81,18 +83,18 @@ def load(source: str | Path | Scenario, environment: Mapping[str, str] | None = 
 
     Args:
         source: the path of a `.toml` or `.py` file, a name of `shipped`, or a scenario made in Python.
-        environment: for `${NAME}`; None: that of this process.
+        environment: for `${NAME}`, and for the server and the commands; None: that of this process.
 
     Raises:
         RaceError: there is none, or it cannot be raced; one line that names the file and the place.
     """
     variables = Environment(os.environ if environment is None else environment)
     if isinstance(source, Scenario):
-        return Loaded(_checked(_tree(source), variables), Path.cwd(), variables.secrets)
+        return Loaded(_checked(_tree(source), variables), Path.cwd(), variables.secrets, environment or {})
     path = _path(source)
     try:
         tree = _tree(_from_python(path)) if path.suffix == ".py" else read_toml(_text(path))
-        return Loaded(_checked(tree, variables), path.resolve().parent, variables.secrets)
+        return Loaded(_checked(tree, variables), path.resolve().parent, variables.secrets, environment or {})
     except RaceError as error:
         raise RaceError(f"{path}: {error}") from None
 

@@ -12,6 +12,7 @@ import msgspec
 from stockade.race.errors import RaceError
 from stockade.race.model.scenario import Scenario
 
+_SHOWN = 100  # characters of a line in an error
 _IN_PYTHON = ("prepare", "request_of", "checks")
 _IN_TOML = {  # msgspec's words -> those of TOML
     "`object`": "a table",
@@ -35,11 +36,20 @@ def read_toml(text: str) -> dict[str, Any]:
     try:
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise RaceError(f"is no TOML: {error}") from None
+        raise RaceError(f"is no TOML: {error}{_line_of(str(error), text)}") from None
     for name in _IN_PYTHON:
         if name in tree:
             raise RaceError(f"{name}: is a function, which only a scenario in Python has")
     return tree
+
+
+def _line_of(reason: str, text: str) -> str:
+    """The line that tomllib means, and what is usually wrong with a value."""
+    found = re.search(r"at line (\d+)", reason)
+    if not found:  # the end of the file
+        return ""
+    line = text.splitlines()[int(found[1]) - 1].strip()[:_SHOWN]
+    return f": {line}{' (texts need quotes)' if reason.startswith('Invalid value') else ''}"
 
 
 def convert(tree: Any) -> Scenario:

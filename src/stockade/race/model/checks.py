@@ -106,6 +106,8 @@ def _check_placeholders(scenario: Scenario) -> None:
     _known("target.headers", scenario.target.headers, known)
     for name, read in scenario.reads.items():
         _known(f"reads.{name}", [_texts(read.request), read.sql], known)
+    for at, request in enumerate(scenario.cleanup):
+        _known(f"cleanup[{at}]", _texts(request), known)
     for at, request in enumerate(scenario.requests):
         _known(f"requests[{at}]", _texts(request), known | {*OF_A_BUYER})
 

@@ -151,6 +151,7 @@ class Scenario(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         database: URL for the reads by SQL.
         reads: name -> value.
         invariants: name -> what must hold, e.g. `sold <= stock`.
+        cleanup: requests after each round, in order, whatever it found; they take away what the set-up has made.
         prepare: only in Python: function of the variables, called after `setup`; returns more variables.
         request_of: only in Python: function of the variables of a buyer; returns its `Request`.
         checks: only in Python: name -> function of all values; returns whether the invariant holds.
@@ -169,6 +170,7 @@ class Scenario(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     database: str = ""
     reads: dict[str, Read] = {}
     invariants: dict[str, str] = {}
+    cleanup: list[Request] = []
     prepare: Callable[..., Any] | None = None
     request_of: Callable[..., Any] | None = None
     checks: dict[str, Callable[..., Any]] = {}

@@ -58,6 +58,7 @@ def _round(done: Round, *, open_loop: bool) -> dict[str, Any]:
         "reads": _reads(done.reads),
         "violations": [_violation(each) for each in done.violations],
         "errors": [_answer(each) for each in done.errors],
+        "not_cleaned": done.not_cleaned or None,
     }
 
 

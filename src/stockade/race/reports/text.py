@@ -43,6 +43,9 @@ def findings(result: RaceResult) -> Iterator[str]:
         again = violation.answers == shown
         yield from violation_lines(violation, with_answers=not again)
         shown = violation.answers
+    for left in filter(None, (each.not_cleaned for each in result.rounds)):
+        yield f"not cleaned up: {left}"
+        break
     rounds = len(result.rounds)
     if result.passed:
         names = len(result.invariants)

@@ -6,6 +6,7 @@ Neighbours: `devservers.child` prepares the process; `stockade.race.runner` call
 import asyncio
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -29,28 +30,38 @@ END_WAIT_S = 10.0  # between SIGTERM and SIGKILL
 _POLL_S = 0.05
 _LOG_LINES = 12
 _LOG_NAME = "server.log"
+_FAILED = re.compile(r" gave 5\d\d: ")  # as the set-up, the reads and the verdict say it
 
 
 @asynccontextmanager
-async def running(server: Server, address: Address, variables: Mapping[str, Any]) -> AsyncIterator[Address]:
+async def running(
+    server: Server, address: Address, variables: Mapping[str, Any], environment: Mapping[str, str]
+) -> AsyncIterator[Address]:
     """Start the server, wait until it answers, and end it in the end; where it answers.
 
     Args:
         server: what to start.
         address: where it will answer.
         variables: for its placeholders, with `folder`, where it starts.
+        environment: variables beside those of this process.
 
     Raises:
         RaceError: it did not start, does not answer in time, or had ended before the end; the message has the end of
             its output. Or something else answers there already, which would be raced instead.
+            A race that ended because the server failed (a status of 500 or more) has the end of its output too.
     """
     if await listening(address):
         raise RaceError(f"{address.url} answers before the server is started: end that process, or use {{port}}")
     folder = Path(str(variables["folder"]))
-    process = _start(server, folder, variables)
+    process = _start(server, folder, variables, environment)
     try:
         yield await _ready(server, address, process, folder / _LOG_NAME)
         _refuse_an_ended(process, folder / _LOG_NAME)  # what answered was not this server, or not to the end
+    except RaceError as error:
+        if _FAILED.search(str(error)):
+            said = _last_lines(folder / _LOG_NAME)
+            raise RaceError(f"{error}; the last lines of the server: {said}") from None
+        raise
     finally:
         await asyncio.shield(_end(process))
 
@@ -65,9 +76,11 @@ async def fresh_folder() -> AsyncIterator[Path]:
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
-def _start(server: Server, folder: Path, variables: Mapping[str, Any]) -> subprocess.Popen[bytes]:
+def _start(
+    server: Server, folder: Path, variables: Mapping[str, Any], more: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
     program, *arguments = fill(server.command, variables)
-    environment = {**os.environ, **fill(server.env, variables)}
+    environment = {**os.environ, **more, **fill(server.env, variables)}
     found = shutil.which(program, path=environment.get("PATH"))
     if not found:
         raise RaceError(f"server.command: there is no program {program}")

@@ -10,6 +10,7 @@ import shutil
 import signal
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from http.client import UNAUTHORIZED
 from typing import Any
 
 from stockade.race.errors import RaceError, of_the_user
@@ -29,6 +30,7 @@ async def set_up(
     address: Address,
     variables: Mapping[str, Any],
     on_saved: Callable[[Mapping[str, Any]], None] = lambda variables: None,
+    environment: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Carry out the steps.
 
@@ -37,6 +39,7 @@ async def set_up(
         address: of the target.
         variables: known so far.
         on_saved: called with what each step has saved.
+        environment: variables for the commands, beside those of this process.
 
     Returns:
         The variables, with those that the steps save.
@@ -48,7 +51,9 @@ async def set_up(
     for at, step in enumerate(scenario.setup):
         try:
             saved = await (
-                _command(step, scenario, known) if step.command else _request(step, scenario, address, known)
+                _command(step, scenario, known, environment or {})
+                if step.command
+                else _request(step, scenario, address, known)
             )
         except RaceError as error:
             raise RaceError(f"setup[{at}]: {error}") from None
@@ -81,7 +86,7 @@ async def _request(step: SetUp, scenario: Scenario, address: Address, known: Map
     response = await exchange(address, message, scenario.race.timeout_s)
     right = response.status in step.status if step.status else 200 <= response.status < 300
     if not right:
-        raise RaceError(f"{message} gave {response.status}: {_text(response.body)}")
+        raise RaceError(f"{message} gave {response.status}: {_text(response.body)}{_advice(response.status, scenario)}")
     if not step.save:
         return {}
     try:
@@ -91,9 +96,11 @@ async def _request(step: SetUp, scenario: Scenario, address: Address, known: Map
     return {name: look_up(document, pointer) for name, pointer in step.save.items()}
 
 
-async def _command(step: SetUp, scenario: Scenario, known: Mapping[str, Any]) -> dict[str, Any]:
+async def _command(
+    step: SetUp, scenario: Scenario, known: Mapping[str, Any], more: Mapping[str, str]
+) -> dict[str, Any]:
     words = [str(word) for word in fill(step.command, known)]
-    environment = _environment(scenario, known)
+    environment = _environment(scenario, known, more)
     found = shutil.which(words[0], path=environment.get("PATH"))
     if not found:
         raise RaceError(f"{words[0]} cannot be run: there is no such program")
@@ -124,9 +131,18 @@ async def _command(step: SetUp, scenario: Scenario, known: Mapping[str, Any]) ->
     return {step.save_output: out.decode(errors="replace").strip()} if step.save_output else {}
 
 
-def _environment(scenario: Scenario, known: Mapping[str, Any]) -> dict[str, str]:
+def _environment(scenario: Scenario, known: Mapping[str, Any], more: Mapping[str, str]) -> dict[str, str]:
     """That of the server, so that its own tools find what it has."""
-    return {**os.environ, **fill(scenario.server.env, known)} if scenario.server else {**os.environ}
+    own = fill(scenario.server.env, known) if scenario.server else {}
+    return {**os.environ, **more, **own}
+
+
+def _advice(status: int, scenario: Scenario) -> str:
+    """A shop that runs already knows only tokens of its own secret, which `stockade token` looks for in its folder."""
+    makes_tokens = any({"stockade", "token"} <= {*step.command} for step in scenario.setup)
+    if status != UNAUTHORIZED or scenario.server or not makes_tokens:
+        return ""
+    return "; run the race in the folder in which `stockade serve` was started, or set STOCKADE_TOKEN_SECRET"
 
 
 def _text(data: bytes) -> str:
