@@ -43,8 +43,8 @@ HEADS: Final = (
     "published ms",
 )
 NOTE: Final = (
-    "Each tick is one repeat, the filled mark their median. A hollow diamond is what the report published: one cold "
-    "run on another machine. Compare the ranking, not the distance."
+    "Each tick is one repeat, the filled mark their median. A hollow diamond is what the Kotlin project published: one "
+    "cold run on another machine. Compare the ranking, not the distance."
 )
 
 
@@ -59,11 +59,7 @@ def section(sources: Sequence[Source]) -> Section | None:
 
 def _parts(group: Group, of: str) -> list[Part]:
     shown = rows(group)
-    parts: list[Part] = []
-    beside = _beside(group, shown, of)
-    if beside:
-        parts.append(beside)
-    parts.append(
+    parts: list[Part] = [
         Figure(
             slug("wall", group.slug),
             f"Time until everybody has an answer{of}",
@@ -73,8 +69,9 @@ def _parts(group: Group, of: str) -> list[Part]:
             NOTE if any(row.published for row in shown) else NOTE.partition(" A hollow")[0],
             opened=True,
         )
-    )
-    return parts
+    ]
+    beside = _beside(group, shown, of)
+    return [*parts, beside] if beside else parts
 
 
 def _says(shown: Sequence[Row]) -> str:
@@ -133,9 +130,9 @@ def _row(row: Row, *, proof: bool) -> tuple[Text, ...]:
 
 
 def _beside(group: Group, shown: Sequence[Row], of: str) -> Table | None:
-    """The report's figures beside ours, in its order from fast to slow; accepted and decided apart."""
+    """The Kotlin project's figures beside ours, in its order from fast to slow; accepted and decided apart."""
     ours = sorted((row for row in shown if row.published is not None), key=lambda each: each.published or 0)
-    if not ours:
+    if len(ours) < 2:  # there is nothing to rank
         return None
     lines: list[tuple[Text, ...]] = []
     for place, row in enumerate(ours, 1):
@@ -164,8 +161,8 @@ def _beside(group: Group, shown: Sequence[Row], of: str) -> Table | None:
             for each in later
         ]
     return Table(
-        f"The report's figures beside ours{of}",
-        ("in the report", "published ms", "published rank", "here", "median ms", "interval ms (coverage)", "rank here"),
+        f"Published figures of the Kotlin project, beside ours{of}",
+        ("published as", "published ms", "published rank", "here", "median ms", "interval ms (coverage)", "rank here"),
         tuple(lines),
         numbers=frozenset({1, 2, 4, 5, 6}),
     )

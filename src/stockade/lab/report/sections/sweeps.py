@@ -15,7 +15,7 @@ from stockade.lab.sweeps.analysis.statistics import Interval
 MISSING: Final = Missing(
     "crossover curves", "stockade lab sweep --database postgres --buyers 5,30,120 --json sweep.json"
 )
-MOST_BANDS: Final = 5  # of a chart: more hide each other, and the table has the intervals
+MOST_BANDS: Final = 3  # of a chart, for the first ones: more hide each other, and the table has the intervals
 LOG_FROM: Final = 8  # an axis whose last value is so many times its first one is logarithmic
 TITLES: Final = {
     "buyers": "number of buyers",
@@ -129,7 +129,7 @@ def _drawn(points: Sequence[SweptPoint], flipped: Sequence[Crossover], title: st
                 name,
                 looks[name],
                 tuple((value, rate.median) for value, rate in own),
-                tuple((value, rate.low, rate.high) for value, rate in own) if len(names) <= MOST_BANDS else (),
+                tuple((value, rate.low, rate.high) for value, rate in own) if name in names[:MOST_BANDS] else (),
             )
         )
     values = [point.value for point in points]
