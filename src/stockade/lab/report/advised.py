@@ -31,7 +31,8 @@ def advised(sources: Sequence[Source]) -> list[Line]:
             lines.append(Line("Nothing is advised", f"from {source.name}: it cannot be read so ({error}).", QUIET))
     found = [each for each in advise(measured) if each.database]
     resources = [line for each in found for line in _resource(each)]
-    return [*resources, *(line for each in found for line in _contradictions(each)), *lines]
+    never = [Line(f"Do not take {name}", f"It {why}.", BAD) for name, why in measured.violated.items()]
+    return [*resources, *(line for each in found for line in _contradictions(each)), *never, *lines]
 
 
 def _known(source: Source) -> dict[str, object]:
@@ -44,22 +45,37 @@ def _known(source: Source) -> dict[str, object]:
 
 
 def _resource(found: ResourceAdvice) -> list[Line]:
-    lines = [line for axis in found.axes for line in _axis(found, axis)]
+    whole = [axis for axis in found.axes if any(each.advised for each in axis.choices)]
+    names = {each.name for axis in whole for each in axis.choices if each.advised}
+    if len(whole) > 1 and len(names) == 1 and not any(axis.flips for axis in whole):
+        lines = [_everywhere(found, whole)]
+        lines += [line for axis in found.axes if axis not in whole for line in _axis(found, axis)]
+    else:
+        lines = [line for axis in found.axes for line in _axis(found, axis)]
     lines += [line for each in found.bursts for line in _burst(found, each)]
-    if found.axes and (missing := sorted(found.not_measured)):
-        lines.append(Line(f"Not measured for {found.resource}", f"{sentence(missing)} (see “Not measured”).", QUIET))
+    if found.axes and found.not_measured:
+        said = "; ".join(f"{axis} ({why})" for axis, why in found.not_measured.items())
+        lines.append(Line(f"Not measured for {found.resource} on {found.database}", f"{said}.", QUIET))
     return lines
+
+
+def _everywhere(found: ResourceAdvice, axes: Sequence[AxisAdvice]) -> Line:
+    """One line where the same control is advised along every axis."""
+    known = [each for axis in axes for each in axis.choices if each.advised]
+    spans = [_span([each for each in axis.choices if each.advised], 0, 1, axis.axis) for axis in axes]
+    all_choices = [each for axis in axes for each in axis.choices]
+    text = f"For {found.resource} on {found.database}: {'; '.join(spans)}. {_remarks(all_choices, known)}"
+    return Line(f"Take {known[0].name}", text.rstrip(), GOOD, "sweeps")
 
 
 def _axis(found: ResourceAdvice, axis: AxisAdvice) -> list[Line]:
     """One line for an axis: who up to which value, what that needs, and where it is too close."""
-    unit = AXES[axis.axis].unit
     known = [each for each in axis.choices if each.advised]
     where = f"{found.resource} on {found.database}, by {axis.axis}"
     if not known:
         return [_nothing(f"Nothing can be decided for {where}", axis.choices)]
     parts = _parts(axis, known)
-    said = [_span(part, at, len(parts), axis.axis, unit) for at, part in enumerate(parts)]
+    said = [f"{_names(part)} {_span(part, at, len(parts), axis.axis)}" for at, part in enumerate(parts)]
     return [Line(f"Take {', '.join(said)}", f"For {where}. {_remarks(axis.choices, known)}".rstrip(), GOOD, "sweeps")]
 
 
@@ -75,13 +91,17 @@ def _parts(axis: AxisAdvice, known: Sequence[Choice]) -> list[list[Choice]]:
     return parts
 
 
-def _span(part: Sequence[Choice], at: int, count: int, axis: str, unit: str) -> str:
-    names = " or ".join(dict.fromkeys(each.name for each in part))
-    low, high = _value(part[0]), _value(part[-1])
-    what = unit if axis in unit else f"{unit} of {axis}"
+def _span(part: Sequence[Choice], at: int, count: int, axis: str) -> str:
+    unit = AXES[axis].unit
+    what = unit if axis in unit else f"{unit} ({axis})"
+    low, high = f"{_value(part[0]):g}", f"{_value(part[-1]):g}"
     if count == 1:
-        return f"{names} at {low:g} {what}" if low == high else f"{names} from {low:g} to {high:g} {what}"
-    return f"{names} up to {high:g} {what}" if at == 0 else f"{names} from {low:g} {what}"
+        return f"at {low} {what}" if low == high else f"from {low} to {high} {what}"
+    return f"up to {high} {what}" if at == 0 else f"from {low} {what}"
+
+
+def _names(part: Sequence[Choice]) -> str:
+    return " or ".join(dict.fromkeys(each.name for each in part))
 
 
 def _burst(found: ResourceAdvice, choice: Choice) -> list[Line]:
@@ -102,16 +122,26 @@ def _remarks(choices: Sequence[Choice], known: Sequence[Choice]) -> str:
     if needed:
         more = f"; and {len(needed) - MOST_NAMED} more conditions" * (len(needed) > MOST_NAMED)
         said.append(f"It holds under these conditions: {'; '.join(needed[:MOST_NAMED])}{more}")
-    close = [each for each in known if each.others]
-    if close:
-        said.append(f"Too close to call: {'; '.join(map(_close, close))}")
+    else:
+        said.append("It needs nothing but the database")
+    if close := _close(known):
+        said.append(f"Too close to call: {'; '.join(close)}")
     said += [_not_measured(each) for each in choices if not each.advised]
     return "".join(f"{each}. " for each in said)
 
 
-def _close(choice: Choice) -> str:
-    with_whom = sentence([each.contender.name for each in choice.others])
-    return f"{choice.name} with {with_whom}" + (f" at {_value(choice):g}" if choice.load.point else "")
+def _close(known: Sequence[Choice]) -> list[str]:
+    """Each pair that cannot be told apart, with its loads."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for each in known:
+        for other in each.others:
+            found.setdefault((each.name, other.contender.name), []).append(each.load.name)
+    return [f"{one} with {other} at {_first(loads)}" for (one, other), loads in found.items()]
+
+
+def _first(loads: Sequence[str]) -> str:
+    more = len(loads) - MOST_NAMED
+    return sentence(loads) if more <= 0 else f"{', '.join(loads[:MOST_NAMED])} and {more} more"
 
 
 def _not_measured(choice: Choice) -> str:

@@ -59,9 +59,14 @@ class Group:
 
     @property
     def published(self) -> dict[str, float]:
-        """Wall times in the Kotlin project's report, in ms, by strategy; empty for a load that it did not have."""
+        """Wall times in the Kotlin project's report, in ms, by strategy; none for a load that it did not have.
+
+        Nor is there any if only one of its strategies was measured: there is no order to compare.
+        """
         same = [each for each in variants(self.preset) if (each.buyers, each.stock) == (self.buyers, self.stock)]
-        return {name: value for variant in same for name, value in variant.published_ms.items()}
+        played = {run.strategy for run in self.runs}
+        found = {name: ms for variant in same for name, ms in variant.published_ms.items() if name in played}
+        return found if len(found) > 1 else {}
 
 
 def groups(sources: Iterable[Source]) -> list[Group]:

@@ -104,10 +104,11 @@ def _drawn(shown: Sequence[Row], width: int) -> Spec:
 
 
 def _table(shown: Sequence[Row], of: str, *, proof: bool) -> Table:
+    columns = len(HEADS) if any(row.published for row in shown) else len(HEADS) - 1  # the last one is what is published
     return Table(
         f"Every strategy{of}",
-        HEADS,
-        tuple(_row(row, proof=proof) for row in shown),
+        HEADS[:columns],
+        tuple(_row(row, proof=proof)[:columns] for row in shown),
         numbers=frozenset({2, 3, 4, 5, 6, 7, 8, 9}),
         code=True,
     )
@@ -132,7 +133,7 @@ def _row(row: Row, *, proof: bool) -> tuple[Text, ...]:
 def _beside(group: Group, shown: Sequence[Row], of: str) -> Table | None:
     """The Kotlin project's figures beside ours, in its order from fast to slow; accepted and decided apart."""
     ours = sorted((row for row in shown if row.published is not None), key=lambda each: each.published or 0)
-    if len(ours) < 2:  # there is nothing to rank
+    if not ours:
         return None
     lines: list[tuple[Text, ...]] = []
     for place, row in enumerate(ours, 1):
