@@ -16,7 +16,7 @@ from stockade.lab.report.page import BAD, GOOD, QUIET, Line, sentence
 from stockade.lab.report.proof import variants
 from stockade.lab.sweeps.axes import AXES
 
-MOST_NAMED: Final = 3  # loads of one remark
+MOST_NAMED: Final = 3  # conditions, loads or contradictions that are told one by one
 NEAR: Final = 1.5  # two numbers of buyers that differ by no more are one load
 ROUNDS: Final = "--repeats 7"
 
@@ -131,17 +131,14 @@ def _remarks(choices: Sequence[Choice], known: Sequence[Choice]) -> str:
 
 
 def _close(known: Sequence[Choice]) -> list[str]:
-    """Each pair that cannot be told apart, with its loads."""
+    """Each pair that cannot be told apart, with its loads, or with their number where there are many."""
     found: dict[tuple[str, str], list[str]] = {}
     for each in known:
         for other in each.others:
             found.setdefault((each.name, other.contender.name), []).append(each.load.name)
-    return [f"{one} with {other} at {_first(loads)}" for (one, other), loads in found.items()]
-
-
-def _first(loads: Sequence[str]) -> str:
-    more = len(loads) - MOST_NAMED
-    return sentence(loads) if more <= 0 else f"{', '.join(loads[:MOST_NAMED])} and {more} more"
+    if sum(map(len, found.values())) <= MOST_NAMED:
+        return [f"{one} with {other} at {sentence(loads)}" for (one, other), loads in found.items()]
+    return [f"{one} with {other} at {len(loads)} of {len(known)} loads" for (one, other), loads in found.items()]
 
 
 def _not_measured(choice: Choice) -> str:
