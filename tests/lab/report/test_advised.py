@@ -47,3 +47,13 @@ def test_what_broke_its_claim_is_not_to_be_taken(tmp_path):
     """It is named, with the reason; without the violation it is not."""
     assert "Do not take optimistic" in lines(tmp_path, sweep())
     assert "Do not take optimistic" not in lines(tmp_path, sweep(broke=()))
+
+
+def test_a_sweep_of_an_older_file(tmp_path):
+    """Its samples have `repeat` where they now have `round`; the lines are the same."""
+    values = sweep(broke=())
+    now = lines(tmp_path, values)
+    for point in values["sweep"]["points"]:
+        for each in point["samples"]:
+            each["repeat"] = each.pop("round")
+    assert lines(tmp_path, values) == now

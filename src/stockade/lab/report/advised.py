@@ -117,7 +117,9 @@ def _remarks(choices: Sequence[Choice], known: Sequence[Choice]) -> str:
     margins = [each.margin.median for each in known if each.margin is not None]
     if margins:
         low, high = f"{min(margins):.1f}", f"{max(margins):.1f}"
-        said.append(f"It decides {low if low == high else f'{low} to {high}'} times as many orders as the next one")
+        said.append(
+            f"It decides {low if low == high else f'{low} to {high}'} times as many orders as the next one that is clearly slower"
+        )
     needed = list(dict.fromkeys(f"{each.name}: {need}" for each in known for need in conditions(each)))
     if needed:
         more = f"; and {len(needed) - MOST_NAMED} more conditions" * (len(needed) > MOST_NAMED)
