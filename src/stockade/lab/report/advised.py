@@ -117,9 +117,8 @@ def _remarks(choices: Sequence[Choice], known: Sequence[Choice]) -> str:
     margins = [each.margin.median for each in known if each.margin is not None]
     if margins:
         low, high = f"{min(margins):.1f}", f"{max(margins):.1f}"
-        said.append(
-            f"It decides {low if low == high else f'{low} to {high}'} times as many orders as the next one that is clearly slower"
-        )
+        times = low if low == high else f"{low} to {high}"
+        said.append(f"It decides {times} times as many orders as the next one that is clearly slower")
     needed = list(dict.fromkeys(f"{each.name}: {need}" for each in known for need in conditions(each)))
     if needed:
         more = f"; and {len(needed) - MOST_NAMED} more conditions" * (len(needed) > MOST_NAMED)
@@ -166,7 +165,7 @@ def _contradictions(found: ResourceAdvice) -> list[Line]:
             lines.append(
                 Line(
                     "Two measurements contradict each other",
-                    f"for {found.resource} on {found.database}: {_told(one)}, but {_told(other)}. "
+                    f"for {found.resource} on {found.database}: {_claim(one)}, but {_claim(other)}. "
                     f"Trust neither before both are measured again on a machine with nothing else to do.",
                     BAD,
                 )
@@ -174,7 +173,7 @@ def _contradictions(found: ResourceAdvice) -> list[Line]:
     return lines[:MOST_NAMED]
 
 
-def _told(choice: Choice) -> str:
+def _claim(choice: Choice) -> str:
     kind = "the sweep" if choice.load.point else "the burst"
     return f"{kind} {choice.load.name} ({choice.load.file}) says {choice.name}"
 
