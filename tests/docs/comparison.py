@@ -28,7 +28,7 @@ the repeats shows how much. Compare the ranking, and measure on your own. [Evide
 [Benchmarks](benchmarks.md) what the service does under load.
 """
 FAULT = "database-kill"
-RECORDED = ("pessimistic", "sequencer")
+RECORDED = ("pessimistic", "sequencer", "unprotected")  # the last one must fail
 MEASUREMENTS = {  # file: words of `stockade lab`; each writes it into the present folder
     "lab.json": ("--database", "postgres", "--strategies", ",".join(registry.names()), "--json", "lab.json"),
     "deadlock.json": ("deadlock", "--database", "postgres", "--json", "deadlock.json"),

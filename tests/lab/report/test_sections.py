@@ -47,9 +47,9 @@ def test_a_square_is_ok_only_beside_a_control_that_failed(tmp_path):
 
 def test_a_verdict_is_green_only_beside_a_control_that_failed(tmp_path):
     """In the tables of the comparison and of payments."""
-    shown = comparison.section([source(tmp_path, lab_document(run(), run("unprotected")))]).parts[1].table
+    shown = comparison.section([source(tmp_path, lab_document(run(), run("unprotected")))]).parts[0].table
     assert column(shown, "verdict") == {"pessimistic": "as promised", "unprotected": "broken, as meant"}
-    lucky = comparison.section([source(tmp_path, lab_document(run(), run("unprotected", **LUCKY)))]).parts[1].table
+    lucky = comparison.section([source(tmp_path, lab_document(run(), run("unprotected", **LUCKY)))]).parts[0].table
     assert column(lucky, "verdict") == {
         "pessimistic": "as promised, not shown",
         "unprotected": "broke nothing, promises nothing",
@@ -61,7 +61,7 @@ def test_a_verdict_is_green_only_beside_a_control_that_failed(tmp_path):
 def test_ranks_beside_the_report(tmp_path):
     """What broke a rule has none, nor has one repeat; an interval says what it covers."""
     runs = [run("pessimistic", 50.0), run("redis-spin", 20.0, **BROKEN), run("redis-pubsub", 60.0, count=1)]
-    table = comparison.section([source(tmp_path, lab_document(*runs))]).parts[0]
+    table = comparison.section([source(tmp_path, lab_document(*runs))]).parts[1]
     assert column(table, "rank here") == {
         "pessimistic lock": "1",
         "Redisson": "none: too few repeats",

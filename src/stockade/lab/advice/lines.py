@@ -79,21 +79,21 @@ def _choice(found: Choice) -> str:
     if found.others:
         names = ", ".join(each.contender.name for each in found.others)
         text += f"; not clear against {names}"
-    return "; ".join([text, *([found.why_not] if found.why_not else []), *_conditions(found)])
+    return "; ".join([text, *([found.why_not] if found.why_not else []), *conditions(found)])
 
 
-def _conditions(found: Choice) -> list[str]:
+def conditions(found: Choice) -> list[str]:
     """What must be so for the advice to hold."""
     if found.advised is None:
         return []
     guarantees, result, failed = found.advised.contender.guarantees, found.advised.result, found.advised.failed_share
-    conditions = ["only while one process takes orders"] if guarantees.processes == "one" else []
-    conditions += [f"needs {need}" for need in guarantees.needs]
+    needed = ["only while one process takes orders"] if guarantees.processes == "one" else []
+    needed += [f"needs {need}" for need in guarantees.needs]
     if failed:
-        conditions.append(f"{failed:.1%} of all orders got no decision")
+        needed.append(f"{failed:.1%} of all orders got no decision")
     if result is not None and result.short.times:
-        conditions.append(f"{SHORT} in {result.short}, which are left out")
-    return conditions
+        needed.append(f"{SHORT} in {result.short}, which are left out")
+    return needed
 
 
 def _ratio(found: Interval) -> str:
@@ -144,6 +144,6 @@ def _choice_json(found: Choice) -> dict[str, JsonValue]:
         "second": "" if found.second is None else found.second.contender.name,
         "margin": None if found.margin is None else found.margin.as_json(),
         "not_clear": [each.contender.name for each in found.others],
-        "conditions": list(_conditions(found)),
+        "conditions": list(conditions(found)),
         "why_not": found.why_not,
     }

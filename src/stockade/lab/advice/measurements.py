@@ -77,6 +77,7 @@ class Load:
         point: of a sweep; None: a burst of a preset.
         rates: of the strategies that count.
         not_counted: of the others: the reason, by strategy.
+        buyers: that order together.
     """
 
     file: str
@@ -86,6 +87,7 @@ class Load:
     point: Point | None
     rates: tuple[Rate, ...]
     not_counted: Mapping[str, str]
+    buyers: int = 0
 
 
 @dataclass(slots=True)
@@ -117,9 +119,7 @@ def read_measurements(files: Sequence[str]) -> Measurements:
     for file in files:
         try:
             document = json.loads(Path(file).read_text(encoding="utf-8"))
-            known = [_READERS[member] for member in _READERS if member in document]
-            for read in known:
-                read(file, document, found)
+            known = add(file, document, found)
         except OSError as error:
             raise LabError(f"{file}: {error.strerror}") from error
         except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -127,6 +127,20 @@ def read_measurements(files: Sequence[str]) -> Measurements:
         if not known:
             raise LabError(f"{file}: has none of the members {', '.join(_READERS)}; see `stockade lab sweep --json`")
     return found
+
+
+def add(file: str, document: Any, found: Measurements) -> bool:
+    """Add what a document says; whether it says anything.
+
+    Args:
+        file: its name.
+        document: its values.
+        found: gets it.
+    """
+    known = [_READERS[member] for member in _READERS if member in document]
+    for read in known:
+        read(file, document, found)
+    return bool(known)
 
 
 def _read_sweep(file: str, document: Any, found: Measurements) -> None:
@@ -144,7 +158,7 @@ def _read_sweep(file: str, document: Any, found: Measurements) -> None:
             if each.counts and (rate := each.figure("decided_s")) is not None
         )
         missing = {each.contender.name: each.why_not for each in there if not each.counts}
-        found.loads.append(Load(file, resource, database, point.id, point, rates, missing))
+        found.loads.append(Load(file, resource, database, point.id, point, rates, missing, point.setting.buyers))
     found.complexity.update(sweep.complexity)
     found.left_out[file] = sweep.left_out
     if not sweep.complete:
@@ -169,8 +183,8 @@ def _read_bursts(file: str, document: Any, found: Measurements) -> None:
                 missing[str(run["strategy"])] = why
             else:
                 rates.append(Rate(Contender.parse(str(run["strategy"])), _rate(run), _failed_share(run)))
-        name = _name(preset, *numbers)
-        found.loads.append(Load(file, _resource(preset), database, name, None, tuple(rates), missing))
+        name, resource = _name(preset, *numbers), _resource(preset)
+        found.loads.append(Load(file, resource, database, name, None, tuple(rates), missing, numbers[1]))
 
 
 def _name(preset: str, processes: int, buyers: int, stock: int) -> str:

@@ -44,8 +44,10 @@ DARK: Final[Mapping[str, str]] = {  # light: dark
     "#aa4a86": "#ee9ccb",
     "#a87000": "#f0c04a",
     "#3d4a5c": "#c3cddb",
+    "#6f7d00": "#c5d34a",
+    "#6b4fbb": "#b9a5ff",
 }
-SERIES: Final = ("#0072b2", "#d55e00", "#008a64", "#aa4a86", "#a87000", "#3d4a5c")
+SERIES: Final = ("#0072b2", "#d55e00", "#008a64", "#aa4a86", "#a87000", "#3d4a5c", "#6f7d00", "#6b4fbb")
 DASHES: Final = ((1, 0), (7, 3), (2, 2), (9, 3, 2, 3), (4, 2), (12, 4))
 SHAPES: Final = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "triangle-right")
 

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from itertools import combinations
 from typing import Final
 
+from stockade.lab.advice.advisor import LEAST_ROUNDS
+from stockade.lab.report.advised import advised
 from stockade.lab.report.documents import Run, Source
 from stockade.lab.report.groups import Group, Row, compared, groups, ranking, rows, tied
-from stockade.lab.report.numbers import apart, ms
+from stockade.lab.report.numbers import apart, ms, trusted
 from stockade.lab.report.page import BAD, GOOD, MEANT, PLAIN, QUIET, Line, sentence
 from stockade.lab.report.proof import broken_as_meant, kept
 from stockade.lab.report.sections.comparison import NAMES
@@ -24,7 +26,7 @@ NO_PROOF: Final = "no negative control failed"
 
 def answer(sources: Sequence[Source]) -> list[Line]:
     """The lines, the most important first."""
-    found: list[Line] = []
+    found = advised(sources)
     every = _most_telling(compared(sources))
     for number, group in enumerate(every):
         if number < MOST_GROUPS:
@@ -61,6 +63,8 @@ def _fastest(group: Group) -> list[Line]:
     then = ", ".join(f"{each.name} {_times(each, first)}" for each in later[:SHOWN_RANKS])
     more = f", and {len(later) - SHOWN_RANKS} more" if len(later) > SHOWN_RANKS else ""
     follow = f" Then, in multiples of its time: {then}{more}." if then else ""
+    if not trusted(first.middle):
+        text += f" Too few repeats ({len(first.samples)} of {LEAST_ROUNDS}): nothing can be decided; use --repeats 7."
     return [Line(lead, text + follow, GOOD if group.proof else QUIET, "comparison")]
 
 

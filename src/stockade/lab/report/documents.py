@@ -204,6 +204,7 @@ class Source(msgspec.Struct, frozen=True):
         commit: of the code that measured; empty: unknown.
         sweep: in the document, computed; None: there is none.
         violations: what the checkers found in the history; None: it has too many operations to be judged here.
+        values: of the document as they were read, for `lab/advice`.
     """
 
     name: str
@@ -212,6 +213,7 @@ class Source(msgspec.Struct, frozen=True):
     commit: str = ""
     sweep: Sweep | None = None
     violations: tuple[Violation, ...] | None = ()
+    values: dict[str, Any] = {}
 
 
 def read_sources(names: list[str]) -> list[Source]:
@@ -249,7 +251,7 @@ def read_source(name: str) -> Source:
     except OSError as error:
         raise LabError(f"{path}: cannot be read ({error.strerror})") from None
     document, sweep = document_of(content, str(path))
-    return Source(path.name, document=document, commit=commit, sweep=sweep)
+    return Source(path.name, document=document, commit=commit, sweep=sweep, values=msgspec.json.decode(content))
 
 
 def _judged(history: History) -> tuple[Violation, ...] | None:

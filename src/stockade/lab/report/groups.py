@@ -13,6 +13,7 @@ from stockade.lab.report.documents import Run, Source
 from stockade.lab.report.numbers import apart
 from stockade.lab.report.page import slug
 from stockade.lab.report.proof import kept, shown, variants
+from stockade.lab.runs.plan import WARM_UPS
 from stockade.lab.sweeps.analysis.statistics import Interval, interval
 
 
@@ -58,9 +59,14 @@ class Group:
 
     @property
     def published(self) -> dict[str, float]:
-        """Wall times in the Kotlin project's report, in ms, by strategy; empty for a load that it did not have."""
+        """Wall times in the Kotlin project's report, in ms, by strategy; none for a load that it did not have.
+
+        Nor is there any if only one of its strategies was measured: there is no order to compare.
+        """
         same = [each for each in variants(self.preset) if (each.buyers, each.stock) == (self.buyers, self.stock)]
-        return {name: value for variant in same for name, value in variant.published_ms.items()}
+        played = {run.strategy for run in self.runs}
+        found = {name: ms for variant in same for name, ms in variant.published_ms.items() if name in played}
+        return found if len(found) > 1 else {}
 
 
 def groups(sources: Iterable[Source]) -> list[Group]:
@@ -88,7 +94,11 @@ def behind(group: Group, sources: Iterable[Source]) -> str:
 def loads(sources: Iterable[Source]) -> tuple[str, ...]:
     """A paragraph that says what all charts of the only group show; none if there are several."""
     found = compared(sources)
-    return (f"Load: {found[0].what}, {len(found[0].runs[0].wall_ms.samples)} repeats.",) if len(found) == 1 else ()
+    return (
+        (f"Load: {found[0].what}, {len(found[0].runs[0].wall_ms.samples)} repeats and {WARM_UPS} to warm up.",)
+        if len(found) == 1
+        else ()
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +175,9 @@ def tied(fastest: Row, others: Sequence[Row]) -> list[Row]:
 
 def style_of(names: Sequence[str]) -> dict[str, Style]:
     """A style for each name: strategies have the same one in every chart of every report."""
-    known = styles([each.name for each in all_contenders(with_forms=True)])
+    # those that need no service stand in most charts: they come first, so that each of them has its own colour
+    order = sorted(all_contenders(with_forms=True), key=lambda each: (bool(each.guarantees.needs), ":" in each.name))
+    known = styles([each.name for each in order])
     further = [name for name in dict.fromkeys(names) if base(name) not in known]
     other = styles([*known, *further])
     return {name: known.get(base(name)) or other[name] for name in names}

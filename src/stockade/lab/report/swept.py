@@ -145,10 +145,19 @@ def sweep_of(values: Mapping[str, Any], name: str) -> Sweep:
         LabError: it is none, or of another version.
     """
     try:
-        shape = msgspec.convert(values["sweep"], _Shape)
+        shape = msgspec.convert(_renewed(values["sweep"]), _Shape)
         return _computed(read_sweep(values), shape)
-    except (ValueError, TypeError, ArithmeticError, LookupError, LabError) as error:
+    except (ValueError, TypeError, AttributeError, ArithmeticError, LookupError, LabError) as error:
         raise LabError(f"{name}: has a sweep that cannot be read: {error}") from None
+
+
+def _renewed(sweep: Any) -> Any:
+    """With `round` where older files have `repeat`, as `Sample.from_json` reads them."""
+    points = [
+        {**point, "samples": [{"round": each.get("repeat"), **each} for each in point["samples"]]}
+        for point in sweep["points"]
+    ]
+    return {**sweep, "points": points}
 
 
 def _computed(read: ReadSweep, shape: _Shape) -> Sweep:

@@ -43,8 +43,8 @@ HEADS: Final = (
     "published ms",
 )
 NOTE: Final = (
-    "Each tick is one repeat, the filled mark their median. A hollow diamond is what the report published: one cold "
-    "run on another machine. Compare the ranking, not the distance."
+    "Each tick is one repeat, the filled mark their median. A hollow diamond is what the Kotlin project published: one "
+    "cold run on another machine. Compare the ranking, not the distance."
 )
 
 
@@ -59,11 +59,7 @@ def section(sources: Sequence[Source]) -> Section | None:
 
 def _parts(group: Group, of: str) -> list[Part]:
     shown = rows(group)
-    parts: list[Part] = []
-    beside = _beside(group, shown, of)
-    if beside:
-        parts.append(beside)
-    parts.append(
+    parts: list[Part] = [
         Figure(
             slug("wall", group.slug),
             f"Time until everybody has an answer{of}",
@@ -73,8 +69,9 @@ def _parts(group: Group, of: str) -> list[Part]:
             NOTE if any(row.published for row in shown) else NOTE.partition(" A hollow")[0],
             opened=True,
         )
-    )
-    return parts
+    ]
+    beside = _beside(group, shown, of)
+    return [*parts, beside] if beside else parts
 
 
 def _says(shown: Sequence[Row]) -> str:
@@ -107,10 +104,11 @@ def _drawn(shown: Sequence[Row], width: int) -> Spec:
 
 
 def _table(shown: Sequence[Row], of: str, *, proof: bool) -> Table:
+    columns = len(HEADS) if any(row.published for row in shown) else len(HEADS) - 1  # the last one is what is published
     return Table(
         f"Every strategy{of}",
-        HEADS,
-        tuple(_row(row, proof=proof) for row in shown),
+        HEADS[:columns],
+        tuple(_row(row, proof=proof)[:columns] for row in shown),
         numbers=frozenset({2, 3, 4, 5, 6, 7, 8, 9}),
         code=True,
     )
@@ -133,7 +131,7 @@ def _row(row: Row, *, proof: bool) -> tuple[Text, ...]:
 
 
 def _beside(group: Group, shown: Sequence[Row], of: str) -> Table | None:
-    """The report's figures beside ours, in its order from fast to slow; accepted and decided apart."""
+    """The Kotlin project's figures beside ours, in its order from fast to slow; accepted and decided apart."""
     ours = sorted((row for row in shown if row.published is not None), key=lambda each: each.published or 0)
     if not ours:
         return None
@@ -164,8 +162,8 @@ def _beside(group: Group, shown: Sequence[Row], of: str) -> Table | None:
             for each in later
         ]
     return Table(
-        f"The report's figures beside ours{of}",
-        ("in the report", "published ms", "published rank", "here", "median ms", "interval ms (coverage)", "rank here"),
+        f"Published figures of the Kotlin project, beside ours{of}",
+        ("published as", "published ms", "published rank", "here", "median ms", "interval ms (coverage)", "rank here"),
         tuple(lines),
         numbers=frozenset({1, 2, 4, 5, 6}),
     )

@@ -15,7 +15,7 @@ from stockade.lab.sweeps.analysis.statistics import Interval
 MISSING: Final = Missing(
     "crossover curves", "stockade lab sweep --database postgres --buyers 5,30,120 --json sweep.json"
 )
-MOST_BANDS: Final = 5  # of a chart: more hide each other, and the table has the intervals
+MOST_BANDS: Final = 3  # of a chart, for the fastest: more hide each other, and the table has the intervals
 LOG_FROM: Final = 8  # an axis whose last value is so many times its first one is logarithmic
 TITLES: Final = {
     "buyers": "number of buyers",
@@ -41,7 +41,8 @@ def section(sources: Sequence[Source]) -> Section | None:
             rows = tuple(sweep.left_out.items())
             parts.append(Table("What was not played, and why", ("what", "reason"), rows))
     text = (
-        "A point counts only where the negative control failed at the same load. Bands are intervals of the median; "
+        "A point counts only where the negative control failed at the same load. Bands are intervals of the median, "
+        f"drawn for the fastest {MOST_BANDS}; "
         "the table has them all, with the probability with which each covers it: few rounds have less than 95 %."
     )
     unfinished = (
@@ -117,9 +118,16 @@ def _shown(value: Interval | None) -> str:
     return few(value.median) if value else ""
 
 
+def _median(point: SweptPoint) -> float:
+    rate = point.figures[METRIC]
+    return rate.median if rate else 0.0
+
+
 def _drawn(points: Sequence[SweptPoint], flipped: Sequence[Crossover], title: str, width: int) -> Spec:
     names = list(dict.fromkeys(point.strategy for point in points))
     looks = style_of(names)
+    best = {name: max(_median(point) for point in points if point.strategy == name) for name in names}
+    banded = sorted(names, key=lambda name: -best[name])[:MOST_BANDS]
     series = []
     for name in names:
         own = [(point.value, rate) for point in points if point.strategy == name and (rate := point.figures[METRIC])]
@@ -129,7 +137,7 @@ def _drawn(points: Sequence[SweptPoint], flipped: Sequence[Crossover], title: st
                 name,
                 looks[name],
                 tuple((value, rate.median) for value, rate in own),
-                tuple((value, rate.low, rate.high) for value, rate in own) if len(names) <= MOST_BANDS else (),
+                tuple((value, rate.low, rate.high) for value, rate in own) if name in banded else (),
             )
         )
     values = [point.value for point in points]

@@ -1,0 +1,199 @@
+"""Which control to take: the advice of `stockade lab advise` as lines of the answer. Pure functions.
+
+Neighbours: `lab/advice` decides, `answer.py` puts these lines first.
+"""
+
+from collections.abc import Sequence
+from itertools import combinations, pairwise
+from typing import Final
+
+from stockade.lab.advice.advisor import LEAST_ROUNDS, AxisAdvice, Choice, ResourceAdvice, advise
+from stockade.lab.advice.lines import conditions
+from stockade.lab.advice.measurements import Measurements, add
+from stockade.lab.errors import LabError
+from stockade.lab.report.documents import Source
+from stockade.lab.report.page import BAD, GOOD, QUIET, Line, sentence
+from stockade.lab.report.proof import variants
+from stockade.lab.sweeps.axes import AXES
+
+MOST_NAMED: Final = 3  # conditions, loads or contradictions that are told one by one
+NEAR: Final = 1.5  # two numbers of buyers that differ by no more are one load
+ROUNDS: Final = "--repeats 7"
+
+
+def advised(sources: Sequence[Source]) -> list[Line]:
+    """What to take for each resource, what the documents do not agree about, and what cannot be said."""
+    measured, lines = Measurements(), list[Line]()
+    for source in sources:
+        try:
+            add(source.name, _known(source), measured)
+        except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, LabError) as error:
+            lines.append(Line("Nothing is advised", f"from {source.name}: it cannot be read so ({error}).", QUIET))
+    found = [each for each in advise(measured) if each.database]
+    resources = [line for each in found for line in _resource(each)]
+    never = [Line(f"Do not take {name}", f"It {why}.", BAD) for name, why in measured.violated.items()]
+    return [*resources, *(line for each in found for line in _contradictions(each)), *never, *lines]
+
+
+def _known(source: Source) -> dict[str, object]:
+    """The values of a document, without runs of presets that are not of the shop: nothing is known of their rows."""
+    runs = source.values.get("runs")
+    if not isinstance(runs, list):
+        return source.values
+    kept = [each for each in runs if variants(str(each["preset"]))]
+    return source.values | {"runs": kept}
+
+
+def _resource(found: ResourceAdvice) -> list[Line]:
+    whole = [axis for axis in found.axes if any(each.advised for each in axis.choices)]
+    names = {each.name for axis in whole for each in axis.choices if each.advised}
+    if len(whole) > 1 and len(names) == 1 and not any(axis.flips for axis in whole):
+        lines = [_everywhere(found, whole)]
+        lines += [line for axis in found.axes if axis not in whole for line in _axis(found, axis)]
+    else:
+        lines = [line for axis in found.axes for line in _axis(found, axis)]
+    lines += [line for each in found.bursts for line in _burst(found, each)]
+    if found.axes and found.not_measured:
+        said = "; ".join(f"{axis} ({why})" for axis, why in found.not_measured.items())
+        lines.append(Line(f"Not measured for {found.resource} on {found.database}", f"{said}.", QUIET))
+    return lines
+
+
+def _everywhere(found: ResourceAdvice, axes: Sequence[AxisAdvice]) -> Line:
+    """One line where the same control is advised along every axis."""
+    known = [each for axis in axes for each in axis.choices if each.advised]
+    spans = [_span([each for each in axis.choices if each.advised], 0, 1, axis.axis) for axis in axes]
+    all_choices = [each for axis in axes for each in axis.choices]
+    text = f"For {found.resource} on {found.database}: {'; '.join(spans)}. {_remarks(all_choices, known)}"
+    return Line(f"Take {known[0].name}", text.rstrip(), GOOD, "sweeps")
+
+
+def _axis(found: ResourceAdvice, axis: AxisAdvice) -> list[Line]:
+    """One line for an axis: who up to which value, what that needs, and where it is too close."""
+    known = [each for each in axis.choices if each.advised]
+    where = f"{found.resource} on {found.database}, by {axis.axis}"
+    if not known:
+        return [_nothing(f"Nothing can be decided for {where}", axis.choices)]
+    parts = _parts(axis, known)
+    said = [f"{_names(part)} {_span(part, at, len(parts), axis.axis)}" for at, part in enumerate(parts)]
+    return [Line(f"Take {', '.join(said)}", f"For {where}. {_remarks(axis.choices, known)}".rstrip(), GOOD, "sweeps")]
+
+
+def _parts(axis: AxisAdvice, known: Sequence[Choice]) -> list[list[Choice]]:
+    """Neighbours whose advice can be the same, together: between two of them the order flips."""
+    ends = {each.high for each in axis.flips}
+    parts = [[known[0]]]
+    for _, each in pairwise(known):
+        if _value(each) in ends:
+            parts.append([each])
+        else:
+            parts[-1].append(each)
+    return parts
+
+
+def _span(part: Sequence[Choice], at: int, count: int, axis: str) -> str:
+    unit = AXES[axis].unit
+    what = unit if axis in unit else f"{unit} ({axis})"
+    low, high = f"{_value(part[0]):g}", f"{_value(part[-1]):g}"
+    if count == 1:
+        return f"at {low} {what}" if low == high else f"from {low} to {high} {what}"
+    return f"up to {high} {what}" if at == 0 else f"from {low} {what}"
+
+
+def _names(part: Sequence[Choice]) -> str:
+    return " or ".join(dict.fromkeys(each.name for each in part))
+
+
+def _burst(found: ResourceAdvice, choice: Choice) -> list[Line]:
+    where = f"{found.resource} on {found.database}, in the burst {choice.load.name}"
+    if choice.advised is None:
+        return [_nothing(f"Nothing can be decided for {where}", [choice])]
+    return [Line(f"Take {choice.name}", f"For {where}. {_remarks([choice], [choice])}".rstrip(), GOOD, "comparison")]
+
+
+def _remarks(choices: Sequence[Choice], known: Sequence[Choice]) -> str:
+    """How much faster, what it needs, where it is too close to call, where nothing was measured."""
+    said = []
+    margins = [each.margin.median for each in known if each.margin is not None]
+    if margins:
+        low, high = f"{min(margins):.1f}", f"{max(margins):.1f}"
+        times = low if low == high else f"{low} to {high}"
+        said.append(f"It decides {times} times as many orders as the next one that is clearly slower")
+    needed = list(dict.fromkeys(f"{each.name}: {need}" for each in known for need in conditions(each)))
+    if needed:
+        more = f"; and {len(needed) - MOST_NAMED} more conditions" * (len(needed) > MOST_NAMED)
+        said.append(f"It holds under these conditions: {'; '.join(needed[:MOST_NAMED])}{more}")
+    else:
+        said.append("It needs nothing but the database")
+    if close := _close(known):
+        said.append(f"Too close to call: {'; '.join(close)}")
+    said += [_not_measured(each) for each in choices if not each.advised]
+    return "".join(f"{each}. " for each in said)
+
+
+def _close(known: Sequence[Choice]) -> list[str]:
+    """Each pair that cannot be told apart, with its loads, or with their number where there are many."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for each in known:
+        for other in each.others:
+            found.setdefault((each.name, other.contender.name), []).append(each.load.name)
+    if sum(map(len, found.values())) <= MOST_NAMED:
+        return [f"{one} with {other} at {sentence(loads)}" for (one, other), loads in found.items()]
+    return [f"{one} with {other} at {len(loads)} of {len(known)} loads" for (one, other), loads in found.items()]
+
+
+def _not_measured(choice: Choice) -> str:
+    return f"Not measured: {choice.load.name} ({choice.why_not})"
+
+
+def _nothing(lead: str, choices: Sequence[Choice]) -> Line:
+    """Why nothing can be decided, and what to do about it."""
+    counts = [rate.rate.samples for each in choices for rate in each.load.rates]
+    if counts and max(counts) < LEAST_ROUNDS:
+        text = f"too few rounds ({max(counts)} of {LEAST_ROUNDS}): nothing can be decided; go on with {ROUNDS}."
+        return Line(lead, text, QUIET)
+    reasons = list(dict.fromkeys(each.why_not for each in choices if each.why_not))
+    return Line(lead, f"{'; '.join(reasons)}.", QUIET)
+
+
+def _contradictions(found: ResourceAdvice) -> list[Line]:
+    """Loads of two documents, or of a burst and a sweep, that are the same and whose advice cannot be."""
+    swept = [each for axis in found.axes for each in axis.choices]
+    lines = []
+    for one, other in combinations([each for each in (*found.bursts, *swept) if each.advised], 2):
+        if _same_load(one, other) and not one.names & other.names:
+            lines.append(
+                Line(
+                    "Two measurements contradict each other",
+                    f"for {found.resource} on {found.database}: {_claim(one)}, but {_claim(other)}. "
+                    f"Trust neither before both are measured again on a machine with nothing else to do.",
+                    BAD,
+                )
+            )
+    return lines[:MOST_NAMED]
+
+
+def _claim(choice: Choice) -> str:
+    kind = "the sweep" if choice.load.point else "the burst"
+    return f"{kind} {choice.load.name} ({choice.load.file}) says {choice.name}"
+
+
+def _same_load(one: Choice, other: Choice) -> bool:
+    if one.load.point and other.load.point:
+        return one.load.file != other.load.file and one.load.point == other.load.point
+    if not one.load.point and not other.load.point:
+        return one.load.name == other.load.name
+    burst, swept = (other, one) if one.load.point else (one, other)
+    if swept.load.point is None or swept.load.point.axis != "buyers" or not _is_reference(burst.load.name):
+        return False
+    few, many = sorted((burst.load.buyers, swept.load.buyers))
+    return 0 < many <= NEAR * few
+
+
+def _is_reference(name: str) -> bool:
+    """The burst whose load is that of a sweep over buyers: one product, one process."""
+    return name.partition(" ")[0] == "reference" and not name.endswith("processes")
+
+
+def _value(choice: Choice) -> float:
+    return choice.load.point.value if choice.load.point is not None else 0.0

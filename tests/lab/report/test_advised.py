@@ -1,0 +1,59 @@
+"""The first lines of a report: which control to take, and where documents contradict each other."""
+
+from stockade.lab.report.advised import advised
+from tests.lab.report.documents import lab_document, run, source, sweep
+
+
+def lines(folder, *documents):
+    """The lines by what they say first."""
+    sources = [source(folder, values, f"{number}.json") for number, values in enumerate(documents)]
+    return {line.lead: line.text for line in advised(sources)}
+
+
+def burst(fast, slow):
+    """A burst in which one is clearly faster, beside a control that failed."""
+    return lab_document(run(fast, 10.0, count=7), run(slow, 90.0, count=7), run("unprotected", 5.0))
+
+
+def test_a_sweep_says_what_to_take_up_to_where(tmp_path):
+    """Where the order flips, both are named; without a flip one is."""
+    found = lines(tmp_path, sweep(broke=()))
+    lead = "Take optimistic up to 5 buyers, pessimistic from 30 buyers"
+    assert lead in found
+    assert "times as many orders as the next one" in found[lead]
+    assert "It needs nothing but the database" in found[lead]
+    assert "Take optimistic at 5 buyers" in lines(tmp_path, sweep((5,), broke=()))
+
+
+def test_too_few_rounds_say_what_to_do(tmp_path):
+    """Three rounds decide nothing; the control is the test above, with seven."""
+    found = lines(tmp_path, sweep(broke=(), rounds=3))
+    assert not [lead for lead in found if lead.startswith("Take")]
+    text = found["Nothing can be decided for stock on postgres, by buyers"]
+    assert text == "too few rounds (3 of 5): nothing can be decided; go on with --repeats 7."
+
+
+def test_a_burst_against_the_sweep(tmp_path):
+    """At 30 buyers the sweep says pessimistic: a burst that says otherwise contradicts it."""
+    text = lines(tmp_path, sweep(broke=()), burst("optimistic", "pessimistic"))[
+        "Two measurements contradict each other"
+    ]
+    assert "the burst reference (1.json) says optimistic, but the sweep buyers=30 (0.json) says pessimistic" in text
+    agreed = lines(tmp_path, sweep(broke=()), burst("pessimistic", "optimistic"))
+    assert "Two measurements contradict each other" not in agreed
+
+
+def test_what_broke_its_claim_is_not_to_be_taken(tmp_path):
+    """It is named, with the reason; without the violation it is not."""
+    assert "Do not take optimistic" in lines(tmp_path, sweep())
+    assert "Do not take optimistic" not in lines(tmp_path, sweep(broke=()))
+
+
+def test_a_sweep_of_an_older_file(tmp_path):
+    """Its samples have `repeat` where they now have `round`; the lines are the same."""
+    values = sweep(broke=())
+    now = lines(tmp_path, values)
+    for point in values["sweep"]["points"]:
+        for each in point["samples"]:
+            each["repeat"] = each.pop("round")
+    assert lines(tmp_path, values) == now
