@@ -3,10 +3,10 @@
 import pytest
 
 from stockade.lab.checkers import judge
-from stockade.lab.history.final_state import FinalRow, LedgerLine, LogRecord, RecordedRequest
-from stockade.lab.history.operation import REFUSED
+from stockade.lab.history.final_state import Delivery, FinalRow, LedgerLine, LogRecord, OutboxLine, RecordedRequest
+from stockade.lab.history.operation import FAILED, REFUSED
 from tests.lab.checkers.good_histories import good
-from tests.lab.checkers.small_histories import FINAL, KEY, OPERATIONS, A, B, line, operation, small
+from tests.lab.checkers.small_histories import FINAL, KEY, MS, OPERATIONS, A, B, C, line, operation, recorded, small
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -43,3 +43,26 @@ def test_a_command_that_changes_a_row_it_does_not_name_is_decided_behind_its_bat
     unnamed = small(log=log, ledger=ledger)
     named = small([first._replace(keys=(KEY, "stock:2")), *others], log=log, ledger=ledger)
     assert [sum(each.rule == "log-order" for each in judge(history)) for history in (unnamed, named)] == [0, 1]
+
+
+def test_the_event_of_a_refusal_has_no_place_among_those_of_changes():
+    """Its number may be before those of a change that is committed after it; the events of changes keep their order."""
+    refusal = OutboxLine("c:0", C, "order.rejected", KEY, 2)
+    early = (FINAL.deliveries[0], Delivery("c:0", KEY, 2), *FINAL.deliveries[1:])
+    history = small(outbox=(*FINAL.outbox, refusal), deliveries=early)
+    assert [each for each in judge(history) if each.rule == "events"] == []
+    accepted = small(
+        outbox=(*FINAL.outbox, refusal), deliveries=early, requests=(*FINAL.requests[:2], recorded(C, accepted=True))
+    )
+    assert "events" in {each.rule for each in judge(accepted)}
+
+
+@pytest.mark.parametrize(("code", "found"), [("PROCESS_AWAY", False), ("BUSY", True)])
+def test_a_try_that_reached_no_process_cannot_have_lied(code, found):
+    """A service that resolves its own lost commit answers with what is recorded, as a replay of its own try."""
+    first, *others = OPERATIONS
+    away = first._replace(
+        number=0, invoke_ns=0, return_ns=MS, type=FAILED, code=code, versions={}, deltas={}, answer=""
+    )
+    history = small([away, first._replace(replayed=True), *others])
+    assert any("its decision was recorded" in each.detail for each in judge(history)) is found

@@ -11,8 +11,8 @@ from typing import Final, NamedTuple
 
 from stockade.lab.checkers.fault_times import FaultTime, fault_times
 from stockade.lab.history.history import History
+from stockade.lab.history.operation import PROCESS_AWAY
 
-AWAY: Final = "PROCESS_AWAY"  # the code of an operation that no process took
 COMBINED: Final = "combined"  # the schedule whose faults happen at once
 
 
@@ -62,7 +62,7 @@ def _best(history: History, name: str, times: Sequence[FaultTime]) -> Exposure:
 def _exposure(history: History, time: FaultTime) -> Exposure:
     active_s = (time.healing_ns - time.in_place_ns) / 1e9
     in_flight = sum(
-        each.invoke_ns < time.healing_ns and each.return_ns > time.in_place_ns and each.code != AWAY
+        each.invoke_ns < time.healing_ns and each.return_ns > time.in_place_ns and each.code != PROCESS_AWAY
         for each in history.operations
     )
     why_not = ""

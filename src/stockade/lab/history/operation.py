@@ -12,6 +12,7 @@ REFUSED: Final = "refused"  # decided, and refused by the rules
 UNKNOWN: Final = "unknown"  # no answer, or one that says so: it may have happened
 FAILED: Final = "failed"  # certainly not carried out: busy, conflict, lock lost and rolled back
 TYPES: Final = (OK, REFUSED, UNKNOWN, FAILED)
+PROCESS_AWAY: Final = "PROCESS_AWAY"  # code of an operation that no process took: nobody had the request
 
 
 class Operation(NamedTuple):

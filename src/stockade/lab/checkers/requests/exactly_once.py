@@ -1,8 +1,9 @@
 """Exactly once: what was accepted is recorded once and moved its rows, what was refused moved nothing.
 
 An unknown or failed operation is judged by what is recorded: it may have happened at most once, and a failed one not
-at all. A decision that was recorded before some try must be of another one: if each of the others failed for certain,
-one of them has lied. A command log is read again after a crash, so there it may be of the same try.
+at all. A decision that was recorded before some try must be of another one: if each of the others that reached a
+process failed for certain, one of them has lied. A command log is read again after a crash, so there it may be of the
+same try.
 """
 
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from typing import Final
 from stockade.core import IdempotencyKeyReused
 from stockade.lab.checkers.indexed_history import IndexedHistory
 from stockade.lab.checkers.violation import Violation
-from stockade.lab.history.operation import FAILED, OK, REFUSED, Operation
+from stockade.lab.history.operation import FAILED, OK, PROCESS_AWAY, REFUSED, Operation
 
 RULE: Final = "exactly-once"
 
@@ -76,7 +77,7 @@ def _failed_and_happened(history: IndexedHistory) -> Iterator[Violation]:
     for id_, operations in history.tries.items():
         if len(operations) < 2:
             continue
-        own = [each for each in operations if each.code != IdempotencyKeyReused.code]
+        own = [each for each in operations if each.code not in (IdempotencyKeyReused.code, PROCESS_AWAY)]
         decided = [each for each in own if each.type in (OK, REFUSED)]
         certain = all(each.type == FAILED for each in own if each not in decided)
         if certain and decided and all(each.replayed for each in decided) and len(own) > len(decided):

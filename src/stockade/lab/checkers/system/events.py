@@ -1,6 +1,7 @@
 """Events: the event of each order arrives at least once, in the order of its key, and none without its order.
 
-A sink may receive an event several times; the first receipt of each id counts.
+A sink may receive an event several times; the first receipt of each id counts. A refusal changes no row: its event may
+have its number before or after those of changes that were decided beside it, so its place says nothing.
 """
 
 from collections.abc import Iterator
@@ -41,6 +42,8 @@ def _deliveries(history: IndexedHistory, outbox: dict[str, OutboxLine]) -> Itera
             yield Violation(RULE, text, key=delivery.key)
         elif delivery.event_id not in received:
             received.add(delivery.event_id)
+            if (request := history.recorded.get(event.request_id)) is not None and not request.accepted:
+                continue
             before = last.get(event.key, -1)
             if event.sequence < before:
                 yield _violation(event, f"(number {event.sequence} of its key) was received after number {before}")

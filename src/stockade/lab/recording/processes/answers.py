@@ -13,7 +13,6 @@ from stockade.core import Accepted, JsonValue, Outcome, StockadeError
 from stockade.lab.history.operation import FAILED, OK, REFUSED, UNKNOWN
 
 PROCESS_ENDED: Final = "PROCESS_ENDED"  # it took the request and ended without an answer
-PROCESS_AWAY: Final = "PROCESS_AWAY"  # it did not run, so it never had the request
 NO_ANSWER: Final = "NO_ANSWER"  # long after the deadline that it was given
 CANCELLED: Final = "CANCELLED"  # the client gave up
 

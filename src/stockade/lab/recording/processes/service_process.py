@@ -18,8 +18,8 @@ from typing import Any, Final
 
 from stockade.core import Command
 from stockade.lab.errors import LabError
-from stockade.lab.history.operation import FAILED, UNKNOWN
-from stockade.lab.recording.processes.answers import CANCELLED, NO_ANSWER, PROCESS_AWAY, PROCESS_ENDED, Answer
+from stockade.lab.history.operation import FAILED, PROCESS_AWAY, UNKNOWN
+from stockade.lab.recording.processes.answers import CANCELLED, NO_ANSWER, PROCESS_ENDED, Answer
 from stockade.lab.recording.processes.messages import (
     Cancel,
     Channel,
