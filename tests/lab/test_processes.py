@@ -41,7 +41,7 @@ async def test_processes_share_the_buyers_and_start_together(target, sender):
     orders = workload(RepeatNames("together", 0, 30, 20, now_ms=1))
     await create_rows(target, [orders])
     await sender.prepare(SenderConfig(target.url, "sequencer"))
-    responses, stats, _ = await sender.send(orders.orders)
+    responses, stats, *_ = await sender.send(orders.orders)
     assert {response.request_id for response in responses} == {order.request_id for order in orders.orders}
     assert sum(response.status == "accepted" for response in responses) == 20
     assert stats.commands == 30

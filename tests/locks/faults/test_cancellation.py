@@ -151,7 +151,7 @@ async def test_timed_out_at_random_leaves_nothing(kind, sync_arm):
 async def test_mutant_that_times_out_without_withdrawing_is_caught(redis_url, monkeypatch):
     """The control for threads: a wait that ends in vain and does not leave the line is seen in it."""
 
-    async def stay(self, ask):
+    async def stay(self, *arguments):
         return None
 
     monkeypatch.setattr(RedisBackend, "_withdraw", stay)

@@ -19,7 +19,7 @@ from stockade.lab.site.needs import FAKETIME
 from stockade.lab.site.tools import faketime_library, no_faketime
 
 JUMP_S = 60
-START_WAIT_S = 10.0
+START_WAIT_S = 20.0
 MOVED = "clock moved"  # in `Site.injected`: by fault, the process and the file with the distance
 
 

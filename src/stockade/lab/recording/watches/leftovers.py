@@ -137,7 +137,8 @@ class LeftoverWatch:
     async def _not_free(self, lease_s: float, used: Mapping[str, Command]) -> tuple[str, ...]:
         """Rows that cannot be used in some process: commands of setup and load again, which need their locks.
 
-        They were decided before, so they change nothing.
+        They were decided before, so they change nothing. The last round of tries begins after the time for it is over:
+        one that a busy machine made slow proves nothing.
         """
         made = {str(key) for command in self._setup for key in command.keys}
         others = [command for key, command in used.items() if key not in made]
@@ -151,9 +152,10 @@ class LeftoverWatch:
 
         deadline = time.monotonic() + lease_s + FREE_AFTER_LEASE_S
         while True:
+            is_last = time.monotonic() > deadline
             decided = await asyncio.gather(*(is_decided(place, command) for place, command in left))
             left = [each for each, done in zip(left, decided, strict=True) if not done]
-            if not left or time.monotonic() > deadline:
+            if not left or is_last:
                 return tuple(sorted({str(key) for _, command in left for key in command.keys}))
 
     async def _keys_without_expiry(self) -> tuple[str, ...]:
