@@ -6,7 +6,9 @@ at the first injection. No negative control has to fail here: leases count on th
 time): a service process must wait in another way.
 """
 
+import asyncio
 import tempfile
+import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -20,6 +22,7 @@ from stockade.lab.site.tools import faketime_library, no_faketime
 
 JUMP_S = 60
 START_WAIT_S = 20.0
+LOAD_WAIT_S, LOAD_POLL_S = 2.0, 0.01
 MOVED = "clock moved"  # in `Site.injected`: by fault, the process and the file with the distance
 
 
@@ -66,18 +69,29 @@ async def jump(disturbed: Disturbed, *, seconds: int, fault: str) -> Sequence[st
     if not await hit.processes.serves(hit.number, START_WAIT_S):
         disturbed.note(f"{hit.name} did not serve under libfaketime within {START_WAIT_S:.0f} s")
         return ()
-    if not _has_loaded(hit.pid, str(faketime_library())):
+    if not await _has_loaded(hit.pid, str(faketime_library())):
         disturbed.note(f"{hit.name} runs without libfaketime")
         return ()
     set_distance(file, seconds)
     return (f"{hit.name}, {seconds:+d} s",)
 
 
-def _has_loaded(pid: int, library: str) -> bool:
+async def _has_loaded(pid: int, library: str) -> bool:
+    """Whether the process has the library; one that has just begun is given a moment to load it."""
+    deadline_s = time.monotonic() + LOAD_WAIT_S
+    while library not in _maps(pid):
+        if time.monotonic() > deadline_s:
+            return False
+        await asyncio.sleep(LOAD_POLL_S)
+    return True
+
+
+def _maps(pid: int) -> str:
+    """What the process has mapped; empty for one that has ended."""
     try:
-        return library in Path(f"/proc/{pid}/maps").read_text()
+        return Path(f"/proc/{pid}/maps").read_text()
     except (FileNotFoundError, ProcessLookupError):
-        return False
+        return ""
 
 
 async def restore(disturbed: Disturbed, *, fault: str) -> None:
