@@ -1,19 +1,26 @@
-"""Repeats a transaction that lost against orders: a deadlock or a wait for a lock changes nothing."""
+"""Repeats a transaction that lost against orders: a deadlock or a wait for a lock changes nothing.
 
+Between two attempts is a pause that grows, so that a burst of orders passes by.
+"""
+
+import asyncio
+import random
 from collections.abc import Callable
 from typing import TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from stockade.core import Busy
+from stockade.core import Backoff, Busy
 from stockade.drivers.failures import Failure, classify, describe
 from stockade.store import Database
 
 T = TypeVar("T")
 
-ATTEMPTS = 5
+ATTEMPTS = 8
+BACKOFF = Backoff(retries=ATTEMPTS, first_ms=40, cap_ms=1_000)
 WAIT_S = 60.0  # of one attempt
+_RANDOM = random.Random()
 _LOST_TO_OTHERS = (Failure.DEADLOCK, Failure.CONFLICT, Failure.TIMEOUT)
 
 
@@ -31,4 +38,5 @@ async def transaction(database: Database, body: Callable[[Connection], T], *, wa
                 raise
             if attempt == ATTEMPTS:
                 raise Busy(f"other transactions won {ATTEMPTS} times: {describe(error)}", "LOCK_TIMEOUT") from error
+        await asyncio.sleep(BACKOFF.pause_s(attempt, _RANDOM))
     raise AssertionError("the last attempt returns or raises")
