@@ -101,7 +101,7 @@ def _order(pairs: Sequence[tuple[Row, Row]]) -> tuple[str, list[tuple[Row, Row]]
         return "The published order does not hold", close
     if len(close) == len(pairs):
         return "Whether the published order holds cannot be told", close
-    return f"The published order holds{' as far as it can be told' if close else ''}", close
+    return f"The published order holds{' as far as it can be seen' if close else ''}", close
 
 
 def _named(row: Row) -> str:
