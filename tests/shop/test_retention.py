@@ -160,7 +160,7 @@ async def test_orders_go_on_while_a_person_is_erased(database, keep, guard):
 
 async def test_old_orders_leave_without_a_trace_in_the_sums(database, shop, tmp_path, monkeypatch):
     """What is over is in the file, with lines, payment and entries; the audit is green and the stock is what it was.
-    Each order is there once, although others won more often than one call allows; what a lost attempt wrote is cut off."""
+    Each order is there once, although others won more often than one call allows; what was written in vain is cut."""
     before = (await checked(database))[1]
     await database.transaction(lambda conn: conn.execute(delete(outbox)), deadline=soon())
     await purged(database)
