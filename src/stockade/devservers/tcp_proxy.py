@@ -45,6 +45,21 @@ class Conditions:
 CLEAN = Conditions()
 
 
+@dataclass(slots=True)
+class Touched:
+    """What the conditions of a link did to what passed, since it was opened: bytes of both directions together.
+
+    Attributes:
+        late: that waited for a latency, a jitter or a rate.
+        sliced: of what was passed in more than one piece.
+        dropped: that were swallowed.
+    """
+
+    late: int = 0
+    sliced: int = 0
+    dropped: int = 0
+
+
 class TcpProxy:
     """Passes bytes between its own port and another port of this machine. Open it before use.
 
@@ -68,6 +83,7 @@ class TcpProxy:
         self.conditions = CLEAN
         self.passing = True
         self.ends: set[_End] = set()
+        self.touched = Touched()
         self.closed = False
         self._port = 0
         self._server: asyncio.Server | None = None
@@ -105,16 +121,22 @@ class TcpProxy:
         """From now on drop everything, the end of a connection included; neither side notices."""
         self.passing = False
 
-    def cut(self) -> None:
-        """Reset all open connections: both sides receive RST."""
-        for end in [*self.ends]:
-            end.reset()
+    def cut(self) -> int:
+        """Reset all open connections: both sides receive RST.
 
-    def half_close(self) -> None:
-        """End what open connections send to their clients; what the clients send is still passed."""
-        for end in [*self.ends]:
-            if isinstance(end, _ClientEnd):
-                end.finish()
+        Returns:
+            How many there were.
+        """
+        was_open = [end for end in [*self.ends] if end.reset()]
+        return sum(isinstance(end, _ClientEnd) for end in was_open)
+
+    def half_close(self) -> int:
+        """End what open connections send to their clients; what the clients send is still passed.
+
+        Returns:
+            Of how many this was done now.
+        """
+        return sum(end.finish() for end in [*self.ends] if isinstance(end, _ClientEnd))
 
     def refuse(self) -> None:
         """Listen no more: the system refuses new connections. Open ones stay."""
@@ -185,6 +207,8 @@ class _End(asyncio.Protocol):
             self._early += data  # one piece at most: reading is paused, but uvloop may have begun before
         elif self._proxy.passing:
             self._forward(data)
+        else:
+            self._proxy.touched.dropped += len(data)
 
     def _forward(self, data: bytes) -> None:
         """Pass what the server has sent."""
@@ -197,12 +221,18 @@ class _End(asyncio.Protocol):
         if not (delay_s or self._waiting) and self._proxy.conditions == CLEAN:
             self._write_to_other(data)
             return
+        self._count(len(data))
         for piece in _pieces(data, self._proxy.conditions.piece_bytes):
             self._waiting.append((self._due_s(len(piece), delay_s), piece))
         self._waiting_bytes += len(data)
         if self._waiting_bytes > MAX_WAITING_BYTES:
             self.read(False, "too much waits")
         self._arm()
+
+    def _count(self, size: int) -> None:
+        link, touched = self._proxy.conditions, self._proxy.touched
+        touched.late += size if link.latency_s or link.jitter_s or link.bytes_per_s else 0
+        touched.sliced += size if 0 < link.piece_bytes < size else 0
 
     def _due_s(self, size: int, delay_s: float) -> float:
         """When a piece of this size arrives: never before the one before it."""
@@ -228,6 +258,8 @@ class _End(asyncio.Protocol):
             self._waiting_bytes -= len(piece)
             if self._proxy.passing:
                 self._write_to_other(piece)
+            else:
+                self._proxy.touched.dropped += len(piece)
             if self._proxy.conditions.piece_bytes:
                 break  # one at a time
         if self._waiting_bytes <= MAX_WAITING_BYTES:
@@ -243,11 +275,13 @@ class _End(asyncio.Protocol):
         if self._transport is not None and not self._finished and not self._transport.is_closing():
             self._transport.write(data)
 
-    def finish(self) -> None:
-        """Send the end of this direction; the other direction stays open."""
-        if self._transport is not None and not self._finished and not self._transport.is_closing():
-            self._finished = True
-            self._transport.write_eof()
+    def finish(self) -> bool:
+        """Send the end of this direction; the other direction stays open. Whether that was still to be done."""
+        if self._transport is None or self._finished or self._transport.is_closing():
+            return False
+        self._finished = True
+        self._transport.write_eof()
+        return True
 
     def join(self, other: "_End") -> None:
         """From now on write what is received here to the other end."""
@@ -274,16 +308,17 @@ class _End(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def reset(self) -> None:
-        """Close this end's socket with RST."""
+    def reset(self) -> bool:
+        """Close this end's socket with RST. Whether it was still open."""
         if self._transport is None or self._transport.is_closing():
-            return
+            return False
         # a duplicate, because the sockets of some event loops have no options; they belong to the connection
         own = self._transport.get_extra_info("socket")
         if own is not None:  # the other side may have closed it in this moment
             with socket.socket(fileno=os.dup(own.fileno())) as duplicate:
                 duplicate.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         self._transport.abort()
+        return True
 
     def close(self) -> None:
         """Write what is left, then close this end's socket."""

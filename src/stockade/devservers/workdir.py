@@ -1,8 +1,8 @@
-"""The temporary folder of one group of private servers, and the unprivileged user they run as.
+"""Temporary folders with an owner: that of one group of private servers, with the unprivileged user they run as.
 
 The process that makes a folder holds a file lock in it. A folder whose lock is free belongs to a process that was
-killed, and the next group removes it. A process id would not do instead of the lock: ids are reused, and mean nothing
-across containers that share /tmp.
+killed, and the next one that makes a folder removes it. A process id would not do instead of the lock: ids are reused,
+and mean nothing across containers that share /tmp. Neighbours: the lab keeps its own files in such folders too.
 """
 
 import fcntl
@@ -23,6 +23,36 @@ from stockade.devservers.launch import Program, User
 _PREFIX = "stockade-"
 _SOCKET_PATH_LIMIT = 60  # a unix socket's path holds 107 bytes; ours adds less than 40
 _RUN_LIMIT_S = 120.0
+_UNMOUNT_LIMIT_S = 10.0
+_MOST_SWEPT = 200  # folders at a time; the rest is removed the next time
+
+
+class OwnedFolder:
+    """A temporary folder `stockade-KIND-…` of this process; if the process is killed, the next one removes it.
+
+    What is mounted in it must be mounted right below it: then a sweep unmounts it.
+
+    Args:
+        kind: what for, a word; empty: `stockade-…`.
+        base: where to make it; the system's temporary folder by default. It is swept first.
+
+    Attributes:
+        path: of the folder, which only its owner can read.
+    """
+
+    def __init__(self, kind: str = "", base: Path | None = None) -> None:
+        base = base or Path(tempfile.gettempdir())
+        sweep(base)
+        self.path = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{kind}{'-' if kind else ''}", dir=base))
+        self._owner = _claim(self.path)
+
+    def close(self) -> None:
+        """Remove it with everything in it. Does nothing the second time."""
+        if self._owner >= 0:
+            # a file that a dying process still writes is removed by the next sweep
+            shutil.rmtree(self.path, ignore_errors=True)
+            os.close(self._owner)
+            self._owner = -1
 
 
 class WorkDir:
@@ -35,10 +65,9 @@ class WorkDir:
     def __init__(self, base: Path | None = None) -> None:
         self.user = _unprivileged()
         self.base = base or _temporary(self.user)
-        sweep(self.base)
-        self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=self.base))
-        self.path.chmod(0o755)  # mkdtemp's 0700 would shut out the unprivileged user
-        self._owner = _claim(self.path)
+        self._folder = OwnedFolder(base=self.base)
+        self.path = self._folder.path
+        self.path.chmod(0o755)  # 0700 would shut out the unprivileged user
         self._count = 0
         self._lock = Lock()
 
@@ -117,13 +146,15 @@ class WorkDir:
 
     def close(self) -> None:
         """Remove the folder. The servers in it must have ended."""
-        # a file that a dying process still writes is removed by the next group
-        shutil.rmtree(self.path, ignore_errors=True)
-        os.close(self._owner)
+        self._folder.close()
 
 
 def sweep(base: Path) -> None:
-    """Kill the servers of processes that were killed, and remove their folders."""
+    """Kill the servers of processes that were killed, and remove their folders, `_MOST_SWEPT` at most.
+
+    Folders of processes that live stay, and so do those without an owner's lock: nobody knows whose they are.
+    """
+    swept = 0
     for folder in base.glob(f"{_PREFIX}*"):
         with suppress(OSError):  # it is being made or removed this moment, or belongs to another user
             owner = os.open(folder / "owner", os.O_RDWR)
@@ -131,9 +162,22 @@ def sweep(base: Path) -> None:
                 fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 for pid in _working_in(folder):
                     os.kill(pid, signal.SIGKILL)
+                _unmount_in(folder)
                 shutil.rmtree(folder, ignore_errors=True)
             finally:
                 os.close(owner)
+            swept += 1
+        if swept == _MOST_SWEPT:
+            return
+
+
+def _unmount_in(folder: Path) -> None:
+    """Unmount what its owner has mounted right below it: a file system of the lab that can be filled."""
+    for place in folder.iterdir():
+        if place.is_mount():
+            with suppress(OSError, subprocess.SubprocessError):  # then it is emptied, and stays
+                command = ["umount", "--lazy", str(place)]
+                subprocess.run(command, capture_output=True, timeout=_UNMOUNT_LIMIT_S, check=True)
 
 
 def _claim(folder: Path) -> int:

@@ -65,6 +65,18 @@ def test_why_nothing_was_hit_is_told():
     assert not_exposed(history) == ["process-kill hit nothing (no service runs)"]
 
 
+def test_what_only_the_healing_can_tell_was_hit_all_the_same():
+    """A link is hit if something passed it; one through which nothing passed is not, and the healing says so."""
+    injected, healed = times("jitter", hit=())
+    touched = healed._replace(hit=("link client->redis: 120 bytes late",))
+    (found,) = exposures(exposed(injected, touched, faults=("jitter",)))
+    assert (found.hit, found.why_not) == (("link client->redis: 120 bytes late",), "")
+    untouched = healed._replace(detail="nothing passed the link client->redis")
+    assert not_exposed(exposed(injected, untouched, faults=("jitter",))) == [
+        "jitter hit nothing (nothing passed the link client->redis)"
+    ]
+
+
 def test_of_several_times_one_is_enough():
     """A drawn schedule has a fault again and again: it acted if it acted once."""
     assert not_exposed(exposed(*times(begin=1, end=2, hit=()), *times(begin=2, end=5))) == []

@@ -90,6 +90,22 @@ RIGHT = {
             FIRST._replace(number=7, replayed=True),
         ]
     ),
+    "failed, and the next try found what its own lost commit had recorded": small(
+        [
+            FIRST._replace(number=0, invoke_ns=0, return_ns=MS, type=FAILED, code="BUSY", versions={}),
+            FIRST._replace(replayed=True, in_doubt=True),
+            *OPERATIONS[1:],
+            FIRST._replace(number=7, invoke_ns=7 * MS, return_ns=8 * MS, replayed=True),
+        ]
+    ),
+    "failed, and the next try had no answer": small(
+        [
+            FIRST._replace(number=0, invoke_ns=0, return_ns=MS, type=FAILED, code="BUSY", versions={}),
+            FIRST._replace(type=UNKNOWN, versions={}),
+            *OPERATIONS[1:],
+            FIRST._replace(number=7, invoke_ns=7 * MS, return_ns=8 * MS, replayed=True),
+        ]
+    ),
     "unknown, and recorded before the next try": small(
         [FIRST._replace(number=0, type=UNKNOWN, versions={}), FIRST._replace(replayed=True), *OPERATIONS[1:]]
     ),

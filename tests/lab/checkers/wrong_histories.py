@@ -156,6 +156,26 @@ WRONG = {
             ]
         ),
     ),
+    "failed for certain, and seen before the next try, which was in doubt": (
+        "exactly-once",
+        small(
+            [
+                FIRST._replace(type=FAILED, code="BUSY", versions={}),
+                *OPERATIONS[1:],
+                FIRST._replace(number=7, invoke_ns=7 * MS, return_ns=8 * MS, replayed=True, in_doubt=True),
+            ]
+        ),
+    ),
+    "failed for certain, and seen before the next try, which had no answer": (
+        "exactly-once",
+        small(
+            [
+                FIRST._replace(type=FAILED, code="BUSY", versions={}),
+                *OPERATIONS[1:],
+                FIRST._replace(number=7, invoke_ns=7 * MS, return_ns=8 * MS, type=UNKNOWN, versions={}),
+            ]
+        ),
+    ),
     "decided, and nothing is there": (
         "exactly-once",
         small(initial={}, rows=(), ledger=(), requests=(), orders=(), outbox=(), deliveries=()),

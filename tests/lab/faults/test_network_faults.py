@@ -77,6 +77,82 @@ async def test_a_link_heals(condition):
             writer.close()
 
 
+TOUCHED = {
+    "latency": "2,000 bytes late",
+    "jitter": "2,000 bytes late",
+    "blackhole": "1,000 bytes dropped",
+    "reset": "1 connections ended",
+    "refuse": "1 connections ended",
+    "slice": "2,000 bytes in pieces",
+    "narrow": "2,000 bytes late",
+    "half-close": "1 connections ended",
+}
+
+
+@pytest.mark.parametrize("name", TOUCHED)
+async def test_what_was_touched_is_counted(name):
+    """The healing says what the fault did to what passed: bytes there and back, or the connection that was open."""
+    async with linked() as (link, disturbed):
+        _, writer = connection = await asyncio.open_connection(HOST, link.port)
+        await ask(connection, MANY)
+        assert await FAULTS[name].inject(disturbed) == ()
+        if "late" in TOUCHED[name] or "pieces" in TOUCHED[name]:
+            await ask(connection, MANY[:1_000])
+        elif "dropped" in TOUCHED[name]:
+            writer.write(MANY[:1_000])
+            assert await eventually_async(lambda: dropped(link))
+        assert await FAULTS[name].heal(disturbed) == [f"link client->echo: {TOUCHED[name]}"]
+        assert not disturbed.notes
+        writer.close()
+
+
+async def dropped(link):
+    """Whether everything has come to the link, and no further."""
+    return link.touched.dropped == 1_000
+
+
+@pytest.mark.parametrize("name", TOUCHED)
+async def test_a_link_through_which_nothing_passes_is_not_hit(name):
+    """Neither one without a connection, nor, unless the fault ends connections, one whose connection is idle."""
+    async with linked() as (link, disturbed):
+        writer = None
+        if "connections" not in TOUCHED[name]:
+            connection = await asyncio.open_connection(HOST, link.port)
+            await ask(connection)
+            writer = connection[1]
+        await FAULTS[name].inject(disturbed)
+        assert await FAULTS[name].heal(disturbed) == []
+        assert disturbed.notes == ["nothing passed the link client->echo"]
+        if writer is not None:
+            writer.close()
+
+
+async def test_small_pieces_are_not_sliced():
+    """What is not larger than a piece passes as it is: the fault has not touched it."""
+    async with linked() as (link, disturbed):
+        connection = await asyncio.open_connection(HOST, link.port)
+        await FAULTS["slice"].inject(disturbed)
+        await ask(connection, b"x" * PIECE_BYTES)
+        assert await FAULTS["slice"].heal(disturbed) == []
+        connection[1].close()
+
+
+async def test_each_of_two_faults_counts_what_it_touched_itself():
+    """Dropped bytes are not late, and the connection that one resets is not one that the other has reset."""
+    async with linked() as (link, disturbed):
+        _, writer = connection = await asyncio.open_connection(HOST, link.port)
+        await ask(connection)
+        for name in ("latency", "blackhole"):
+            await FAULTS[name].inject(disturbed)
+        writer.write(MANY[:1_000])
+        assert await eventually_async(lambda: dropped(link))
+        assert await FAULTS["latency"].heal(disturbed) == []
+        await FAULTS["refuse"].inject(disturbed)
+        assert await FAULTS["blackhole"].heal(disturbed) == ["link client->echo: 1,000 bytes dropped"]
+        assert await FAULTS["refuse"].heal(disturbed) == ["link client->echo: 1 connections ended"]
+        writer.close()
+
+
 @pytest.mark.parametrize(("name", "least_s"), [("latency", 2 * LATENCY_S), ("jitter", JITTER_S / 20)])
 async def test_late(name, least_s):
     """An answer takes the latency twice, there and back, on a connection that was open before."""

@@ -83,6 +83,50 @@ async def test_one_that_does_not_come_by_its_fault_point_is_not_hit(disturbed, m
     await FAULTS[name].heal(disturbed)
 
 
+@pytest.fixture
+def slow(disturbed, monkeypatch):
+    """Function: let a process come by its fault point only where it says so; what was asked for, as (number, point)."""
+
+    def slow(comes):
+        asked, signalled = [], disturbed.processes.signal_at_point
+
+        async def arms(number, point, signal):
+            asked.append((number, point))
+            if comes(number, point):
+                await signalled(number, point, signal)
+
+        async def was_signalled(number, wait_s):
+            return comes(*asked[-1])
+
+        monkeypatch.setattr(disturbed.processes, "signal_at_point", arms)
+        monkeypatch.setattr(disturbed.processes, "was_signalled", was_signalled)
+        return asked
+
+    return slow
+
+
+async def test_a_process_whose_transactions_come_to_no_commit_is_killed_when_one_begins(disturbed, slow):
+    """Under a slow link each may end at its deadline, before the fault point that was drawn."""
+    asked = slow(lambda number, point: point == "begin")
+    while not asked or asked[0][1] == "begin":
+        asked.clear()
+        (hit,) = await FAULTS["process-kill-at-point"].inject(disturbed)
+        await FAULTS["process-kill-at-point"].heal(disturbed)
+    assert [point for _, point in asked] == [asked[0][1], "begin"]
+    assert hit == f"service {asked[0][0]}"
+    assert "did not come by the fault point" in disturbed.notes[-2]
+    assert disturbed.notes[-1] == "at the fault point 'begin'"
+
+
+async def test_another_process_is_suspended_where_the_first_gets_no_lock(disturbed, slow):
+    """It is asked for the same, and the first one goes on."""
+    asked = slow(lambda number, point: number != asked[0][0])
+    (hit,) = await FAULTS["process-pause-at-point"].inject(disturbed)
+    assert [number for number, _ in asked] == [1 - int(hit[-1]), int(hit[-1])]
+    assert sorted(disturbed.processes.states) == ["S", "T"]
+    await FAULTS["process-pause-at-point"].heal(disturbed)
+
+
 @pytest.mark.parametrize("name", ["process-kill-at-point", "process-pause-at-point"])
 async def test_under_a_command_log_fault_points_are_those_of_its_workers(name):
     """The service processes decide nothing there."""

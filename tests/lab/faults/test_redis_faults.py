@@ -81,7 +81,7 @@ async def test_a_restart_leaves_the_links_as_other_faults_have_made_them(site_se
     async with at as site, disturbed_on(site) as disturbed:
         (link,) = site.links["redis"]
         for fault in faults[1:]:
-            assert await fault.inject(disturbed) == ("link client->redis",)
+            await fault.inject(disturbed)
         both = link.conditions
         assert await faults[0].inject(disturbed)
         await faults[0].heal(disturbed)

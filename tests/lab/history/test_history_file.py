@@ -1,5 +1,6 @@
 """A history is kept as a file and read again; what is no whole history is refused in one line."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -89,6 +90,24 @@ def test_a_changed_line_is_named(file):
         read_history(changed(file, '["operation",[1,', '["operation",["one",'))
     with pytest.raises(LabError, match=r"line 3: .*unknown kind"):
         read_history(changed(file, '["operation",["one",', '["operational",["one",'))
+
+
+@pytest.mark.parametrize(("kind", "field"), [(kind, field) for kind, fields in COLUMNS.items() for field in fields])
+def test_a_missing_field_is_named(file, kind, field):
+    """A line without one of its fields is refused, also the last one: with the file, the line, and what is missing."""
+    lines = file.read_text().splitlines()
+    at = next(at for at, line in enumerate(lines) if line.startswith(f'["{kind}",'))
+    _, values = json.loads(lines[at])
+    values.pop(COLUMNS[kind].index(field))
+    lines[at] = json.dumps([kind, values], separators=(",", ":"))
+    file.write_text("\n".join(lines) + "\n")
+    with pytest.raises(LabError) as error:
+        read_history(file)
+    said, whole = str(error.value), len(COLUMNS[kind])
+    assert said.startswith(f"{file}, line {at + 1}: this {kind} has {whole - 1} of {whole} fields: ")
+    missing = said.partition(" fields: ")[2].partition(" is missing; record it again")[0].split(" or ")
+    assert field in missing
+    assert field != COLUMNS[kind][-1] or len(missing) == 1 or kind != "operation"
 
 
 def test_a_missing_line_is_noticed(file):

@@ -80,6 +80,17 @@ async def test_the_log_says_what_was_hit_and_from_when_to_when():
     assert all(0 < each.at_ns <= each.end_ns for each in log)
 
 
+async def test_the_log_says_what_only_the_healing_can_tell():
+    """What was hit stands in the entry of the healing then."""
+
+    async def heal(disturbed):
+        return ["link: 12 bytes late"]
+
+    log = []
+    await play(combined([dataclasses.replace(fault("a", []), heal=heal)], 0.05, 1), log)
+    assert [each.hit for each in log] == [("what a hits",), ("link: 12 bytes late",)]
+
+
 @pytest.mark.parametrize("seed", range(10))
 async def test_a_slow_injection_delays_no_other_and_all_are_in_place_together(seed):
     """One that touches something else is in place meanwhile; it is healed only when both were."""

@@ -1,12 +1,15 @@
 """The soak without servers: what it draws, when it stops, and how a round is played again."""
 
+from pathlib import Path
+
 import pytest
 
 from stockade.lab.errors import LabError
 from stockade.lab.model.contender import Contender
 from stockade.lab.ring.design import fit_together
-from stockade.lab.ring.expectation import AS_CLAIMED, HELD, VIOLATED, expected
+from stockade.lab.ring.expectation import AS_CLAIMED, HELD, NOT_EXPOSED, VIOLATED, expected, kept
 from stockade.lab.ring.player import CellRunner
+from stockade.lab.ring.report import round_lines
 from stockade.lab.ring.soak import MAX_FAILED, Soak, draw_round, gave_up
 from tests.lab.ring.parts import StandIn, parts
 
@@ -66,6 +69,29 @@ async def test_it_keeps_going_if_asked_and_ends_where_nothing_can_be_recorded(so
     assert "no disk" in gave_up(results)
     assert not gave_up(results[:-1])
     assert len(player.played) == 3 + 2 * MAX_FAILED
+
+
+async def test_a_round_in_which_a_fault_did_not_act_is_played_once_more(soaked):
+    """With the next seed; if it acts then, the round counts, and the line says what the first try found."""
+    drawn = draw_round(parts(), 1, 1)
+    assert drawn.cell.faults
+    player = StandIn(hit=lambda cell: ("service 1",) if len(player.played) == 2 else ())
+    (result,), _ = await soaked(player)
+    assert player.played == [drawn.cell.id] * 2
+    assert (result.verdict, result.seed, kept([result])) == (AS_CLAIMED, drawn.seed + 1, True)
+    soak = Soak(parts(), CellRunner(player, 5.0, Path()), 1, 1.0)
+    lines = round_lines(drawn, result, soak, "")
+    assert lines[1].startswith(f"  before: seed {drawn.seed}: not exposed: {drawn.cell.faults[0]} hit nothing")
+
+
+async def test_a_soak_in_which_no_fault_acted_is_no_success(soaked):
+    """A round that stays so after its second try has shown nothing, whatever `--complete` says; beside others it is
+    named."""
+    player = StandIn(hit=lambda cell: ())
+    (result,), _ = await soaked(player)
+    assert (result.verdict, len(player.played), kept([result])) == (NOT_EXPOSED, 2, False)
+    (other,), _ = await soaked(StandIn())
+    assert (kept([other, result]), kept([other, result], complete=True)) == (True, False)
 
 
 async def test_one_round_is_played_again(soaked):

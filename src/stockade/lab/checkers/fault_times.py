@@ -46,12 +46,13 @@ def fault_times(history: History) -> list[FaultTime]:
 
 
 def _time(injected: FaultEvent, healed: FaultEvent) -> FaultTime:
+    hit = (*injected.hit, *healed.hit)
     return FaultTime(
         injected.fault,
         injected.at_ns,
         max(healed.at_ns, healed.end_ns),
-        "; ".join(each for each in (", ".join(injected.hit), injected.detail, healed.detail) if each),
-        injected.hit,
+        "; ".join(each for each in (", ".join(hit), injected.detail, healed.detail) if each),
+        hit,
         max(injected.at_ns, injected.end_ns),
         healed.at_ns,
     )

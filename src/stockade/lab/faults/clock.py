@@ -7,12 +7,12 @@ time): a service process must wait in another way.
 """
 
 import asyncio
-import tempfile
 import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from stockade.devservers.workdir import OwnedFolder
 from stockade.lab.errors import LabError
 from stockade.lab.faults.pieces import Hit, choose, is_held_away, replace_missing
 from stockade.lab.faults.possible import make_fault
@@ -23,7 +23,8 @@ from stockade.lab.site.tools import faketime_library, no_faketime
 JUMP_S = 60
 START_WAIT_S = 20.0
 LOAD_WAIT_S, LOAD_POLL_S = 2.0, 0.01
-MOVED = "clock moved"  # in `Site.injected`: by fault, the process and the file with the distance
+MOVED = "clock moved"  # in `Site.injected`: by fault, the process and the folder of the file with the distance
+DISTANCE = "distance"  # name of that file
 
 
 def environment(distance: Path) -> dict[str, str]:
@@ -62,8 +63,9 @@ async def jump(disturbed: Disturbed, *, seconds: int, fault: str) -> Sequence[st
     hit = choose(disturbed, disturbed.processes)
     if hit is None:
         return ()
-    file = Path(tempfile.mkdtemp(prefix="stockade-clock-")) / "distance"
-    disturbed.site.injected.setdefault(MOVED, {})[fault] = (hit, file)
+    folder = await asyncio.to_thread(OwnedFolder, "clock")
+    file = folder.path / DISTANCE
+    disturbed.site.injected.setdefault(MOVED, {})[fault] = (hit, folder)
     set_distance(file, 0)
     await hit.processes.replace(hit.number, environment(file))
     if not await hit.processes.serves(hit.number, START_WAIT_S):
@@ -96,19 +98,18 @@ def _maps(pid: int) -> str:
 
 async def restore(disturbed: Disturbed, *, fault: str) -> None:
     """Move it back, and start the process anew without libfaketime."""
-    moved: tuple[Hit, Path] | None = disturbed.site.injected.get(MOVED, {}).pop(fault, None)
+    moved: tuple[Hit, OwnedFolder] | None = disturbed.site.injected.get(MOVED, {}).pop(fault, None)
     if moved is not None:
-        hit, file = moved
-        if file.exists():
-            set_distance(file, 0)
+        hit, folder = moved
+        if (folder.path / DISTANCE).exists():
+            set_distance(folder.path / DISTANCE, 0)
         if is_held_away(disturbed, hit):  # whoever has killed it starts it again, with the clock of the others
             await hit.processes.replace(hit.number, {})
             await hit.processes.kill(hit.number)
         else:
             await hit.processes.replace(hit.number, {})
             disturbed.expect(*hit)
-        file.unlink(missing_ok=True)
-        file.parent.rmdir()
+        await asyncio.to_thread(folder.close)
     await replace_missing(disturbed)
 
 

@@ -1,7 +1,9 @@
 """The network between the service processes and their servers: late, uneven, silent, cut, in pieces, half closed.
 
-Each condition exists for every link at once (`latency`) and for one (`latency-redis`). The link between a Redis and its
-replica is in `redis_failover.py`. No negative control has to fail here; a bare lock may, when its renewals are lost.
+Each condition exists for every link at once (`latency`) and for one (`latency-redis`). It has hit a link if it touched
+bytes there (late, in pieces, dropped) or ended a connection; what, is said when it is healed. The link between a Redis
+and its replica is in `redis_failover.py`. No negative control has to fail here; a bare lock may, when its renewals are
+lost.
 """
 
 from collections.abc import Iterator, Sequence
@@ -65,15 +67,20 @@ CONDITIONS = (
 
 
 async def _inject(disturbed: Disturbed, *, fault: str, condition: Condition, place: str) -> Sequence[str]:
-    links = _links(disturbed, place)
-    for link in links:
-        await link.disturb(fault, condition.disturbance)
-    return tuple(f"link {link.name}" for link in links)
-
-
-async def _heal(disturbed: Disturbed, *, fault: str, place: str) -> None:
+    """Begin it. A link through which nothing passes is not hit: so the healing says what was."""
     for link in _links(disturbed, place):
-        await link.undisturb(fault)
+        await link.disturb(fault, condition.disturbance)
+    return ()
+
+
+async def _heal(disturbed: Disturbed, *, fault: str, place: str) -> Sequence[str]:
+    hit = []
+    for link in _links(disturbed, place):
+        if touched := await link.undisturb(fault):
+            hit.append(f"link {link.name}: {touched}")
+        else:
+            disturbed.note(f"nothing passed the link {link.name}")
+    return hit
 
 
 def _links(disturbed: Disturbed, place: str) -> list[Link]:

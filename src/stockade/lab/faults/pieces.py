@@ -9,6 +9,7 @@ from typing import NamedTuple
 from stockade.lab.recording.fault import Disturbed, Processes
 
 POINT_WAIT_S = 5.0
+HOLDERS_TRIED = 2  # processes, one after the other, that are to stop while they have a lock
 BEYOND_LEASE = 1.5  # a pause lasts so many leases at least
 # That of a holder. Others must have the time to get its lock and to write, also those behind waiters of the same
 # process, which a lock server takes for alive for 3 s (three leases of a recording).
@@ -93,17 +94,20 @@ async def suspend_holder(disturbed: Disturbed) -> Hit | None:
     On SQLite it may stop before it has read, too: inside its transaction it keeps all others from writing. Under a
     command log the process is a log worker, and the partition is what it has.
 
+    A process may have waited for the lock all the time, under a slow link for instance, so another one is asked then.
+
     Returns:
         Which one, for `resume_later`; None, with a note, if none did.
     """
     points = ("begin", "loaded") if disturbed.database == "sqlite" else ("loaded",)
-    hit, point = choose(disturbed, deciders(disturbed)), disturbed.rng.choice(points)
-    if hit is None:
-        return None
-    if await signal_at_point(disturbed, hit, point, signal.SIGSTOP):
-        disturbed.note(f"stopped at the fault point {point!r}")
-        return hit
-    await hit.processes.resume(hit.number)
+    for _ in range(HOLDERS_TRIED):
+        hit, point = choose(disturbed, deciders(disturbed)), disturbed.rng.choice(points)
+        if hit is None:
+            return None
+        if await signal_at_point(disturbed, hit, point, signal.SIGSTOP):
+            disturbed.note(f"stopped at the fault point {point!r}")
+            return hit
+        await hit.processes.resume(hit.number)
     return None
 
 

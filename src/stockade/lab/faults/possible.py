@@ -9,7 +9,7 @@ from stockade.lab.recording.fault import Disturbed, Fault
 from stockade.lab.site import needs as names
 
 Inject = Callable[[Disturbed], Awaitable[Sequence[str]]]
-Heal = Callable[[Disturbed], Awaitable[None]]
+Heal = Callable[[Disturbed], Awaitable[Sequence[str] | None]]
 _REDIS = {names.REDIS, names.REDIS_ALWAYS, names.REDIS_EVERYSEC, names.REPLICA, names.LINK_REDIS}
 _KAFKA = {names.KAFKA, names.LINK_KAFKA}
 _SERVER = {names.DATABASE_SERVER, names.LINK_DATABASE}

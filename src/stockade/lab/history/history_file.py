@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, get_type_hints
 
 import msgspec
 
@@ -68,9 +68,11 @@ class _Single(msgspec.Struct):
 
 
 ENCODE: Final = msgspec.json.Encoder().encode
+TYPES_OF: Final[dict[str, list[Any]]] = {kind: list(get_type_hints(each).values()) for kind, each in KINDS.items()}
+# as plain tuples, which must be whole: of a named one, what has a default might be missing
 DECODERS: Final = {
-    kind: msgspec.json.Decoder(tuple[str, each])  # type: ignore[valid-type]
-    for kind, each in (*KINDS.items(), ("final", _Single))
+    **{kind: msgspec.json.Decoder(tuple[str, tuple[tuple(each)]]) for kind, each in TYPES_OF.items()},  # type: ignore[misc]
+    "final": msgspec.json.Decoder(tuple[str, _Single]),
 }
 ENDS: Final = msgspec.json.Decoder(tuple[str, dict[str, int]])
 
@@ -199,11 +201,13 @@ def _read(path: Path) -> Iterator[tuple[str, list[Any]]]:
             except KeyError:
                 raise LabError(f"{path}, line {at + 1}: is of an unknown kind, {kind!r:.40}{_cut(lines)}") from None
             except (msgspec.MsgspecError, ValueError) as error:
-                raise LabError(f"{path}, line {_bad_line(kind, lines, at)}: {error}{_cut(lines)}") from None
+                number = _bad_line(kind, lines, at)
+                wrong = _missing(kind, lines[number - at - 1]) or f"{error}{_cut(lines)}"
+                raise LabError(f"{path}, line {number}: {wrong}") from None
             at += len(lines)
             if kind in counts:
                 counts[kind] += len(values)
-            yield kind, [share(value) for _, value in values] if kind in SHARED else [value for _, value in values]
+            yield kind, [share(kind, value) for _, value in values] if kind in KINDS else [value for _, value in values]
     if not ended:
         raise LabError(f"{path}: the end is missing after line {at}: it is cut off, record it again")
 
@@ -231,6 +235,29 @@ def _bad_line(kind: str, lines: Sequence[bytes], before: int) -> int:
         except (msgspec.MsgspecError, ValueError):
             return number
     return before + 1
+
+
+def _missing(kind: str, line: bytes) -> str:
+    """That a line lacks a field, and which one (where several would fit, all of these); empty: it lacks none."""
+    try:
+        _, values = msgspec.json.decode(line, type=tuple[str, list[Any]])
+    except msgspec.MsgspecError:
+        return ""
+    types, names = TYPES_OF.get(kind, []), COLUMNS.get(kind, [])
+    if len(values) >= len(types):
+        return ""
+    whole = f"this {kind} has {len(values)} of {len(types)} fields"
+    names = [name for at, name in enumerate(names) if _fit(values, types[:at] + types[at + 1 :])]
+    return f"{whole}: {' or '.join(names) or 'more than one'} is missing; record it again"
+
+
+def _fit(values: Sequence[Any], types: Sequence[Any]) -> bool:
+    """Whether each value is of the type at its place."""
+    try:
+        msgspec.convert(values, tuple[tuple(types)])  # type: ignore[misc]
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 def _cut(lines: Sequence[bytes]) -> str:
@@ -267,16 +294,18 @@ class _Shared:
         self._texts: dict[str, str] = {}
         self._keys: dict[tuple[str, ...], tuple[str, ...]] = {}
 
-    def __call__(self, value: Any) -> Any:
-        """The same value of shared parts."""
+    def __call__(self, kind: str, value: tuple[Any, ...]) -> Any:
+        """The named tuple of a line, of shared parts where there are many such lines."""
+        if kind not in SHARED:
+            return KINDS[kind]._make(value)
         text = self._texts.setdefault
-        if type(value) is not Operation:
-            return tuple.__new__(type(value), [text(each, each) if type(each) is str else each for each in value])
         parts: list[Any] = [text(each, each) if type(each) is str else each for each in value]
-        parts[KEYS] = self._keys.setdefault(value.keys, value.keys)
-        for at in (VERSIONS, DELTAS, TAKES):
-            parts[at] = parts[at] or NOTHING
-        return tuple.__new__(Operation, parts)
+        if kind == "operation":
+            keys = parts[KEYS]
+            parts[KEYS] = self._keys.setdefault(keys, keys)
+            for at in (VERSIONS, DELTAS, TAKES):
+                parts[at] = parts[at] or NOTHING
+        return tuple.__new__(KINDS[kind], parts)
 
 
 KEYS, VERSIONS, DELTAS, TAKES = (Operation._fields.index(name) for name in ("keys", "versions", "deltas", "takes"))

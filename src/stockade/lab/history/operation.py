@@ -37,6 +37,8 @@ class Operation(NamedTuple):
         deadline_ns: until when an answer was offered; 0: none.
         unexpected: the exception, if no strategy documents it.
         takes: by row, what must be free there; only where too little of one of them is the only reason to refuse it.
+        in_doubt: its process lost the reply to a commit meanwhile. So a replayed decision may be of this very try: the
+            store tries again by itself, and finds what its own commit has recorded.
     """
 
     number: int
@@ -57,6 +59,7 @@ class Operation(NamedTuple):
     deadline_ns: int = 0
     unexpected: str = ""
     takes: Mapping[str, int] = {}
+    in_doubt: bool = False
 
 
 class FaultEvent(NamedTuple):
@@ -67,7 +70,8 @@ class FaultEvent(NamedTuple):
         fault: its name.
         action: `inject` or `heal`.
         detail: how it went, e.g. why nothing was hit, or which process did not serve again in time.
-        hit: what an injection hit, e.g. "service 1" or "link client->postgres"; nothing: it did not act.
+        hit: what an injection hit, e.g. "service 1"; and what the fault had hit until its healing, where only that can
+            tell, e.g. "link client->postgres: 1,200 bytes late". Nothing in both: it did not act.
         end_ns: when it ended; 0: at once. Between the end of its injection and its healing a fault is in place.
     """
 

@@ -12,11 +12,10 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from stockade.core import Key, now_ms
+from stockade.devservers.workdir import OwnedFolder
 from stockade.lab.checkers.lateness import LATE
 from stockade.lab.checkers.system.liveness import EACH, WINDOW_S, WINDOWS
 from stockade.lab.errors import LabError
@@ -108,8 +107,11 @@ async def _record(plan: RecordingPlan, opened: RecordingServers, observe: Observ
     recorder, load = Recorder(), _load_settings(plan)
     fault_points = any(fault.fault_points for fault in plan.faults)
     async with AsyncExitStack() as stack:
-        events = stack.enter_context(TemporaryDirectory(prefix="stockade-events-")) if target.private else ""
-        file = Path(events) / "events" if events else None  # a relay takes all events of a database: not of a user's
+        file = None
+        if target.private:  # a relay takes all events of a database: not of a user's
+            folder = await asyncio.to_thread(OwnedFolder, "events")
+            stack.callback(folder.close)
+            file = folder.path / "events"
         opening = OpenService(opened.config, fault_points, str(file or ""))
         processes = await stack.enter_async_context(running("service", plan.processes, opening))
         sender = Sender(processes, recorder, load, plan.workload.rows(names))

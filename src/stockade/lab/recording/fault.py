@@ -132,9 +132,11 @@ class Fault:
     Attributes:
         name: in options and reports.
         summary: what happens, in one line.
-        inject: begins it; returns when it has begun, with the names of what it hit. None: it did not act.
+        inject: begins it; returns when it has begun, with the names of what it hit. None: it did not act, or only its
+            healing can tell.
         heal: ends what this injection began, and leaves what other faults have begun; returns when servers are as
-            before. Of processes it says which must serve again (`Disturbed.expect`).
+            before, with the names of what was hit since the injection, if that has not said it. Of processes it says
+            which must serve again (`Disturbed.expect`).
         covered_by: names in `Guarantees.faults`; a strategy is held to it if it promises one of them. Empty: every
             strategy that protects a row is.
         needs: of the site, e.g. `database-server`, `redis`, `kafka`, `link-database`, `link-redis`, `libfaketime`.
@@ -154,7 +156,7 @@ class Fault:
     name: str
     summary: str
     inject: Callable[[Disturbed], Awaitable[Sequence[str]]]
-    heal: Callable[[Disturbed], Awaitable[None]]
+    heal: Callable[[Disturbed], Awaitable[Sequence[str] | None]]
     covered_by: tuple[str, ...] = ()
     needs: frozenset[str] = frozenset()
     recovery_s: float = 10.0

@@ -118,4 +118,5 @@ def _operation(sent: Sent, return_ns: int, answer: Answer) -> Operation:
         deadline_ns=deadline_ns,
         unexpected=answer.unexpected,
         takes=dict(takes),
+        in_doubt=answer.in_doubt,
     )

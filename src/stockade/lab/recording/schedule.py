@@ -203,10 +203,8 @@ class _Run:
             began_ns = time.monotonic_ns()
             try:
                 async with asyncio.timeout(ACTION_WAIT_S):
-                    if action == "inject":
-                        hit = tuple(await fault.inject(self.disturbed))
-                    else:
-                        await fault.heal(self.disturbed)
+                    act = fault.inject if action == "inject" else fault.heal
+                    hit = tuple(await act(self.disturbed) or ())
             except TimeoutError:
                 raise LabError(f"the fault {fault.name} could not {action} in {ACTION_WAIT_S:.0f} s") from None
         said.notes.extend(await _not_serving(said.expected, SERVE_WAIT_S))

@@ -98,11 +98,13 @@ def _control(result: CellResult) -> str:
 
 
 def kept(results: Sequence[CellResult], *, complete: bool = False) -> bool:
-    """Whether every claim was kept, every control was caught, and every cell could be recorded; not so without one.
+    """Whether every claim was kept, every control was caught, and every cell could be recorded; not so without a cell
+    that was exposed to its faults.
 
     Args:
         results: of all cells.
         complete: whether a cell that was not exposed to its faults is a failure, too.
     """
     bad = any(each.verdict in FAILURES for each in results) or (complete and bool(not_exposed(results)))
-    return bool(results) and not bad and not controls_not_caught(results)
+    shown = any(each.verdict != NOT_EXPOSED for each in results)
+    return shown and not bad and not controls_not_caught(results)

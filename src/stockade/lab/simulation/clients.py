@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from stockade.lab.history.operation import UNKNOWN, Operation
-from stockade.lab.recording.processes.answers import Answer, of_error, of_outcome
+from stockade.lab.recording.processes.answers import Answer, of_error
 from stockade.lab.simulation.service import Service
 from stockade.lab.simulation.settings import Settings
 from stockade.lab.simulation.workload import Mix, Request
@@ -129,6 +129,7 @@ class Clients:
                 versions=answer.versions,
                 deltas=request.deltas,
                 unexpected=answer.unexpected,
+                in_doubt=answer.in_doubt,
             )
         )
 
@@ -137,8 +138,8 @@ def _cancel(task: "asyncio.Task[Any]") -> None:
     task.cancel()
 
 
-def _answer(task: "asyncio.Task[Any]") -> Answer:
+def _answer(task: "asyncio.Task[Answer]") -> Answer:
     if task.cancelled():
         return of_error(asyncio.CancelledError())
     error = task.exception()
-    return of_outcome(task.result()) if error is None else of_error(error)
+    return task.result() if error is None else of_error(error)

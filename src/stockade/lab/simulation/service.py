@@ -9,7 +9,8 @@ from typing import Any, cast
 
 from sqlalchemy.engine import make_url
 
-from stockade.core import Command, Outcome, Strategy
+from stockade.core import Command, Strategy
+from stockade.lab.recording.processes.answers import Answer, of_outcome
 from stockade.lab.simulation.database.connection import SimulatedBackend
 from stockade.lab.simulation.database.dialect import SimulatedDialect
 from stockade.lab.simulation.database.server import DatabaseServer
@@ -68,10 +69,13 @@ class Service:
             await strategy.start()
         self.strategy = cast(Strategy, strategy)
 
-    async def execute(self, command: Command) -> Outcome:
-        """Carry out one command."""
+    async def execute(self, command: Command) -> Answer:
+        """Carry out one command; see `Operation.in_doubt`."""
         assert self.strategy is not None
-        return await self.strategy.execute(command)
+        assert self.store is not None
+        lost_before = self.store.stats.unknown
+        answer = of_outcome(await self.strategy.execute(command))
+        return answer._replace(in_doubt=self.store.stats.unknown != lost_before)
 
     async def stop(self) -> None:
         """Stop the strategy, close the store."""

@@ -7,13 +7,12 @@ tracer, `tools.py` says what is missing.
 
 import asyncio
 import os
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from stockade.devservers.workdir import OwnedFolder
 from stockade.lab.errors import LabError
 from stockade.lab.site import system_calls
 from stockade.lab.site.system_calls import SystemCallFault
@@ -22,22 +21,28 @@ SMALL_DISK_BYTES = 256 * 2**20
 FULL_AT_BYTES = 4_096  # smaller than any file of a server: each write that extends a file or its log fails
 RUN_LIMIT_S = 10.0
 _FILLER = "filler"
-_MOUNT_PREFIX = "stockade-disk-"
 
 Pids = Callable[[], Sequence[int]]
 
 
 class SmallDisk:
-    """A file system in RAM, of a fixed size. `unmount` removes it with everything in it."""
+    """A file system in RAM, of a fixed size. `unmount` removes it with everything in it.
+
+    If this process is killed, the next one that makes a folder removes it (`devservers.workdir`).
+
+    Attributes:
+        path: where it is mounted.
+    """
 
     def __init__(self) -> None:
-        _unmount_stale()
-        self.path = Path(tempfile.mkdtemp(prefix=_MOUNT_PREFIX, dir="/tmp"))
-        options = f"size={SMALL_DISK_BYTES},mode=755"
+        self._folder = OwnedFolder("disk", Path("/tmp"))  # noqa: S108 - the folder made in it is private
+        self.path = self._folder.path / "fs"
         try:
-            _run(["mount", "-t", "tmpfs", "-o", options, f"{_MOUNT_PREFIX}{os.getpid()}", str(self.path)])
-        except LabError:
-            self.path.rmdir()
+            self._folder.path.chmod(0o755)  # servers run as another user
+            self.path.mkdir()
+            _run(["mount", "-t", "tmpfs", "-o", f"size={SMALL_DISK_BYTES},mode=755", "stockade-disk", str(self.path)])
+        except BaseException:
+            self._folder.close()
             raise
 
     def fill(self) -> None:
@@ -55,8 +60,7 @@ class SmallDisk:
         """Remove it; its servers must have ended."""
         with suppress(LabError):  # a process still has a file open in it: the kernel removes it with the last one
             _run(["umount", "--lazy", str(self.path)])
-        with suppress(OSError):
-            self.path.rmdir()
+        self._folder.close()
 
 
 class Disk:
@@ -188,14 +192,3 @@ def _run(command: list[str], owner: os.stat_result | None = None, ended: Path | 
         raise LabError(f"{command[0]} took longer than {RUN_LIMIT_S:.0f} s") from error
     if done.returncode and (ended is None or ended.exists()):
         raise LabError(f"{' '.join(command)}: {done.stderr.strip() or f'ended with {done.returncode}'}")
-
-
-def _unmount_stale() -> None:
-    """Remove what processes that were killed have left mounted: their id is in the name of the device."""
-    with suppress(OSError):
-        for line in Path("/proc/mounts").read_text().splitlines():
-            device, where = line.split()[:2]
-            if device.startswith(_MOUNT_PREFIX) and not Path(f"/proc/{device.removeprefix(_MOUNT_PREFIX)}").exists():
-                with suppress(LabError):
-                    _run(["umount", "--lazy", where])
-                shutil.rmtree(where, ignore_errors=True)

@@ -7,9 +7,9 @@ passes the bytes, `faults/network.py` has the disturbances, `site.py` says where
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from stockade.devservers.tcp_proxy import CLEAN, Conditions, TcpProxy
+from stockade.devservers.tcp_proxy import CLEAN, Conditions, TcpProxy, Touched
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,15 +20,37 @@ class Disturbance:
         conditions: under which everything passes.
         silent: nothing passes, and no side learns of it.
         refusing: open connections are reset once, and new ones are refused.
-        repeated: done to the link at once and then every `every_s` seconds; None: nothing is.
+        repeated: done to the link at once and then every `every_s` seconds; returns to how many connections. None:
+            nothing is.
         every_s: the same.
     """
 
     conditions: Conditions = CLEAN
     silent: bool = False
     refusing: bool = False
-    repeated: "Callable[[Link], None] | None" = None
+    repeated: "Callable[[Link], int] | None" = None
     every_s: float = 1.0
+
+
+@dataclass(slots=True)
+class _Active:
+    """A disturbance that is in place: what the link had counted when it began, and the connections that it ended."""
+
+    disturbance: Disturbance
+    before: Touched
+    connections: int = 0
+
+    def touched(self, now: Touched) -> str:
+        """What it did to connections and to what passed, e.g. `1,200 bytes late`; empty: nothing."""
+        what, before = self.disturbance, self.before
+        late = what.conditions.latency_s or what.conditions.jitter_s or what.conditions.bytes_per_s
+        counts = {
+            "connections ended": self.connections,
+            "bytes dropped": now.dropped - before.dropped if what.silent else 0,
+            "bytes late": now.late - before.late if late else 0,
+            "bytes in pieces": now.sliced - before.sliced if what.conditions.piece_bytes else 0,
+        }
+        return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
 
 
 class Link(TcpProxy):
@@ -46,7 +68,7 @@ class Link(TcpProxy):
     def __init__(self, target: int, name: str) -> None:
         super().__init__(target)
         self.name = name
-        self.active: dict[str, Disturbance] = {}
+        self.active: dict[str, _Active] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
     async def disturb(self, fault: str, disturbance: Disturbance) -> None:
@@ -56,25 +78,30 @@ class Link(TcpProxy):
             fault: its name.
             disturbance: what it does.
         """
-        self.active[fault] = disturbance
+        self._stop_repeating(fault)
+        active = self.active[fault] = _Active(disturbance, replace(self.touched))
         await self._compose()
         if disturbance.refusing:
-            self.cut()
+            active.connections += self.cut()
         if disturbance.repeated is not None:
             self._repeat(fault, disturbance.repeated, disturbance.every_s)
 
-    async def undisturb(self, fault: str) -> None:
+    async def undisturb(self, fault: str) -> str:
         """Take away what this fault does; nothing if it does nothing. What other faults do stays.
+
+        Returns:
+            What it did to connections and to what passed since `disturb`, e.g. `1,200 bytes late`; empty: nothing.
 
         Raises:
             OSError: another program listens on its port since it was refused.
         """
-        if fault not in self.active:
-            return
-        del self.active[fault]
-        if (timer := self._timers.pop(fault, None)) is not None:
-            timer.cancel()
+        active = self.active.pop(fault, None)
+        if active is None:
+            return ""
+        self._stop_repeating(fault)
+        touched = active.touched(self.touched)
         await self._compose()
+        return touched
 
     async def restore(self) -> None:
         """Take away what all faults do."""
@@ -84,14 +111,13 @@ class Link(TcpProxy):
 
     async def close(self) -> None:
         """See `TcpProxy`."""
-        for timer in self._timers.values():
-            timer.cancel()
-        self._timers.clear()
+        for fault in list(self._timers):
+            self._stop_repeating(fault)
         await super().close()
 
     async def _compose(self) -> None:
         """Be what the active disturbances make of it together."""
-        active = self.active.values()
+        active = [each.disturbance for each in self.active.values()]
         self.set_conditions(composed(each.conditions for each in active))
         if any(each.silent for each in active):
             self.swallow()
@@ -103,10 +129,14 @@ class Link(TcpProxy):
         else:
             await self.accept()
 
-    def _repeat(self, fault: str, action: "Callable[[Link], None]", every_s: float) -> None:
-        action(self)
+    def _repeat(self, fault: str, action: "Callable[[Link], int]", every_s: float) -> None:
+        self.active[fault].connections += action(self)
         loop = asyncio.get_running_loop()
         self._timers[fault] = loop.call_later(every_s, self._repeat, fault, action, every_s)
+
+    def _stop_repeating(self, fault: str) -> None:
+        if (timer := self._timers.pop(fault, None)) is not None:
+            timer.cancel()
 
 
 def composed(conditions: Iterable[Conditions]) -> Conditions:

@@ -84,8 +84,9 @@ def ring(
     kept, and its line says how to play it again.
 
     Exit code 0: every strategy did what it claims and every control was
-    caught. 1: one did not, or was not, or a cell could not be recorded; with
-    --complete also if a fault did not act in a cell. 2: the lab could not run.
+    caught. 1: one did not, or was not, or a cell could not be recorded, or in
+    no cell did all of its faults act; with --complete also if a fault did not
+    act in a cell. 2: the lab could not run.
     """
     with one_line_errors():
         check_target(json_to)

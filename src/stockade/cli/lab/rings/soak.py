@@ -78,10 +78,12 @@ def soak(
     Each round has another strategy, database, workload and mix of faults, at
     times that the seed decides. Only strategies take part that claim to break
     no rule under these faults. A round prints one line; one that fails also
-    its violations and the command that plays it again.
+    its violations and the command that plays it again. A round in which a
+    fault did not act is played once more.
 
-    Exit code 0: no rule was broken. 1: one was, or a round could not be
-    recorded. 2: the lab could not run.
+    Exit code 0: no rule was broken. 1: one was, a round could not be
+    recorded, or in no round did all of its faults act. 2: the lab could not
+    run.
     """
     from stockade.lab.ring.expectation import kept
     from stockade.lab.ring.usual_parts import left_out

@@ -1,18 +1,22 @@
 """Exactly once: what was accepted is recorded once and moved its rows, what was refused moved nothing.
 
 An unknown or failed operation is judged by what is recorded: it may have happened at most once, and a failed one not
-at all. A decision that was recorded before some try must be of another one: if each of the others that reached a
-process failed for certain, one of them has lied. A command log is read again after a crash, so there it may be of the
-same try.
+at all. Some try has recorded the decision: one that had begun when the decision was first known, and that says so, or
+is unknown, or got a replayed decision while its process had lost the reply to a commit (the store resolves that by
+itself, and finds its own decision). If every other try that reached a process failed for certain, one of them has lied.
+A command log is read again after a crash, so there a replayed decision may always be of the same try.
 """
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Container, Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import Final
 
 from stockade.core import IdempotencyKeyReused
-from stockade.lab.checkers.indexed_history import IndexedHistory
+from stockade.lab.checkers.indexed_history import NEVER, IndexedHistory
 from stockade.lab.checkers.violation import Violation
-from stockade.lab.history.operation import FAILED, OK, PROCESS_AWAY, REFUSED, Operation
+from stockade.lab.history.operation import FAILED, OK, PROCESS_AWAY, REFUSED, UNKNOWN, Operation
 
 RULE: Final = "exactly-once"
 
@@ -74,18 +78,62 @@ def _wrong(history: IndexedHistory, operation: Operation, moved: bool) -> str:
 
 
 def _failed_and_happened(history: IndexedHistory) -> Iterator[Violation]:
-    for id_, operations in history.tries.items():
-        if len(operations) < 2:
-            continue
-        own = [each for each in operations if each.code not in (IdempotencyKeyReused.code, PROCESS_AWAY)]
-        decided = [each for each in own if each.type in (OK, REFUSED)]
-        certain = all(each.type == FAILED for each in own if each not in decided)
-        if certain and decided and all(each.replayed for each in decided) and len(own) > len(decided):
-            failed = next(each for each in own if each.type == FAILED)
+    """Requests that are recorded, although each try that can have recorded it failed for certain."""
+    doubtful = {id_: own for id_, operations in history.tries.items() if (own := _without_its_decision(operations))}
+    known_ns = _known_ns(history, doubtful) if doubtful else {}
+    for id_, own in doubtful.items():
+        by_ns = known_ns[id_]
+        in_time = [each for each in own if each.invoke_ns <= by_ns < NEVER]
+        if in_time and not any(_may_have_recorded(each) for each in in_time):
+            failed = next((each for each in in_time if each.type == FAILED), None)
+            if failed is None:
+                continue  # it was recorded before anybody had sent it: `real_time` says so
             text = (
                 f"request {id_} failed ({failed.code}), which says that nothing happened, but its decision was recorded"
             )
             yield Violation(RULE, text, request_id=id_, operation=failed.number, at_ns=failed.return_ns)
+
+
+def _without_its_decision(operations: Sequence[Operation]) -> Sequence[Operation]:
+    """The tries that had the request, if one of them failed and none of them says that it was the one that recorded it.
+
+    Empty otherwise: then no failure can be a lie, or there is but this one try.
+    """
+    if len(operations) < 2:
+        return ()
+    own = [each for each in operations if each.code not in (IdempotencyKeyReused.code, PROCESS_AWAY)]
+    if any(each.type in (OK, REFUSED) and not each.replayed for each in own):
+        return ()
+    return own if 0 < sum(each.type == FAILED for each in own) < len(own) else ()
+
+
+def _may_have_recorded(operation: Operation) -> bool:
+    """Whether a try can have recorded the decision; a replayed one only if it may have lost the reply to a commit."""
+    return operation.type == UNKNOWN or (operation.type != FAILED and operation.in_doubt)
+
+
+def _known_ns(history: IndexedHistory, requests: Container[str]) -> Mapping[str, int]:
+    """Of these requests: when the decision was certainly recorded; `NEVER` if nothing shows it.
+
+    Somebody was told the decision, or had seen a version of a row that this request or a later one had written.
+    """
+    changes = [line for line in history.final.ledger if line.request_id in requests]
+    rows = {line.key for line in changes}
+    seen: dict[str, list[tuple[int, int]]] = {key: [] for key in rows}
+    found: dict[str, int] = defaultdict(lambda: NEVER)
+    for each in history.history.operations:
+        for key in rows & each.versions.keys():
+            seen[key].append((each.versions[key], each.return_ns))
+        if each.request_id in requests and each.type in (OK, REFUSED) and each.code != IdempotencyKeyReused.code:
+            found[each.request_id] = min(found[each.request_id], each.return_ns)
+    for some in seen.values():
+        some.sort(reverse=True)  # from the last version on, so that the minimum so far is that of all later ones
+    first = {key: list(accumulate((at for _, at in some), min)) for key, some in seen.items()}
+    for line in changes:
+        later = bisect_right(seen[line.key], -line.version, key=lambda each: -each[0])
+        if later:
+            found[line.request_id] = min(found[line.request_id], first[line.key][later - 1])
+    return found
 
 
 def _recorded_twice(history: IndexedHistory) -> Iterator[Violation]:

@@ -26,6 +26,7 @@ class Answer(NamedTuple):
     answer: str = ""
     versions: Mapping[str, int] = {}
     unexpected: str = ""
+    in_doubt: bool = False
 
 
 def of_outcome(outcome: Outcome) -> Answer:

@@ -116,8 +116,12 @@ class _Handler:
         assert self._service is not None, "Execute before OpenService"
         COMMAND.set(message.command)
         self._wanted.update(message.command.keys)
+        stats = self._service.store.stats
+        lost_before = stats.unknown
         try:
-            return of_outcome(await self._service.execute(message.command))
+            answer = of_outcome(await self._service.execute(message.command))
+            # of any command of this process: which one it was, the store does not say
+            return answer._replace(in_doubt=stats.unknown != lost_before)
         except asyncio.CancelledError as error:
             return of_error(error)  # the client has given up; the task ends here all the same
         except Exception as error:  # noqa: BLE001 - it is the client's answer, and the checkers judge it

@@ -1,0 +1,39 @@
+"""A service process without a process: what it says about a command."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from stockade.core import Accepted, Busy, Stats
+from stockade.lab.recording.processes.messages import Execute
+from stockade.lab.recording.processes.service_main import _Handler
+
+
+@pytest.mark.parametrize(("lost", "in_doubt"), [(0, False), (1, True)])
+async def test_a_commit_whose_reply_was_lost_meanwhile_is_told(lost, in_doubt):
+    """A replayed decision may be its own then; what was lost before it began says nothing."""
+    stats = Stats(unknown=7)
+
+    async def execute(command):
+        stats.unknown += lost
+        return Accepted({}, {}, replayed=True)
+
+    answer = await carried_out(execute, stats)
+    assert (answer.type, answer.replayed, answer.in_doubt) == ("ok", True, in_doubt)
+
+
+async def test_a_failure_has_no_doubt():
+    """It says that nothing happened."""
+
+    async def execute(command):
+        raise Busy("full")
+
+    answer = await carried_out(execute, Stats())
+    assert (answer.type, answer.in_doubt) == ("failed", False)
+
+
+async def carried_out(execute, stats):
+    """The answer of a process whose service is this one."""
+    handler = _Handler(None)
+    handler._service = SimpleNamespace(execute=execute, store=SimpleNamespace(stats=stats))
+    return await handler._execute(Execute(SimpleNamespace(keys=())))
