@@ -83,6 +83,14 @@ def order_step(command, version, states, code="STATE_CONFLICT"):
     )
 
 
+def failed_and_seen(**again):
+    """A failed, and B saw what it wrote; only then A is tried again, and its process loses the reply to a commit."""
+    failed = FIRST._replace(type=FAILED, code="BUSY", versions={})
+    return small(
+        [failed, *OPERATIONS[1:], FIRST._replace(number=7, invoke_ns=7 * MS, return_ns=8 * MS, in_doubt=True, **again)]
+    )
+
+
 TAKES = {"takes": {KEY: 1}}
 
 
@@ -156,26 +164,8 @@ WRONG = {
             ]
         ),
     ),
-    "failed for certain, and seen before the next try, which was in doubt": (
-        "exactly-once",
-        small(
-            [
-                FIRST._replace(type=FAILED, code="BUSY", versions={}),
-                *OPERATIONS[1:],
-                FIRST._replace(number=7, invoke_ns=7 * MS, return_ns=8 * MS, replayed=True, in_doubt=True),
-            ]
-        ),
-    ),
-    "failed for certain, and seen before the next try, which had no answer": (
-        "exactly-once",
-        small(
-            [
-                FIRST._replace(type=FAILED, code="BUSY", versions={}),
-                *OPERATIONS[1:],
-                FIRST._replace(number=7, invoke_ns=7 * MS, return_ns=8 * MS, type=UNKNOWN, versions={}),
-            ]
-        ),
-    ),
+    "failed, and seen before the next try, which was in doubt": ("exactly-once", failed_and_seen(replayed=True)),
+    "failed, and seen before the next try, which had no answer": ("exactly-once", failed_and_seen(type=UNKNOWN)),
     "decided, and nothing is there": (
         "exactly-once",
         small(initial={}, rows=(), ledger=(), requests=(), orders=(), outbox=(), deliveries=()),
