@@ -246,7 +246,8 @@ async def test_a_recording_that_fails_in_a_group_of_tasks_does_not_end_the_ring(
             raise errors.exceptions[0] from errors
 
     (result,), _ = await played(play, GUARDED)
-    assert result.verdict == FAILED and result.reason.count("a fault could not be injected") == 2
+    assert result.verdict == FAILED
+    assert result.reason.count("a fault could not be injected") == 2
 
 
 async def test_an_error_on_the_way_to_the_end_of_the_ring_is_no_failed_recording(played):
