@@ -88,7 +88,7 @@ def slow(disturbed, monkeypatch):
     """Function: let a process come by its fault point only where it says so; what was asked for, as (number, point)."""
 
     def slow(comes):
-        asked, signalled = [], disturbed.processes.signal_at_point
+        asked, signalled, ends = [], disturbed.processes.signal_at_point, disturbed.processes.was_signalled
 
         async def arms(number, point, signal):
             asked.append((number, point))
@@ -96,7 +96,7 @@ def slow(disturbed, monkeypatch):
                 await signalled(number, point, signal)
 
         async def was_signalled(number, wait_s):
-            return comes(*asked[-1])
+            return comes(*asked[-1]) and await ends(number, wait_s)
 
         monkeypatch.setattr(disturbed.processes, "signal_at_point", arms)
         monkeypatch.setattr(disturbed.processes, "was_signalled", was_signalled)
