@@ -42,4 +42,5 @@ def check(history: IndexedHistory) -> Iterator[Violation]:
             request_id=operation.request_id,
             operation=operation.number,
             at_ns=operation.return_ns,
+            about_time=True,
         )
