@@ -14,6 +14,8 @@ ONLY_SLOW = {
     "an answer long after its deadline",
     "later than the machine was",
     "late while the database was away",
+    "late in a process beside one that was stopped",
+    "late under a fault that stops no process",
     "an unknown outcome that the service tells late, while the database was away",
     "one decision, and nothing but busy",
     "busy again after the healing",
