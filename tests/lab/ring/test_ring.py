@@ -77,10 +77,10 @@ def played(tmp_path):
 
     async def play(player, *cells, state=None):
         reports = []
-        file = StateFile(state, {"seed": 1})
         runner = CellRunner(player, 5.0, tmp_path / "histories")
-        ring = Ring(parts(), cells or (CONTROL, GUARDED), runner, 1, file)
-        return await ring.play(reports.append), reports
+        with StateFile(state, {"seed": 1}) as file:
+            ring = Ring(parts(), cells or (CONTROL, GUARDED), runner, 1, file)
+            return await ring.play(reports.append), reports
 
     return play
 

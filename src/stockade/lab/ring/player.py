@@ -99,6 +99,12 @@ class CellRunner:
         found = verdict(expectation, violations, exposed=not missed)
         reasons = [f"not exposed: {', '.join(missed)}"] if missed else []
         reasons += [f"not recorded at first: {each}" for each in errors]
+        kept = ""
+        if found in (*FAILURES, NOT_CAUGHT, NOT_EXPOSED):
+            try:
+                kept = self._keep(cell, history)
+            except OSError as error:  # a full disk: the result is worth more than its history, and the ring goes on
+                reasons.append(f"its history was not kept: {error}")
         return CellResult(
             cell,
             seed,
@@ -106,7 +112,7 @@ class CellRunner:
             found,
             violations=_first_of_each_rule(violations),
             operations=Counter(each.type for each in history.operations),
-            history=self._keep(cell, history) if found in (*FAILURES, NOT_CAUGHT, NOT_EXPOSED) else "",
+            history=kept,
             reason="; ".join(reasons),
             exposure=tuple(found_exposure),
         )
