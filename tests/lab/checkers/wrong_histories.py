@@ -70,9 +70,9 @@ SILENT = {"type": UNKNOWN, "code": "NO_ANSWER", "invoke_ns": 0, "return_ns": MS}
 LATE = [FIRST, SECOND, THIRD._replace(deadline_ns=10 * MS, return_ns=511 * MS)]
 
 
-def suspended(process, *, suspends=True):
+def suspended(process, *, stops_processes=True):
     """A fault that stops a process, and Redis beside it, until 500 ms."""
-    begin = fault(9, "redis-flush", "inject")._replace(hit=(process, "2 keys deleted"), suspends=suspends)
+    begin = fault(9, "redis-flush", "inject")._replace(hit=(process, "2 keys deleted"), stops_processes=stops_processes)
     return begin, fault(500, "redis-flush", "heal")
 
 
@@ -362,7 +362,7 @@ WRONG = {
     ),
     "late under a fault that stops no process": (
         "in-time",
-        small(LATE, fault_log=suspended("service-1", suspends=False)),
+        small(LATE, fault_log=suspended("service-1", stops_processes=False)),
     ),
     "an unknown outcome that the service tells late, while the database was away": (
         "in-time",

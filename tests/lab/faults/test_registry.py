@@ -98,5 +98,5 @@ def test_a_fault_that_stops_processes_says_so():
     stops = {"suspend_holder", "pause"}  # what injections call for it
     for fault in FAULTS.values():
         inject = getattr(fault.inject, "func", fault.inject)
-        assert fault.suspends == bool(stops & set(inject.__code__.co_names)), fault.name
-    assert sum(fault.suspends for fault in FAULTS.values()) == 6
+        assert fault.stops_processes == bool(stops & set(inject.__code__.co_names)), fault.name
+    assert sum(fault.stops_processes for fault in FAULTS.values()) == 6

@@ -205,5 +205,5 @@ async def test_a_schedule_that_is_cancelled_heals():
 async def test_the_log_says_which_fault_suspends():
     """The checkers know no faults, only the log."""
     log = []
-    await play(combined([fault("a", [], suspends=True), fault("b", [])], 0.1, 1), log)
-    assert {each.fault: each.suspends for each in log} == {"a": True, "b": False}
+    await play(combined([fault("a", [], stops_processes=True), fault("b", [])], 0.1, 1), log)
+    assert {each.fault: each.stops_processes for each in log} == {"a": True, "b": False}

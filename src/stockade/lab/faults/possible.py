@@ -29,7 +29,7 @@ def make_fault(
     least_wait_s: float = 0.0,
     touches: tuple[str, ...],
     ends_it: bool = False,
-    suspends: bool = False,
+    stops_processes: bool = False,
     needs_service: bool = False,
 ) -> Fault:
     """A fault whose needs say where it is impossible; the parameters are those of `Fault`."""
@@ -46,7 +46,7 @@ def make_fault(
         least_wait_s=least_wait_s,
         touches=frozenset(touches),
         ends_it=ends_it,
-        suspends=suspends,
+        stops_processes=stops_processes,
         needs_service=needs_service or fault_points,
         impossible=partial(why_not, needs),
     )

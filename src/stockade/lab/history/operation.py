@@ -69,7 +69,7 @@ class FaultEvent(NamedTuple):
         detail: how it went, e.g. why nothing was hit, or which process did not serve again in time.
         hit: what an injection hit, e.g. "service 1" or "link client->postgres"; nothing: it did not act.
         end_ns: when it ended; 0: at once. Between the end of its injection and its healing a fault is in place.
-        suspends: the fault stops processes that take or decide requests; see `Fault.suspends`.
+        stops_processes: the fault stops processes that take or decide requests; see `Fault.stops_processes`.
     """
 
     at_ns: int
@@ -78,7 +78,7 @@ class FaultEvent(NamedTuple):
     detail: str = ""
     hit: tuple[str, ...] = ()
     end_ns: int = 0
-    suspends: bool = False
+    stops_processes: bool = False
 
 
 class LockAccess(NamedTuple):

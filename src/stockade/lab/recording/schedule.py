@@ -212,7 +212,7 @@ class _Run:
                 raise LabError(f"the fault {fault.name} could not {action} in {ACTION_WAIT_S:.0f} s") from None
         said.notes.extend(await _not_serving(said.expected, SERVE_WAIT_S))
         notes, end_ns = "; ".join(said.notes), time.monotonic_ns()
-        self.log.append(FaultEvent(began_ns, fault.name, action, notes, hit, end_ns, fault.suspends))
+        self.log.append(FaultEvent(began_ns, fault.name, action, notes, hit, end_ns, fault.stops_processes))
 
     @asynccontextmanager
     async def _alone(self, fault: Fault) -> AsyncIterator[None]:

@@ -98,11 +98,8 @@ def soak(
         missing = left_out(parts)
         if complete:
             refuse_incomplete(missing)
-        settings: dict[str, JsonValue] = {
-            "seed": secrets.randbits(SEED_BITS) if seed is None else seed,
-            "seconds": seconds,
-            "minutes": minutes,
-        }
+        seed = secrets.randbits(SEED_BITS) if seed is None else seed
+        settings: dict[str, JsonValue] = {"seed": seed, "seconds": seconds, "minutes": minutes}
         given = as_given(
             databases=databases,
             strategies=strategies,

@@ -22,7 +22,7 @@ GIVEN_UP: Final = ("", "NO_ANSWER", "PROCESS_ENDED", "CANCELLED")  # codes of wh
 def check(history: IndexedHistory) -> Iterator[Violation]:
     """Report operations that returned too late."""
     disturbed = disturbed_times(history.history)
-    suspending = [each for each in fault_times(history.history) if each.suspends]
+    suspending = [each for each in fault_times(history.history) if each.stops_processes]
     for operation in history.history.operations:
         if not operation.deadline_ns or operation.return_ns <= operation.deadline_ns + GRACE_S * 1e9:
             continue
