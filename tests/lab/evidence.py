@@ -56,7 +56,9 @@ def ring(documents):
     document = documents[-1]
     results = [CellResult.from_json(each) for each in document["cells"]]
     settings = document["settings"]
-    command = f"stockade lab ring --seed {settings['seed']} --seconds {settings['seconds']:g}"
+    command = (
+        settings.get("command") or f"stockade lab ring --seed {settings['seed']} --seconds {settings['seconds']:g}"
+    )
     found = matrix_of_document(document)
     bad = [each for each in results if each.verdict in (VIOLATED, FAILED, NOT_EXPOSED)]
     lines = [

@@ -57,7 +57,7 @@ def test_a_workload_of_its_own_is_recorded():
     assert code == 0, (out, err)
     assert "coupons / sequencer" in out
     assert "as claimed" in out
-    assert "broken, as it must be" in out
+    assert "violated as claimed, as it must be" in out
 
 
 def lab_record(*options):

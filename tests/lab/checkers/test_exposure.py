@@ -11,7 +11,7 @@ from stockade.lab.history.history_file import write_history
 from stockade.lab.history.operation import FAILED
 from stockade.lab.model.contender import Contender
 from stockade.lab.recording.plan import RecordingPlan
-from stockade.lab.recording.summary import summarise
+from stockade.lab.ring.summary import summarise
 from stockade.lab.workloads.registry import find_workload
 from tests.lab.checkers.small_histories import MS, OPERATIONS, fault, small
 

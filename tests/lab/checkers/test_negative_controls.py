@@ -36,6 +36,7 @@ from tests.lab.checkers.wrong_histories import (
     order_step,
     queue,
     steady,
+    suspended,
     tried,
 )
 
@@ -138,7 +139,7 @@ RIGHT = {
     ),
     "late in a stopped process": small(
         [FIRST, SECOND, THIRD._replace(deadline_ns=10 * MS, return_ns=511 * MS)],
-        fault_log=(fault(9, "process-pause", "inject"), fault(500, "process-pause", "heal")),
+        fault_log=suspended("service-1"),
     ),
 }
 

@@ -67,6 +67,15 @@ TOLD_LATE = {"deadline_ns": 10 * MS, "code": "OUTCOME_UNKNOWN"}
 SILENT = {"type": UNKNOWN, "code": "NO_ANSWER", "invoke_ns": 0, "return_ns": MS}
 
 
+LATE = [FIRST, SECOND, THIRD._replace(deadline_ns=10 * MS, return_ns=511 * MS)]
+
+
+def suspended(process, *, stops_processes=True):
+    """A fault that stops a process, and Redis beside it, until 500 ms."""
+    begin = fault(9, "redis-flush", "inject")._replace(hit=(process, "2 keys deleted"), stops_processes=stops_processes)
+    return begin, fault(500, "redis-flush", "heal")
+
+
 def in_log(*records, ends=(), **changes):
     """The right history under a command log."""
     return small(strategy="kafka", log=records, extra={"log_ends": [list(end) for end in ends]}, **changes)
@@ -344,7 +353,7 @@ WRONG = {
     ),
     "an answer long after its deadline": (
         "in-time",
-        small([FIRST, SECOND, THIRD._replace(deadline_ns=10 * MS, return_ns=511 * MS)]),
+        small(LATE),
     ),
     "later than the machine was": (
         "in-time",
@@ -355,10 +364,15 @@ WRONG = {
     ),
     "late while the database was away": (
         "in-time",
-        small(
-            [FIRST, SECOND, THIRD._replace(deadline_ns=10 * MS, return_ns=511 * MS)],
-            fault_log=(fault(9, "database-stop", "inject"), fault(500, "database-stop", "heal")),
-        ),
+        small(LATE, fault_log=(fault(9, "database-stop", "inject"), fault(500, "database-stop", "heal"))),
+    ),
+    "late in a process beside one that was stopped": (
+        "in-time",
+        small(LATE, fault_log=suspended("service-0")),
+    ),
+    "late under a fault that stops no process": (
+        "in-time",
+        small(LATE, fault_log=suspended("service-1", stops_processes=False)),
     ),
     "an unknown outcome that the service tells late, while the database was away": (
         "in-time",

@@ -91,3 +91,12 @@ def test_the_page_has_every_fault():
     assert named == set(FAULTS) - links
     must = section.partition("It *must* be seen")[2].partition("where clients share")[0]
     assert set(re.findall("`([a-z-]+)`", must)) == {name for name, fault in FAULTS.items() if fault.must_fail}
+
+
+def test_a_fault_that_stops_processes_says_so():
+    """`in-time` leaves out what such a process was asked: each fault that sends SIGSTOP is one, and no other."""
+    stops = {"suspend_holder", "pause"}  # what injections call for it
+    for fault in FAULTS.values():
+        inject = getattr(fault.inject, "func", fault.inject)
+        assert fault.stops_processes == bool(stops & set(inject.__code__.co_names)), fault.name
+    assert sum(fault.stops_processes for fault in FAULTS.values()) == 6

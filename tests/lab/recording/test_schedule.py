@@ -211,3 +211,10 @@ async def test_a_schedule_that_is_cancelled_heals():
         with pytest.raises(asyncio.CancelledError):
             await task
     assert done == [("inject", "a"), ("heal", "a")]
+
+
+async def test_the_log_says_which_fault_suspends():
+    """The checkers know no faults, only the log."""
+    log = []
+    await play(combined([fault("a", [], stops_processes=True), fault("b", [])], 0.1, 1), log)
+    assert {each.fault: each.stops_processes for each in log} == {"a": True, "b": False}

@@ -1,7 +1,6 @@
 """Stand-ins for tests of the ring: faults that do nothing, and a player that records nothing."""
 
 from stockade.lab.checkers.violation import Violation
-from stockade.lab.history.final_state import FinalState, Leftovers
 from stockade.lab.history.history import History
 from stockade.lab.history.operation import OK, FaultEvent, Operation
 from stockade.lab.model.contender import Contender
@@ -61,10 +60,10 @@ class StandIn:
         inject=True,
         hit=lambda cell: ("service 0",),
         rule="no-oversell",
-        leftovers=None,
+        about_time=False,
     ):
         self.broken, self.raises, self.inject, self.rule = broken, raises, inject, rule
-        self.leftovers, self.hit = leftovers, hit
+        self.about_time, self.hit = about_time, hit
         self.played = []
 
     async def __call__(self, cell, seed):
@@ -83,6 +82,6 @@ class StandIn:
             seed,
             fault_log=tuple(log),
             operations=(operation,),
-            final=FinalState(leftovers=self.leftovers or Leftovers()),
         )
-        return Recorded(history, [Violation(self.rule, "21 of 20")] if self.broken(cell) else [])
+        found = [Violation(self.rule, "21 of 20", about_time=self.about_time)]
+        return Recorded(history, found if self.broken(cell) else [])

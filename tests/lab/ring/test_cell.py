@@ -4,10 +4,12 @@ import json
 
 import pytest
 
+from stockade.devservers import KINDS, available
 from stockade.lab.errors import LabError
+from stockade.lab.reporting.installed import lasting
 from stockade.lab.ring.cell import Cell, CellResult, Found
 from stockade.lab.ring.expectation import HELD, VIOLATED
-from stockade.lab.ring.state_file import StateFile, code
+from stockade.lab.ring.state_file import SCHEMA, StateFile, code
 
 CELL = Cell("postgres", "redis-pubsub:bare", ("pause", "latency"), "order-stream")
 RESULT = CellResult(CELL, 7, HELD, VIOLATED, (Found("oversold", "21 of 20"),), {"ok": 3}, 1.5, "a.jsonl", "")
@@ -38,21 +40,57 @@ def test_the_seed_of_a_cell_is_its_own_and_repeats():
 def test_finished_cells_are_there_again(tmp_path):
     """A second ring of the same settings finds what the first one has finished."""
     path = tmp_path / "state"
-    StateFile(path, SETTINGS).add(RESULT)
-    assert StateFile(path, SETTINGS).finished == {CELL.id: RESULT}
+    with StateFile(path, SETTINGS) as state:
+        state.add(RESULT)
+    with StateFile(path, SETTINGS) as state:
+        assert state.finished == {CELL.id: RESULT}
     assert StateFile(None, SETTINGS).finished == {}
 
 
 def test_a_line_that_a_kill_cut_off_is_played_again(tmp_path):
     """The results before it are used, and the file can be added to."""
     path = tmp_path / "state"
-    StateFile(path, SETTINGS).add(RESULT)
+    with StateFile(path, SETTINGS) as state:
+        state.add(RESULT)
     path.write_text(path.read_text() + '{"cell": "postg')
-    state = StateFile(path, SETTINGS)
-    assert state.finished == {CELL.id: RESULT}
-    state.add(RESULT)
+    with StateFile(path, SETTINGS) as state:
+        assert state.finished == {CELL.id: RESULT}
+        state.add(RESULT)
     assert len(path.read_text().splitlines()) == 3
-    assert StateFile(path, SETTINGS).finished == {CELL.id: RESULT}
+    with StateFile(path, SETTINGS) as state:
+        assert state.finished == {CELL.id: RESULT}
+
+
+def test_two_rings_cannot_use_one_file(tmp_path):
+    """The second is refused, and the line that the first has not finished stays; afterwards it can."""
+    path = tmp_path / "state"
+    with StateFile(path, SETTINGS) as first:
+        path.write_text(path.read_text() + '{"cell": "postg')
+        with pytest.raises(LabError, match="another ring uses it"):
+            StateFile(path, SETTINGS)
+        assert path.read_text().endswith('{"cell": "postg')
+        path.write_text(path.read_text().removesuffix('{"cell": "postg'))
+        first.add(RESULT)
+    with StateFile(path, SETTINGS) as state:
+        assert state.finished == {CELL.id: RESULT}
+
+
+def test_the_results_of_another_machine_are_refused(tmp_path):
+    """Its servers and packages are part of what was played; the message says which of them differ."""
+    path = tmp_path / "state"
+    StateFile(path, SETTINGS | {"servers": {"redis": "7.0"}}).__exit__(None, None, None)
+    with pytest.raises(LabError, match=r"\(servers.redis 7.0, now 7.2\)"):
+        StateFile(path, SETTINGS | {"servers": {"redis": "7.2"}})
+
+
+def test_what_a_ring_is_played_on():
+    """Versions of packages and of the servers that can be started, without the date."""
+    found = lasting()
+    assert found["packages"]["sqlalchemy"].startswith("2.")
+    assert found["servers"].keys() == {kind for kind in KINDS if not available()[kind]}
+    assert all(any(letter.isdigit() for letter in said) for said in found["servers"].values())
+    assert "date" not in found
+    assert {"python", "os", "cpu_count", "small_disk"} < found.keys()
 
 
 def test_the_results_of_other_code_are_refused(tmp_path, monkeypatch):
@@ -61,8 +99,9 @@ def test_the_results_of_other_code_are_refused(tmp_path, monkeypatch):
     package.mkdir()
     (package / "a.py").write_text("A = 1")
     monkeypatch.setattr("stockade.__file__", str(package / "__init__.py"))
-    StateFile(path, SETTINGS | code())
-    StateFile(path, SETTINGS | code())
+    for _ in range(2):
+        with StateFile(path, SETTINGS | code()):
+            pass
     (package / "a.py").write_text("A = 2")
     with pytest.raises(LabError, match=r"another ring \(code"):
         StateFile(path, SETTINGS | code())
@@ -71,10 +110,11 @@ def test_the_results_of_other_code_are_refused(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (json.dumps({"schema": "stockade.lab.ring-state/2", "seed": 2, "seconds": 10.0}) + "\n", "another ring"),
+        (json.dumps({"schema": SCHEMA, "seed": 2, "seconds": 10.0}) + "\n", "another ring"),
+        (json.dumps({"schema": "stockade.lab.ring-state/2", **SETTINGS}) + "\n", "another version of stockade"),
         ("[]\n{", "another ring"),
         ("hello\n", "not the state"),
-        (json.dumps({"schema": "stockade.lab.ring-state/2", **SETTINGS}) + '\n{"cell": 1}\n', "no result"),
+        (json.dumps({"schema": SCHEMA, **SETTINGS}) + '\n{"cell": 1}\n', "no result"),
     ],
 )
 def test_the_state_of_another_ring_is_refused(tmp_path, text, said):

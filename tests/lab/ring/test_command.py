@@ -11,9 +11,10 @@ from typer.testing import CliRunner
 
 from stockade.cli import app
 from stockade.lab.errors import LabError
-from stockade.lab.ring import usual_parts
+from stockade.lab.ring import state_file, usual_parts
 from stockade.lab.ring.recording_player import RecordingPlayer
 from stockade.lab.ring.soak import MAX_FAILED
+from stockade.lab.ring.state_file import StateFile
 from tests.docs.blocks import blocks
 from tests.lab.ring.parts import StandIn
 
@@ -53,7 +54,15 @@ def test_a_ring_that_is_right(command):
     jsonschema_rs.validate(json.loads(SCHEMA), document)
     assert document["kept"]
     assert {each["verdict"] for each in document["cells"]} == {"as claimed", "violated as claimed"}
-    assert document["settings"] == {"seed": 1, "seconds": 6.0}
+    assert document["environment"]["servers"]
+    settings = document["settings"]
+    assert (settings["seed"], settings["seconds"], settings["code"]) == (1, 6.0, state_file.code()["code"])
+    assert (settings["databases"], settings["workloads"]) == (["sqlite"], ["baskets"])
+    assert set(settings["strategies"]) == {"unprotected", "optimistic"}
+    assert set(settings["faults"]) <= set(usual_parts.RING_FAULTS)
+    _, again, _ = command(right(), *shlex.split(settings["command"])[2:])
+    assert again["settings"] == settings
+    assert [each["cell"] for each in again["cells"]] == [each["cell"] for each in document["cells"]]
     assert len(re.findall(r"^\[\d+/\d+\] sqlite\.", output, re.MULTILINE)) == len(document["cells"])
     assert re.search(r"^no-fault +caught +ok", output, re.MULTILINE)
     assert "0 against a claim, 0 late, 0 not recorded" in output
@@ -80,6 +89,65 @@ def test_a_ring_whose_control_is_not_caught(command):
     assert "control not caught: unprotected on sqlite" in output
 
 
+def test_a_cell_is_played_again_with_the_seed_that_its_result_is_of(command):
+    """A control that was missed four times had four seeds: the command below it begins with the last."""
+    _, document, output = command(StandIn(), "ring", *SMALL, "--seed", "7")
+    (missed, *_) = [each for each in document["cells"] if each["verdict"] == "not caught"]
+    (again, *_) = re.findall(rf"again: stockade lab (ring --cell {missed['cell']} .*)", output)
+    assert f"--recording-seed {missed['seed']}" in again
+    _, document, _ = command(right(), *shlex.split(again))
+    assert [(each["cell"], each["seed"]) for each in document["cells"]] == [(missed["cell"], missed["seed"])]
+
+
+def test_a_round_is_played_again_with_the_seed_that_its_result_is_of(command):
+    """A round in which a fault missed is played once more with the next seed: that is the one to repeat."""
+    player = StandIn(lambda cell: len(player.played) == 2, inject=False)
+    words = ("soak", "--databases", "sqlite", "--faults", "process-kill", "--seed", "5", "--round", "1")
+    _, document, output = command(player, *words)
+    assert document["cells"][0]["verdict"] == "VIOLATED"
+    (again,) = re.findall(r"again: stockade lab (soak .*)", output)
+    _, repeated, _ = command(StandIn(lambda cell: True, inject=False), *shlex.split(again))
+    assert repeated["cells"][0]["seed"] == document["cells"][0]["seed"]
+    (first, *_) = [int(seed) for seed in re.findall(r"before: seed (\d+)", output)]
+    assert document["cells"][0]["seed"] == first + 1
+    _, _, output = command(StandIn(), "soak", "--recording-seed", "5")
+    assert "name one --round" in output
+
+
+def test_a_history_that_cannot_be_kept_ends_no_ring(command, tmp_path):
+    """The reason stands below the cell, and the other cells are played."""
+    (tmp_path / "full").write_text("a file where the folder should be")
+    code, document, output = command(StandIn(lambda cell: True), "ring", *SMALL, "--histories", "full")
+    assert (code, document["complete"]) == (1, True)
+    (bad, *_) = [each for each in document["cells"] if each["verdict"] == "VIOLATED"]
+    assert (bad["history"], bad["violations"][0]["rule"]) == ("", "no-oversell")
+    assert "its history was not kept" in bad["reason"]
+    assert "its history was not kept" in output
+
+
+def test_a_state_that_cannot_be_written_leaves_the_document(command, monkeypatch):
+    """Exit code 2 in one line; the document has the cells so far, the one that could not be kept too."""
+
+    def full(self, result):
+        raise OSError(28, "No space left on device", "state")
+
+    monkeypatch.setattr(StateFile, "add", full)
+    code, document, output = command(right(), "ring", *SMALL, "--state", "state")
+    assert code == 2
+    assert "error: state: No space left on device" in output
+    assert (len(document["cells"]), document["complete"], document["kept"]) == (1, False, False)
+
+
+def test_the_state_of_another_version_is_refused_in_one_line(command, tmp_path):
+    """And stays as it is."""
+    text = '{"schema": "stockade.lab.ring-state/2", "seed": 1, "seconds": 6.0}\n'
+    (tmp_path / "old").write_text(text)
+    code, _, output = command(right(), "ring", *SMALL, "--state", "old")
+    assert (code, len(output.splitlines())) == (2, 1)
+    assert "was written by another version of stockade" in output
+    assert (tmp_path / "old").read_text() == text
+
+
 def test_a_ring_goes_on(command):
     """With the same state file nothing is played twice; the first line says so."""
     _, first, _ = command(right(), "ring", *SMALL, "--state", "state")
@@ -90,7 +158,7 @@ def test_a_ring_goes_on(command):
     assert output.startswith(f"{len(first['cells'])} of {len(first['cells'])} cells are finished in state")
     code, _, output = command(player, "ring", *SMALL, "--state", "state", "--seed", "2")
     assert code == 2
-    assert "belongs to another ring (seed 1)" in output
+    assert "belongs to another ring (seed 1, now 2)" in output
 
 
 @pytest.mark.parametrize(
@@ -105,6 +173,7 @@ def test_a_ring_goes_on(command):
         (("ring", "--databases", "oracle"), "unknown database 'oracle'"),
         (("ring", "--strategies", "advisory", "--databases", "sqlite"), "has no cell: advisory: runs on postgres"),
         (("ring", "--state", "/proc/state"), "/proc/state: "),
+        (("ring", "--recording-seed", "3"), "name one --cell, and no --state"),
         (("soak", "--strategies", "unprotected"), "nothing to soak"),
     ],
 )

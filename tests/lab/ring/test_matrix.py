@@ -4,7 +4,8 @@ import dataclasses
 
 import pytest
 
-from stockade.lab.checkers import CHECKERS
+from stockade.lab.checkers import CHECKERS, DATA_RULES
+from stockade.lab.checkers.violation import Violation
 from stockade.lab.model.contender import Contender
 from stockade.lab.recording.fault import Fault
 from stockade.lab.ring import expectation
@@ -18,6 +19,7 @@ from stockade.lab.ring.expectation import (
     MAY_BREAK,
     MUST_BREAK,
     NOT_CAUGHT,
+    NOT_EXPOSED,
     VIOLATED,
 )
 from stockade.lab.ring.matrix import NotRun, matrix_of, text_table
@@ -28,54 +30,92 @@ async def _nothing(disturbed): ...
 
 EVERYBODY = Fault("database-kill", "", _nothing, _nothing)
 CRASH = dataclasses.replace(EVERYBODY, name="crash", covered_by=("crash",))
-FAILOVER = dataclasses.replace(EVERYBODY, name="failover", covered_by=("failover",))
+FAILOVER = dataclasses.replace(EVERYBODY, name="failover", covered_by=("failover",), must_fail=("bare",))
 
 
 @pytest.mark.parametrize(
-    ("name", "faults", "control", "claimed"),
+    ("name", "faults", "shares_rows", "claimed"),
     [
         ("pessimistic", (), False, HELD),
         ("pessimistic", (EVERYBODY, CRASH), False, HELD),
         ("pessimistic", (EVERYBODY, FAILOVER), False, MAY_BREAK),
         ("pessimistic", (), True, HELD),
-        ("redis-pubsub", (FAILOVER,), False, HELD),
-        ("redis-pubsub:fence", (FAILOVER,), False, HELD),
+        ("redis-pubsub", (FAILOVER,), True, HELD),
+        ("redis-pubsub:fence", (FAILOVER,), True, HELD),
         ("redis-pubsub:bare", (FAILOVER,), True, MUST_BREAK),
+        ("redis-pubsub:bare", (CRASH, FAILOVER), True, MUST_BREAK),
         ("redis-pubsub:bare", (FAILOVER,), False, MAY_BREAK),
-        ("redis-pubsub:bare", (EVERYBODY,), False, MAY_BREAK),
-        ("redis-pubsub:bare", (CRASH,), False, HELD),
-        ("redis-pubsub:bare", (), False, HELD),
+        ("redis-pubsub:bare", (EVERYBODY,), True, MAY_BREAK),
+        ("redis-pubsub:bare", (CRASH,), True, HELD),
+        ("redis-pubsub:bare", (), True, HELD),
         ("unprotected", (), True, MUST_BREAK),
+        ("unprotected", (CRASH,), True, MUST_BREAK),
         ("unprotected", (CRASH,), False, MAY_BREAK),
         ("in-process", (), True, MUST_BREAK),
+        ("in-process", (CRASH,), True, MAY_BREAK),
     ],
 )
-def test_what_a_contender_claims(name, faults, control, claimed):
+def test_what_a_contender_claims(name, faults, shares_rows, claimed):
     """Guarded strategies claim their faults and those of everybody; a bare lock its crash; a control that it breaks."""
-    assert expectation.expected(Contender.parse(name), faults, control=control) == claimed
+    contender = Contender.parse(name)
+    control = expectation.is_control(contender, faults, "postgres", shares_rows=shares_rows)
+    assert expectation.expected(contender, faults, control=control) == claimed
+
+
+def test_what_a_control_needs_to_be_caught():
+    """A bare lock a server, as SQLite has one writer at a time; a mutex of one process a second process."""
+    bare, mutex = Contender.parse("redis-pubsub:bare"), Contender.parse("in-process")
+    assert not expectation.is_control(bare, (FAILOVER,), "sqlite", shares_rows=True)
+    assert not expectation.is_control(mutex, (), "postgres", shares_rows=True, processes=1)
+    assert expectation.expected(mutex, (), control=False, processes=1) == HELD
+
+
+SLOW = Violation("liveness", "", about_time=True)
+LEFT = Violation("nothing-left", "")
+LOST = Violation("version-chain", "")
 
 
 @pytest.mark.parametrize(
-    ("claimed", "rules", "verdict"),
+    ("claimed", "violations", "verdict"),
     [
         (HELD, [], AS_CLAIMED),
-        (HELD, ["no-oversell"], VIOLATED),
-        (HELD, ["liveness"], VIOLATED),
+        (HELD, [LOST], VIOLATED),
+        (HELD, [LEFT], VIOLATED),
+        (HELD, [SLOW], LATE),
+        (HELD, [SLOW, LEFT], VIOLATED),
         (MUST_BREAK, [], NOT_CAUGHT),
-        (MUST_BREAK, ["liveness", "nothing-left"], NOT_CAUGHT),
-        (MUST_BREAK, ["liveness", "version-chain"], BROKEN_AS_CLAIMED),
+        (MUST_BREAK, [SLOW, LEFT, Violation("unexpected", "")], NOT_CAUGHT),
+        (MUST_BREAK, [SLOW, LOST], BROKEN_AS_CLAIMED),
+        (MUST_BREAK, [Violation("complete", "")], BROKEN_AS_CLAIMED),
         (MAY_BREAK, [], AS_CLAIMED),
-        (MAY_BREAK, ["liveness"], BROKEN_AS_CLAIMED),
+        (MAY_BREAK, [SLOW, LEFT], AS_CLAIMED),
+        (MAY_BREAK, [SLOW, LOST], BROKEN_AS_CLAIMED),
     ],
 )
-def test_verdicts(claimed, rules, verdict):
+def test_verdicts(claimed, violations, verdict):
     """Claimed against observed; a control is caught by what happened to data, and not by being slow."""
-    assert expectation.verdict(claimed, rules) == verdict
+    assert expectation.verdict(claimed, violations) == verdict
 
 
-def test_the_rules_about_data_exist():
-    """Each is that of a checker."""
-    assert set(CHECKERS) > expectation.DATA_RULES
+@pytest.mark.parametrize(
+    ("claimed", "violations", "verdict"),
+    [
+        (HELD, [], NOT_EXPOSED),
+        (HELD, [SLOW], LATE),
+        (HELD, [LOST], VIOLATED),
+        (MUST_BREAK, [LOST], NOT_EXPOSED),
+        (MAY_BREAK, [LOST], NOT_EXPOSED),
+    ],
+)
+def test_verdicts_without_exposure(claimed, violations, verdict):
+    """Nothing follows where a fault did not act, but that a claim was broken."""
+    assert expectation.verdict(claimed, violations, exposed=False) == verdict
+
+
+def test_every_rule_is_about_data_or_not():
+    """One set for rings, recordings and reports: what was lost or wrong, against what was slow, left or printed."""
+    assert CHECKERS.keys() - DATA_RULES == {"nothing-left", "served", "in-time", "liveness", "unexpected"}
+    assert {"complete", "right-refusal", "log-order", "events"} < DATA_RULES < CHECKERS.keys()
 
 
 def result(contender, faults, expected, verdict, database="postgres"):

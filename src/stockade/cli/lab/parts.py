@@ -1,13 +1,14 @@
 """What words that play many runs share: which databases, strategies, faults and workloads take part, where lines go."""
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
+    from stockade.core import JsonValue
     from stockade.lab.ring.design import Parts
 
 Databases = Annotated[
@@ -81,6 +82,27 @@ def names_in(text: str) -> list[str]:
 def as_given(**options: str) -> str:
     """Options as words of a command line, each with a space before it; those that were not given are left out."""
     return "".join(f" --{name} {shlex.quote(value)}" for name, value in options.items() if value)
+
+
+def repeating(command: str, parts: "Parts", settings: "Mapping[str, JsonValue]") -> "dict[str, JsonValue]":
+    """For a document, everything that repeats it: its settings, the command, what took part here, and the code.
+
+    Args:
+        command: that plays it again.
+        parts: what took part.
+        settings: seeds and times.
+    """
+    from stockade.lab.ring.state_file import code
+
+    return {
+        **settings,
+        "command": command,
+        "databases": list(parts.databases),
+        "strategies": list(parts.contender_names),
+        "faults": list(parts.fault_names),
+        "workloads": [each.name for each in parts.workloads],
+        **code(),
+    }
 
 
 def refuse_incomplete(left_out: Sequence[str]) -> None:

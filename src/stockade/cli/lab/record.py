@@ -21,7 +21,7 @@ from stockade.cli.numbers import count, decimal
 if TYPE_CHECKING:
     from stockade.lab.model.contender import Contender
     from stockade.lab.recording.plan import RecordingPlan
-    from stockade.lab.recording.summary import RecordingSummary
+    from stockade.lab.ring.summary import RecordingSummary
     from stockade.lab.workloads.workload import Workload
 
 WorkloadOption = Annotated[
@@ -89,9 +89,9 @@ def record(
     Prints one line for each strategy: its operations by outcome, its rate, and
     the violations that the checkers found.
 
-    Exit code 0: every strategy did what it claims, `unprotected` included,
-    which must break a rule. 1: one did not, or a fault did not act, so that
-    nothing follows. 2: it could not be recorded.
+    Exit code 0: every strategy did what it claims, and every control broke a
+    rule about data where it must: `unprotected` always. 1: one did not, or a
+    fault did not act, so that nothing follows. 2: it could not be recorded.
     """
     from stockade.lab.faults import find_faults
     from stockade.lab.recording.plan import RecordingPlan
@@ -138,7 +138,7 @@ def _contenders(text: str) -> "list[Contender]":
 def _record(plan: "RecordingPlan", target: str) -> bool:
     from stockade.lab.history.history_file import write_history
     from stockade.lab.recording.engine import record as carry_out
-    from stockade.lab.recording.summary import summarise
+    from stockade.lab.ring.summary import summarise
 
     found = run_loop(carry_out(plan))
     if target:

@@ -3,7 +3,7 @@
 A fault acted if its injection hit something, it was in place for some time, and operations were in flight then. Those
 that find no process are not: nobody had them. Faults that are combined must have been in place at one moment. This is
 no rule about the system, so it is no checker of `CHECKERS`: what was not exposed has neither passed nor failed.
-Neighbours: `fault_times.py` reads the fault log, `ring/player.py` and `recording/summary.py` ask.
+Neighbours: `fault_times.py` reads the fault log, `ring/player.py` and `ring/summary.py` ask.
 """
 
 from collections.abc import Sequence

@@ -20,6 +20,7 @@ class FaultTime(NamedTuple):
         hit: what it hit.
         in_place_ns: its injection had ended.
         healing_ns: its healing began.
+        stops_processes: it stopped processes that take or decide requests.
     """
 
     fault: str
@@ -29,6 +30,7 @@ class FaultTime(NamedTuple):
     hit: tuple[str, ...] = ()
     in_place_ns: int = 0
     healing_ns: int = 0
+    stops_processes: bool = False
 
 
 def fault_times(history: History) -> list[FaultTime]:
@@ -55,6 +57,7 @@ def _time(injected: FaultEvent, healed: FaultEvent) -> FaultTime:
         hit,
         max(injected.at_ns, injected.end_ns),
         healed.at_ns,
+        injected.stops_processes,
     )
 
 

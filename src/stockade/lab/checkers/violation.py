@@ -15,6 +15,7 @@ class Violation:
         request_id: the request; empty if it is about none.
         operation: number of the operation in the history; -1 if it is about none.
         at_ns: monotonic clock, when it shows; 0 if there is no such moment.
+        about_time: something was slow, as on a busy machine; not of what is wrong, is lost or stays for ever.
     """
 
     rule: str
@@ -24,3 +25,4 @@ class Violation:
     request_id: str = ""
     operation: int = -1
     at_ns: int = 0
+    about_time: bool = False

@@ -29,6 +29,7 @@ def make_fault(
     least_wait_s: float = 0.0,
     touches: tuple[str, ...],
     ends_it: bool = False,
+    stops_processes: bool = False,
     needs_service: bool = False,
 ) -> Fault:
     """A fault whose needs say where it is impossible; the parameters are those of `Fault`."""
@@ -45,6 +46,7 @@ def make_fault(
         least_wait_s=least_wait_s,
         touches=frozenset(touches),
         ends_it=ends_it,
+        stops_processes=stops_processes,
         needs_service=needs_service or fault_points,
         impossible=partial(why_not, needs),
     )

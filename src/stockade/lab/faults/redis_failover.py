@@ -33,6 +33,7 @@ FAULTS = (
         "Redis dies with grants that its replica has missed, and the replica takes over",
         fail_over,
         bring_back_and_resume,
+        stops_processes=True,
         needs=frozenset({needs.REDIS, needs.REPLICA}),
         touches=(REDIS, PROCESSES),
         ends_it=True,

@@ -50,6 +50,7 @@ FAULTS = (
         "Redis is killed and starts again with nothing, while a holder of a lock is suspended",
         forget,
         bring_back_and_resume,
+        stops_processes=True,
         needs=frozenset({needs.REDIS}),
         touches=(REDIS, PROCESSES),
         ends_it=True,

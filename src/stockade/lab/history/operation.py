@@ -73,6 +73,7 @@ class FaultEvent(NamedTuple):
         hit: what an injection hit, e.g. "service 1"; and what the fault had hit until its healing, where only that can
             tell, e.g. "link client->postgres: 1,200 bytes late". Nothing in both: it did not act.
         end_ns: when it ended; 0: at once. Between the end of its injection and its healing a fault is in place.
+        stops_processes: the fault stops processes that take or decide requests; see `Fault.stops_processes`.
     """
 
     at_ns: int
@@ -81,6 +82,7 @@ class FaultEvent(NamedTuple):
     detail: str = ""
     hit: tuple[str, ...] = ()
     end_ns: int = 0
+    stops_processes: bool = False
 
 
 class LockAccess(NamedTuple):

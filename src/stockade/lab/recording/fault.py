@@ -149,6 +149,7 @@ class Fault:
         touches: what it acts on, e.g. `processes`, `database`, `link to redis`. Faults that touch different things are
             injected at once; those that touch the same thing one after the other.
         ends_it: what it touches is gone or silent afterwards, until the healing: it comes last of those that touch it.
+        stops_processes: SIGSTOP, to processes of the service or of the command log, which tell nobody anything then.
         needs_service: it waits for a process that works, or starts one. So it comes before all that ends something.
         impossible: why it cannot happen with this contender on this database; empty: it can.
     """
@@ -165,6 +166,7 @@ class Fault:
     least_wait_s: float = 0.0
     touches: frozenset[str] = frozenset()
     ends_it: bool = False
+    stops_processes: bool = False
     needs_service: bool = False
     impossible: Callable[[str, str], str] = lambda strategy, database: ""
 

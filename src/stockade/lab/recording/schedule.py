@@ -209,7 +209,8 @@ class _Run:
             except TimeoutError:
                 raise LabError(f"the fault {fault.name} could not {action} in {ACTION_WAIT_S:.0f} s") from None
         said.notes.extend(await _not_serving(said.expected, SERVE_WAIT_S))
-        self.log.append(FaultEvent(began_ns, fault.name, action, "; ".join(said.notes), hit, time.monotonic_ns()))
+        notes, end_ns = "; ".join(said.notes), time.monotonic_ns()
+        self.log.append(FaultEvent(began_ns, fault.name, action, notes, hit, end_ns, fault.stops_processes))
 
     @asynccontextmanager
     async def _alone(self, fault: Fault) -> AsyncIterator[None]:

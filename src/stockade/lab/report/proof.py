@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from stockade.core import Guarantees
-from stockade.lab.checkers import ABOUT_TIME
+from stockade.lab.checkers import CHECKERS, DATA_RULES
 from stockade.lab.errors import LabError
 from stockade.lab.faults import FAULTS
 from stockade.lab.history.history import History
@@ -19,10 +19,9 @@ from stockade.lab.recording.fault import claims
 from stockade.lab.report.documents import Run
 from stockade.lab.report.page import BAD, GOOD, MEANT, QUIET, Cell
 from stockade.lab.reporting.verdict import AS_PROMISED, BROKEN, holds
-from stockade.lab.ring.expectation import DATA_RULES
 from stockade.lab.runs.payment_repeats import guarantees_of
 
-NO_PROOF: Final = frozenset({"unexpected", *ABOUT_TIME})  # rules that say nothing about control over shared rows
+NO_PROOF: Final = frozenset(CHECKERS) - DATA_RULES  # rules that say nothing about control over shared rows
 
 
 def variants(preset: str) -> list[Variant]:

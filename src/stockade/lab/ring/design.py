@@ -14,7 +14,7 @@ from stockade.lab.model.contender import Contender, all_contenders
 from stockade.lab.recording.fault import Fault, protects_rows
 from stockade.lab.ring.cell import NO_FAULT, Cell
 from stockade.lab.ring.covering_array import Factors, covering_array
-from stockade.lab.ring.expectation import HELD, expected
+from stockade.lab.ring.expectation import HELD, expected, is_control
 from stockade.lab.ring.matrix import NotRun
 from stockade.lab.runs.plan import why_not
 from stockade.lab.workloads.workload import Workload
@@ -97,18 +97,10 @@ class Parts:
         return expected(Contender.parse(cell.contender), faults, control=self.is_control(cell))
 
     def is_control(self, cell: Cell) -> bool:
-        """Whether the contender, a negative control, must be seen to break a rule in this cell.
-
-        What protects nothing and a mutex of one process need no fault, only a workload in which requests meet. A bare
-        lock needs a fault that takes the lease from a living holder.
-        """
-        contender = Contender.parse(cell.contender)
-        meets = any(each.must_break for each in self.workloads if each.name == cell.workload)
-        if protects_rows(contender) or not meets:
-            return False
-        if not contender.form:
-            return not cell.faults
-        return any(contender.form in self.fault_by_name[name].must_fail for name in cell.faults)
+        """Whether the contender, a negative control, must be seen to break a rule in this cell."""
+        faults = [self.fault_by_name[name] for name in cell.faults]
+        shares_rows = any(each.must_break for each in self.workloads if each.name == cell.workload)
+        return is_control(Contender.parse(cell.contender), faults, cell.database, shares_rows=shares_rows)
 
 
 class Design(NamedTuple):

@@ -20,8 +20,8 @@ def document(
     """The whole document as JSON values.
 
     Args:
-        environment: versions, machine, date.
-        settings: seed and seconds: what repeats the ring.
+        environment: machine, date, versions of packages and servers.
+        settings: what repeats the ring: the command, seeds, times, what took part, and the code.
         results: of every cell.
         matrix: of all together.
         complete: whether every cell was played; one that was interrupted has not kept its claims.

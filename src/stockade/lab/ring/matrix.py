@@ -31,8 +31,8 @@ MARKS = {
     NOT_RUN: "-",
 }
 LEGEND = (
-    "ok: no violation, as claimed; caught: violated, as claimed; VIOLATED: against the claim; late: twice, and no "
-    "other rule; MISSED: a control that was not caught; unmet: a fault did not act; ERROR: not recorded; -: not run"
+    "ok: no violation, as claimed; caught: violated, as claimed; VIOLATED: against the claim; late: twice, and in no "
+    "other way; MISSED: a control that was not caught; unmet: a fault did not act; ERROR: not recorded; -: not run"
 )
 GAP = "  "
 

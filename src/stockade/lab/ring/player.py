@@ -11,27 +11,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
-from stockade.lab.checkers import ABOUT_TIME
 from stockade.lab.checkers.exposure import exposures
-from stockade.lab.checkers.system import nothing_left
 from stockade.lab.checkers.violation import Violation
 from stockade.lab.history.history import History
 from stockade.lab.history.history_file import write_history
 from stockade.lab.ring.cell import Cell, CellResult, Found
-from stockade.lab.ring.expectation import (
-    AS_CLAIMED,
-    FAILED,
-    FAILURES,
-    LATE,
-    NOT_CAUGHT,
-    NOT_EXPOSED,
-    VIOLATED,
-    verdict,
-)
+from stockade.lab.ring.expectation import FAILED, FAILURES, LATE, NOT_CAUGHT, NOT_EXPOSED, verdict
 
 TRIES: Final = 2  # of a recording that failed: a server that did not start in time says nothing about a claim
 TRIES_OF_A_CELL: Final = 4
 TRIES_UNEXPOSED: Final = 2
+TRIES_LATE: Final = 2
 LIMIT_S: Final = 90.0  # for a recording beside its load: servers start, faults heal, open requests are decided
 
 
@@ -77,30 +67,23 @@ class CellRunner:
 
         A control that was not caught is played with the next seeds, because a fault may miss the moment; a cell in
         which a fault did not act at all once more, with the next seed. A strategy that was late, slow to come back or
-        slow to give something back is played once more with the same seed: this machine may have been busy. If it
-        breaks the same rule again, the verdict is `late`. A rule about data that is broken, a lock that stays and a
-        queue above its bound count at once.
+        slow to give something back is played once more with the same seed: this machine may have been busy. If a rule
+        is broken about time again, this one or another, the verdict is `late`. Every other violation counts at once.
 
         Args:
             cell: which one.
             seed: of the recording.
             expectation: what its contender claims about it.
         """
-        began_s, earlier, late, unexposed = time.monotonic(), list[str](), set[str](), 0
+        began_s, earlier, late, unexposed = time.monotonic(), list[str](), 0, 0
         for _ in range(TRIES_OF_A_CELL):
             result = await self._try(cell, seed, expectation)
             unexposed += result.verdict == NOT_EXPOSED
+            late += result.verdict == LATE
             if result.verdict == NOT_CAUGHT or (result.verdict == NOT_EXPOSED and unexposed < TRIES_UNEXPOSED):
                 seed += 1
-            elif result.verdict != LATE:
+            elif result.verdict != LATE or late == TRIES_LATE:
                 break
-            elif late:
-                again = late.intersection(each.rule for each in result.violations)
-                other = NOT_EXPOSED if any(each.why_not for each in result.exposure) else AS_CLAIMED
-                result = replace(result, verdict=LATE if again else other)
-                break
-            else:
-                late.update(each.rule for each in result.violations)
             earlier.append(_shown(result))
         before = f"before: {'; '.join(earlier)}" if earlier and result.verdict != NOT_CAUGHT else ""
         reason = "; ".join(each for each in (result.reason, before) if each)
@@ -113,13 +96,15 @@ class CellRunner:
         history, violations = recorded
         found_exposure = exposures(history)
         missed = [f"{each.fault} {each.why_not}" for each in found_exposure if each.why_not]
-        found = verdict(expectation, {each.rule for each in violations})
-        if found == VIOLATED and _only_late(recorded):
-            found = LATE
-        if missed and found not in (VIOLATED, LATE):  # who breaks a rule under fewer faults breaks his claim as well
-            found = NOT_EXPOSED
+        found = verdict(expectation, violations, exposed=not missed)
         reasons = [f"not exposed: {', '.join(missed)}"] if missed else []
         reasons += [f"not recorded at first: {each}" for each in errors]
+        kept = ""
+        if found in (*FAILURES, NOT_CAUGHT, NOT_EXPOSED):
+            try:
+                kept = self._keep(cell, history)
+            except OSError as error:  # a full disk: the result is worth more than its history, and the ring goes on
+                reasons.append(f"its history was not kept: {error}")
         return CellResult(
             cell,
             seed,
@@ -127,7 +112,7 @@ class CellRunner:
             found,
             violations=_first_of_each_rule(violations),
             operations=Counter(each.type for each in history.operations),
-            history=self._keep(cell, history) if found in (*FAILURES, NOT_CAUGHT, NOT_EXPOSED) else "",
+            history=kept,
             reason="; ".join(reasons),
             exposure=tuple(found_exposure),
         )
@@ -162,15 +147,6 @@ def _first_of_each_rule(violations: Sequence[Violation]) -> tuple[Found, ...]:
     """What is kept with the result; the history has the rest."""
     first = {each.rule: Found(each.rule, each.detail) for each in reversed(violations)}
     return tuple(first[rule] for rule in dict.fromkeys(each.rule for each in violations))
-
-
-def _only_late(recorded: Recorded) -> bool:
-    """Whether time alone can explain what was broken: no lock that stays, and no queue above its bound."""
-    left = recorded.history.final.leftovers
-    above = any(highest > left.bounds.get(name, highest) for name, highest in left.highest.items())
-    stays = above or bool(left.keys_not_free or left.lock_keys_without_expiry)
-    rules = {each.rule for each in recorded.violations}
-    return rules <= ABOUT_TIME and not (stays and nothing_left.RULE in rules)
 
 
 def _shown(result: CellResult) -> str:

@@ -42,6 +42,8 @@ def round_lines(drawn: Round, result: CellResult, soak: Soak, narrowed: str) -> 
         narrowed: the options that make the soak smaller, as they were given: the draws depend on them.
     """
     again = f"stockade lab soak --round {drawn.number} --seed {soak.seed} --seconds {soak.runner.seconds:.9g}{narrowed}"
+    if result.seed != drawn.seed:
+        again += f" --recording-seed {result.seed}"
     return [
         f"round {drawn.number}: {result.cell.id}: {result.verdict} ({_counts(result)})",
         *failure_lines(result, again),
@@ -66,14 +68,15 @@ def failure_lines(result: CellResult, again: str) -> list[str]:
 
 
 def repeat_command(result: CellResult, seed: int, seconds: float) -> str:
-    """The command that plays a cell again.
+    """The command that plays a cell again, with the seed of the recording that its result is of.
 
     Args:
         result: of the cell.
         seed: of the ring.
         seconds: of load in each cell.
     """
-    return f"stockade lab ring --cell {result.cell.id} --seed {seed} --seconds {seconds:.9g}"
+    recording = "" if result.seed == result.cell.seed(seed) else f" --recording-seed {result.seed}"
+    return f"stockade lab ring --cell {result.cell.id} --seed {seed} --seconds {seconds:.9g}{recording}"
 
 
 def closing_lines(matrix: Matrix, results: Sequence[CellResult], left_out: Sequence[str], width: int) -> list[str]:

@@ -42,6 +42,7 @@ class Ring:
         runner: plays one.
         seed: of the ring, which decides the seed of each cell.
         state: results of cells that are finished.
+        recording_seed: of each recording; None: the cell and the seed of the ring decide it.
     """
 
     parts: Parts
@@ -49,6 +50,7 @@ class Ring:
     runner: CellRunner
     seed: int
     state: StateFile
+    recording_seed: int | None = None
 
     async def play(self, report: Callable[[Progress], None]) -> list[CellResult]:
         """Play every cell that is not finished.
@@ -59,11 +61,13 @@ class Ring:
         results, played_s, played = [], 0.0, 0
         for number, cell in enumerate(self.cells, 1):
             found = self.state.finished.get(cell.id)
-            result = found or await self.runner.run(cell, cell.seed(self.seed), self.parts.expectation(cell))
+            seed = cell.seed(self.seed) if self.recording_seed is None else self.recording_seed
+            result = found or await self.runner.run(cell, seed, self.parts.expectation(cell))
             if not found:
-                self.state.add(result)
                 played, played_s = played + 1, played_s + result.wall_s
             results.append(result)
             rest = sum(1 for each in self.cells[number:] if each.id not in self.state.finished)
             report(Progress(result, number, len(self.cells), rest * played_s / max(played, 1), bool(found)))
+            if not found:
+                self.state.add(result)  # a file that cannot be written ends the ring, not without this result
         return results

@@ -80,6 +80,7 @@ class Soak:
         minutes: no round begins after this time.
         keep_going: also after a violation.
         only: play this round alone; 0: all.
+        recording_seed: of each recording; None: as drawn.
     """
 
     parts: Parts
@@ -88,6 +89,7 @@ class Soak:
     minutes: float
     keep_going: bool = False
     only: int = 0
+    recording_seed: int | None = None
 
     async def run(self, report: Callable[[Round, CellResult], None]) -> list[CellResult]:
         """Play the rounds, until the time is over, a rule is broken, or several in a row could not be recorded.
@@ -101,7 +103,8 @@ class Soak:
         results: list[CellResult] = []
         for number in self._numbers():
             drawn = draw_round(self.parts, self.seed, number)
-            result = await self.runner.run(drawn.cell, drawn.seed, HELD)
+            seed = drawn.seed if self.recording_seed is None else self.recording_seed
+            result = await self.runner.run(drawn.cell, seed, HELD)
             results.append(result)
             report(drawn, result)
             if (result.verdict in (VIOLATED, LATE) and not self.keep_going) or gave_up(results):

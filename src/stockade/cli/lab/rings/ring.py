@@ -32,6 +32,7 @@ from stockade.cli.lab.parts import (
     parts_of,
     print_lines,
     refuse_incomplete,
+    repeating,
 )
 from stockade.cli.numbers import count, decimal
 
@@ -50,6 +51,10 @@ CellOption = Annotated[
     list[str] | None,
     typer.Option("--cell", metavar="ID,…", help="Only these cells, by their ids; of the ring of this seed or not."),
 ]
+RecordingSeed = Annotated[
+    int | None,
+    count("Record the one cell of --cell with this seed, as the line of a cell that failed says.", 0, LONGEST_SEED),
+]
 State = Annotated[
     str,
     typer.Option("--state", metavar="FILE", help="Keep finished cells in this file; an interrupted ring goes on."),
@@ -66,6 +71,7 @@ def ring(
     seed: Seed = DEFAULT_SEED,
     seconds: Seconds = DEFAULT_SECONDS,
     cell: CellOption = None,
+    recording_seed: RecordingSeed = None,
     databases: Databases = "",
     strategies: Strategies = "",
     faults: Faults = "",
@@ -102,7 +108,9 @@ def ring(
                 typer.echo(f"left out: {each}", err=True)
             raise typer.Exit(OK)
         given = as_given(cell=cells, databases=databases, strategies=strategies, faults=faults, workloads=workloads)
-        played = _Ring(console, parts, found, {"seed": seed, "seconds": seconds}, given, left_out)
+        if recording_seed is not None and (state or len(found.cells) != 1 or not cells):
+            raise ValueError("--recording-seed: name one --cell, and no --state")
+        played = _Ring(console, parts, found, {"seed": seed, "seconds": seconds}, given, left_out, recording_seed)
         kept = played.play(state, histories, json_to, complete=complete)
     raise typer.Exit(OK if kept else FAILED)
 
@@ -141,30 +149,43 @@ class _Ring(NamedTuple):
     settings: "dict[str, JsonValue]"
     given: str
     left_out: "list[str]"
+    recording_seed: int | None = None
 
     def play(self, state: str, histories: str, json_to: str, *, complete: bool) -> bool:
         """Play the cells that are not finished, and show all of them; whether every claim was kept."""
+        from stockade.lab.reporting.installed import lasting
         from stockade.lab.ring.expectation import kept
-        from stockade.lab.ring.matrix import matrix_of
-        from stockade.lab.ring.report import closing_lines
         from stockade.lab.ring.state_file import StateFile, code
 
+        common = {**self.settings, **lasting(), **code()} if state else {}
+        results: list[CellResult] = []
+        with StateFile(Path(state) if state else None, common) as file:
+            self._play_all(file, state, histories, json_to, results)
+        return kept(results, complete=complete)
+
+    def _play_all(
+        self, file: "StateFile", state: str, histories: str, json_to: str, results: "list[CellResult]"
+    ) -> None:
+        from stockade.lab.ring.matrix import matrix_of
+        from stockade.lab.ring.report import closing_lines
+
         cells = self.design.cells
-        file = StateFile(Path(state), {**self.settings, **code()}) if state else StateFile(None, {})
         if known := sum(each.id in file.finished for each in cells):
             done = f"{known} of {plural(len(cells), 'cell')} {'is' if known == 1 else 'are'} finished in {state}"
             print_lines(self.console, [f"{done}; the others are played"])
-        results: list[CellResult] = []
         try:
             run_loop(self._play(file, histories, results))
         except (asyncio.CancelledError, KeyboardInterrupt):
             print_lines(self.console, [self._interrupted(len(results), state)])
             self._write(json_to, results, complete=False)
             raise
+        except Exception:
+            if results:  # whatever ended it: they are worth something
+                self._write(json_to, results, complete=False)
+            raise
         matrix = matrix_of(results, self.parts.contender_names, self.parts.fault_names, self.design.not_run)
         print_lines(self.console, ["", *closing_lines(matrix, results, self.left_out, self.console.width)])
         self._write(json_to, results, complete=True)
-        return kept(results, complete=complete)
 
     async def _play(self, state: "StateFile", histories: str, results: "list[CellResult]") -> None:
         """Play the cells over servers that they share; each result is there as soon as it is known."""
@@ -178,7 +199,7 @@ class _Ring(NamedTuple):
 
         async with SiteServers() as servers:
             runner = CellRunner(RecordingPlayer(self.parts, seconds, servers), seconds, Path(histories))
-            played = Ring(self.parts, self.design.cells, runner, seed, state)
+            played = Ring(self.parts, self.design.cells, runner, seed, state, self.recording_seed)
 
             def report(progress: "Progress") -> None:
                 results.append(progress.result)
@@ -190,16 +211,22 @@ class _Ring(NamedTuple):
         done = f"interrupted: {finished} of {plural(len(self.design.cells), 'cell')}"
         if not state:
             return f"{done} played, none kept: --state FILE keeps them"
-        settings = f"--seed {self.settings['seed']} --seconds {self.settings['seconds']:.9g}"
-        return f"{done} kept in {state}; go on with: stockade lab ring{as_given(state=state)} {settings}{self.given}"
+        again = f"stockade lab ring{as_given(state=state)} {self._options()}"
+        return f"{done} kept in {state}; go on with: {again}"
+
+    def _options(self) -> str:
+        """What decides the cells and their recordings."""
+        seed = "" if self.recording_seed is None else f" --recording-seed {self.recording_seed}"
+        return f"--seed {self.settings['seed']} --seconds {self.settings['seconds']:.9g}{seed}{self.given}"
 
     def _write(self, json_to: str, results: "list[CellResult]", *, complete: bool) -> None:
-        from stockade.lab.reporting.environment import describe_machine
+        from stockade.lab.reporting.installed import environment
         from stockade.lab.ring.document import document
         from stockade.lab.ring.matrix import matrix_of
 
         if not json_to:
             return
         matrix = matrix_of(results, self.parts.contender_names, self.parts.fault_names, self.design.not_run)
-        found = document(describe_machine(), self.settings, results, matrix, complete=complete)
+        settings = repeating(f"stockade lab ring {self._options()}", self.parts, self.settings)
+        found = document(environment(), settings, results, matrix, complete=complete)
         write(json_to, json.dumps(found, indent=2) + "\n")

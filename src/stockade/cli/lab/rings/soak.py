@@ -32,6 +32,7 @@ from stockade.cli.lab.parts import (
     parts_of,
     print_lines,
     refuse_incomplete,
+    repeating,
 )
 from stockade.cli.numbers import count, decimal, whole
 
@@ -52,6 +53,10 @@ Seed = Annotated[int | None, count("Decides every round; default: another one ea
 RoundOption = Annotated[
     int, typer.Option("--round", metavar="COUNT", parser=whole(0, MOST_ROUNDS), help="Only this round; 0: all.")
 ]
+RecordingSeed = Annotated[
+    int | None,
+    count("Record the round of --round with this seed, as the line of a round that failed says.", 0, LONGEST_SEED),
+]
 KeepGoing = Annotated[bool, typer.Option("--keep-going", help="Go on after a violation.")]
 Json = Annotated[
     str, typer.Option("--json", metavar="FILE", help="Write the JSON document to this file; - is standard output.")
@@ -64,6 +69,7 @@ def soak(
     seconds: Seconds = 60.0,
     seed: Seed = None,
     only: RoundOption = 0,
+    recording_seed: RecordingSeed = None,
     keep_going: KeepGoing = False,
     databases: Databases = "",
     strategies: Strategies = "",
@@ -94,19 +100,18 @@ def soak(
         missing = left_out(parts)
         if complete:
             refuse_incomplete(missing)
-        settings: dict[str, JsonValue] = {
-            "seed": secrets.randbits(SEED_BITS) if seed is None else seed,
-            "seconds": seconds,
-            "minutes": minutes,
-        }
+        seed = secrets.randbits(SEED_BITS) if seed is None else seed
+        settings: dict[str, JsonValue] = {"seed": seed, "seconds": seconds, "minutes": minutes}
         given = as_given(
             databases=databases,
             strategies=strategies,
             faults="" if faults == ALL else faults,
             workloads="" if workloads == ALL else workloads,
         )
-        soaked = _Soak(console_of(json_to), parts, settings, given, Path(histories))
-        results = soaked.play(missing, json_to, keep_going=keep_going, only=only)
+        if recording_seed is not None and not only:
+            raise ValueError("--recording-seed: name one --round")
+        soaked = _Soak(console_of(json_to), parts, settings, given, Path(histories), keep_going, only, recording_seed)
+        results = soaked.play(missing, json_to)
     raise typer.Exit(OK if kept(results, complete=complete) else FAILED)
 
 
@@ -118,8 +123,11 @@ class _Soak(NamedTuple):
     settings: "dict[str, JsonValue]"
     given: str
     histories: Path
+    keep_going: bool
+    only: int
+    recording_seed: int | None
 
-    def play(self, left_out: "list[str]", json_to: str, *, keep_going: bool, only: int) -> "list[CellResult]":
+    def play(self, left_out: "list[str]", json_to: str) -> "list[CellResult]":
         """Play the rounds, and show them all; what was found is shown and written however it ends."""
         from stockade.lab.ring.matrix import matrix_of
         from stockade.lab.ring.report import closing_lines
@@ -128,14 +136,17 @@ class _Soak(NamedTuple):
         print_lines(self.console, [f"seed {self.settings['seed']}"])
         results: list[CellResult] = []
         try:
-            run_loop(self._play(results, keep_going=keep_going, only=only))
+            run_loop(self._play(results))
         except (asyncio.CancelledError, KeyboardInterrupt):
             where = f" kept in {json_to}" if json_to else ", none kept: --json FILE keeps them"
-            drawn = f"--seed {self.settings['seed']} --seconds {self.settings['seconds']:.9g}{self.given}"
-            again = f"stockade lab soak --round {only or len(results) + 1} {drawn}"
+            again = f"stockade lab soak --round {self.only or len(results) + 1} {self._drawn()}"
             done = f"interrupted: {plural(len(results), 'round')}{where}; the round that was cut off: {again}"
             print_lines(self.console, [done])
             self._write(json_to, results, complete=False)
+            raise
+        except Exception:
+            if results:  # whatever ended it: they are worth something
+                self._write(json_to, results, complete=False)
             raise
         matrix = matrix_of(results, self.parts.contender_names, self.parts.fault_names)
         print_lines(self.console, ["", *closing_lines(matrix, results, left_out, self.console.width)])
@@ -144,7 +155,11 @@ class _Soak(NamedTuple):
         self._write(json_to, results, complete=not why)
         return results
 
-    async def _play(self, results: "list[CellResult]", *, keep_going: bool, only: int) -> None:
+    def _drawn(self) -> str:
+        """What decides each round."""
+        return f"--seed {self.settings['seed']} --seconds {self.settings['seconds']:.9g}{self.given}"
+
+    async def _play(self, results: "list[CellResult]") -> None:
         """Play the rounds over servers that they share; each result is there as soon as it is known."""
         from stockade.lab.ring.player import CellRunner
         from stockade.lab.ring.recording_player import RecordingPlayer
@@ -160,7 +175,15 @@ class _Soak(NamedTuple):
 
         async with SiteServers() as servers:
             runner = CellRunner(RecordingPlayer(self.parts, seconds, servers, drawn=True), seconds, self.histories)
-            played = Soak(self.parts, runner, seed, minutes, keep_going, only)
+            played = Soak(
+                self.parts,
+                runner,
+                seed,
+                minutes,
+                keep_going=self.keep_going,
+                only=self.only,
+                recording_seed=self.recording_seed,
+            )
 
             def report(drawn: "Round", result: "CellResult") -> None:
                 results.append(result)
@@ -169,12 +192,16 @@ class _Soak(NamedTuple):
             await played.run(report)
 
     def _write(self, json_to: str, results: "list[CellResult]", *, complete: bool) -> None:
-        from stockade.lab.reporting.environment import describe_machine
+        from stockade.lab.reporting.installed import environment
         from stockade.lab.ring.document import document
         from stockade.lab.ring.matrix import matrix_of
 
         if not json_to:
             return
         matrix = matrix_of(results, self.parts.contender_names, self.parts.fault_names)
-        found = document(describe_machine(), self.settings, results, matrix, complete=complete)
+        recording = "" if self.recording_seed is None else f" --recording-seed {self.recording_seed}"
+        which = f"--round {self.only}{recording}" if self.only else f"--minutes {self.settings['minutes']:.9g}"
+        going = " --keep-going" * self.keep_going
+        settings = repeating(f"stockade lab soak {which}{going} {self._drawn()}", self.parts, self.settings)
+        found = document(environment(), settings, results, matrix, complete=complete)
         write(json_to, json.dumps(found, indent=2) + "\n")

@@ -1,6 +1,6 @@
 """In time: no caller waits longer than `GRACE_S` past the deadline that it was offered.
 
-A stopped process tells nobody anything, so operations are left out that a fault overlaps which stops processes. So are
+A stopped process tells nobody anything, so operations are left out whose process a fault suspended meanwhile. So are
 those that the recording gave up, if any fault overlaps them or the time that its healing may take. An "unknown" of the
 service is an answer like every other. What the machine was late after the deadline is subtracted.
 """
@@ -16,19 +16,18 @@ from stockade.lab.history.operation import UNKNOWN
 
 RULE: Final = "in-time"
 GRACE_S: Final = 0.5
-STOPPING: Final = "pause"  # in the names of faults that stop processes of the service
 GIVEN_UP: Final = ("", "NO_ANSWER", "PROCESS_ENDED", "CANCELLED")  # codes of what the service did not answer
 
 
 def check(history: IndexedHistory) -> Iterator[Violation]:
     """Report operations that returned too late."""
     disturbed = disturbed_times(history.history)
-    stopping = [each for each in fault_times(history.history) if STOPPING in each.fault]
+    suspending = [each for each in fault_times(history.history) if each.stops_processes]
     for operation in history.history.operations:
         if not operation.deadline_ns or operation.return_ns <= operation.deadline_ns + GRACE_S * 1e9:
             continue
         given_up = operation.type == UNKNOWN and operation.code in GIVEN_UP
-        times = disturbed if given_up else stopping
+        times = disturbed if given_up else [each for each in suspending if operation.process in each.hit]
         if active_faults(times, operation.invoke_ns, operation.return_ns):
             continue
         late_s = (operation.return_ns - operation.deadline_ns) / 1e9
@@ -42,4 +41,5 @@ def check(history: IndexedHistory) -> Iterator[Violation]:
             request_id=operation.request_id,
             operation=operation.number,
             at_ns=operation.return_ns,
+            about_time=True,
         )

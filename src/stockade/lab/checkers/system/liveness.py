@@ -50,12 +50,12 @@ def _recovery(history: IndexedHistory, returns: list[int], accepted: list[int]) 
     base = _count(returns, phases.warm_ns, phases.faults_ns) / warm_s if warm_s > 0 else 0.0
     if not base:
         text = "nothing was decided before the faults: there is no rate that could come back"
-        yield Violation(RULE, text, at_ns=phases.faults_ns)
+        yield Violation(RULE, text, at_ns=phases.faults_ns, about_time=True)
         return
     left_s = (phases.final_ns - phases.healed_ns) / 1e9
     if left_s < WINDOWS * WINDOW_S:
         text = f"the load went on for {left_s:.1f} s after the last heal: too short to see the rate come back"
-        yield Violation(RULE, text, at_ns=phases.healed_ns)
+        yield Violation(RULE, text, at_ns=phases.healed_ns, about_time=True)
         return
     best, any_before = 0.0, bool(_count(accepted, phases.warm_ns, phases.faults_ns))
     for step in range(int(stated / STEP_S) + 1):
@@ -74,7 +74,7 @@ def _recovery(history: IndexedHistory, returns: list[int], accepted: list[int]) 
         f"{best:.0f} decisions/s at most, {WINDOWS} times {WINDOW_S:g} s in a row, within {stated:g} s after the last "
         f"heal, {base:.0f}/s before the faults"
     )
-    yield Violation(RULE, text, at_ns=phases.healed_ns)
+    yield Violation(RULE, text, at_ns=phases.healed_ns, about_time=True)
 
 
 def _count(times: list[int], begin_ns: int, end_ns: int) -> int:
@@ -110,4 +110,5 @@ def _starved(history: IndexedHistory, key: str, waited: list[Operation]) -> Iter
             request_id=longest.request_id,
             operation=longest.number,
             at_ns=longest.return_ns,
+            about_time=True,
         )

@@ -20,10 +20,12 @@ def check(history: IndexedHistory) -> Iterator[Violation]:
         before, may_grow = left.before.get(name, 0), left.may_grow.get(name, 0)
         if after > before + may_grow:
             grown = f", and may have grown by {may_grow}" if may_grow else ""
-            yield Violation(RULE, f"{name}: {after} when everything had returned, {before} before{grown}")
+            text = f"{name}: {after} when everything had returned, {before} before{grown}"
+            yield Violation(RULE, text, about_time=True)  # they had a bounded time to come back
     for name, highest in sorted(left.highest.items()):
         bound = left.bounds.get(name)
         if bound is not None and highest > bound:
             yield Violation(RULE, f"{name}: {highest} at its highest, and its bound is {bound}")
     for name in sorted(left.bounds.keys() - left.highest.keys()):
-        yield Violation(RULE, f"{name}: was never counted, so its bound of {left.bounds[name]} proves nothing")
+        text = f"{name}: was never counted, so its bound of {left.bounds[name]} proves nothing"
+        yield Violation(RULE, text, about_time=True)  # no process had told its counters in time

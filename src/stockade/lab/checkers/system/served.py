@@ -11,6 +11,7 @@ from typing import Final
 from stockade.core import IdempotencyKeyReused
 from stockade.lab.checkers.fault_times import active_faults, disturbed_times
 from stockade.lab.checkers.indexed_history import READ, IndexedHistory
+from stockade.lab.checkers.lateness import late_ns
 from stockade.lab.checkers.violation import Violation
 from stockade.lab.history.operation import OK, REFUSED, UNKNOWN, Operation
 
@@ -25,12 +26,22 @@ def check(history: IndexedHistory) -> Iterator[Violation]:
     times = disturbed_times(history.history)
     operations = history.history.operations
     calm = [each for each in operations if not active_faults(times, each.invoke_ns, each.return_ns)]
-    silent = next((each for each in calm if each.type == UNKNOWN and each.code == NO_ANSWER), None)
-    if silent is not None:
-        text = f"operation {silent.number} ({silent.command}) was never answered, and no fault was active"
-        yield _violation(text, silent)
+    yield from _silent(history, [each for each in calm if each.type == UNKNOWN and each.code == NO_ANSWER])
     yield from _share(history, [each for each in calm if each.command != READ and each.request_id])
     yield from _undecided(history)
+
+
+def _silent(history: IndexedHistory, operations: list[Operation]) -> Iterator[Violation]:
+    """The first that was never answered; one that the machine explains, which was late for most of it, comes last."""
+
+    def machine_was_late(operation: Operation) -> bool:
+        waited_ns = operation.return_ns - operation.invoke_ns
+        return late_ns(history.final, operation.invoke_ns, operation.return_ns) > waited_ns / 2
+
+    if operations:
+        first = min(operations, key=machine_was_late)
+        text = f"operation {first.number} ({first.command}) was never answered, and no fault was active"
+        yield _violation(text, first, about_time=machine_was_late(first))
 
 
 def _share(history: IndexedHistory, tries: list[Operation]) -> Iterator[Violation]:
@@ -42,7 +53,7 @@ def _share(history: IndexedHistory, tries: list[Operation]) -> Iterator[Violatio
     if decided < stated * len(tries):
         codes = ", ".join(sorted({each.code for each in left}))
         text = f"{decided} of {len(tries)} tries that nothing disturbed were decided, {stated:.0%} must be ({codes})"
-        yield _violation(text, left[0])
+        yield _violation(text, left[0], about_time=True)
 
 
 def _undecided(history: IndexedHistory) -> Iterator[Violation]:
@@ -62,8 +73,13 @@ def is_decided(operation: Operation) -> bool:
     return operation.type in (OK, REFUSED) or operation.code == IdempotencyKeyReused.code
 
 
-def _violation(text: str, operation: Operation) -> Violation:
-    key = operation.keys[0] if operation.keys else ""
+def _violation(text: str, operation: Operation, *, about_time: bool = False) -> Violation:
     return Violation(
-        RULE, text, key=key, request_id=operation.request_id, operation=operation.number, at_ns=operation.return_ns
+        RULE,
+        text,
+        key=operation.keys[0] if operation.keys else "",
+        request_id=operation.request_id,
+        operation=operation.number,
+        at_ns=operation.return_ns,
+        about_time=about_time,
     )

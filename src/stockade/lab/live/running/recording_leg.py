@@ -25,8 +25,8 @@ from stockade.lab.recording.engine import record
 from stockade.lab.recording.final_reads import read_rows
 from stockade.lab.recording.processes.messages import Count
 from stockade.lab.recording.recorder import Ended
-from stockade.lab.recording.summary import RecordingSummary, summarise
 from stockade.lab.recording.watches.observation import Observed
+from stockade.lab.ring.summary import RecordingSummary, summarise
 from stockade.lab.runs.repeats import fresh_names
 from stockade.lab.site.site_servers import SiteServers
 from stockade.lab.workloads.workload import Workload
