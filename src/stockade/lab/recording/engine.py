@@ -123,7 +123,7 @@ async def _record(plan: RecordingPlan, opened: RecordingServers, observe: Observ
         observing = _observing(observe, opened, disturbed, recorder, plan.workload.rows(names))
         with rare_collection():
             async with watch.sampling(), lateness.watching(), observing:
-                phases = await _run_load(plan, generator, recorder, disturbed, watch)
+                phases = await _run_load(plan, generator, recorder, disturbed, watch, (processes, workers))
         if opened.site is not None:
             await opened.site.restore()
         await processes.restore()
@@ -198,6 +198,7 @@ async def _run_load(
     recorder: Recorder,
     disturbed: Touchable,
     watch: LeftoverWatch,
+    groups: Sequence[ServiceProcesses],
 ) -> Phases:
     """Warm, faults, healed; a workload that ends by itself ends it early, unless faults are still to come."""
     make = schedule.drawn if plan.schedule == "drawn" else schedule.combined
@@ -212,7 +213,7 @@ async def _run_load(
             await watch.warmed()
             await schedule.run_schedule(entries, disturbed, disturbed.log, began_s)
             if entries:
-                await _all_serve((disturbed.processes, disturbed.workers))
+                await _all_serve(groups)
             healed_ns = time.monotonic_ns()
             await asyncio.wait([load], timeout=max(0.0, began_s + plan.seconds - time.monotonic()))
             if entries:
@@ -224,17 +225,18 @@ async def _run_load(
     return Phases(warm_ns, faults_ns, healed_ns if entries else faults_ns, time.monotonic_ns())
 
 
-async def _all_serve(groups: Sequence[Processes]) -> None:
+async def _all_serve(groups: Sequence[ServiceProcesses]) -> None:
     """Wait until every process serves: before that, nothing can be said about how quickly the service recovers.
 
-    Raises:
-        LabError: one does not within `HEALED_WAIT_S` seconds.
+    What has ended by itself or hangs is started anew: it is in the history, which is judged. So is one that does not
+    serve within `HEALED_WAIT_S` seconds, by the end of the recording at the latest, where it is asked again.
     """
     deadline_s = time.monotonic() + HEALED_WAIT_S
     for group in groups:
+        await group.start_failed()
+    for group in groups:
         for number in range(group.count):
-            if not await group.serves(number, deadline_s - time.monotonic()):
-                raise LabError(f"{group.name} {number} did not serve within {HEALED_WAIT_S:.0f} s after the last heal")
+            await group.serves(number, deadline_s - time.monotonic())
 
 
 async def _wait_for_rate(plan: RecordingPlan, recorder: Recorder, healed_ns: int, base: float) -> None:

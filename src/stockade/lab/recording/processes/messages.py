@@ -102,12 +102,14 @@ class Counters:
         partitions: of the log that it reads.
         cpu_s: processor time, in seconds.
         stats: counters of its store, for whoever looks while the load runs.
+        error: with which its log worker has ended; empty: it has not.
     """
 
     held: Mapping[str, int]
     partitions: tuple[int, ...] = ()
     cpu_s: float = 0.0
     stats: Mapping[str, int] = field(default_factory=dict)
+    error: str = ""
 
 
 class Channel(asyncio.Protocol):

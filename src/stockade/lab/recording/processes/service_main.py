@@ -200,7 +200,10 @@ class _Handler:
             held["waiting for a connection"] = self._service.database.waiting
             stats = self._service.store.stats.as_dict()
         if self._worker is not None:
-            progress = self._worker.progress()
+            try:
+                progress = self._worker.progress()
+            except Exception as error:  # noqa: BLE001 - with which the worker has ended: the history notes it
+                return Counters(held, cpu_s=time.process_time(), error=f"{type(error).__name__}: {error}")
             partitions, stats = progress.partitions, progress.stats.as_dict()
         return Counters(held, partitions, time.process_time(), stats)
 

@@ -25,6 +25,7 @@ from stockade.lab.recording.processes.messages import (
     Channel,
     Close,
     Count,
+    Counters,
     Execute,
     Failed,
     ReadRows,
@@ -55,7 +56,8 @@ class ServiceProcess:
         name: as given.
         starts: how often it was started.
         ends: when it ended without being told to (monotonic clock, ns), its exit code, and its last output.
-        errors: traces of errors that it printed, one for each start.
+        errors: what else no fault explains: traces of errors that it printed, one for each start; that it gave no sign
+            of life, or lost what it ran.
     """
 
     def __init__(self, name: str, opening: Any) -> None:
@@ -212,7 +214,7 @@ class ServiceProcess:
         places = [at for at in map(printed.find, ERRORS) if at >= 0]
         if places:
             begin = printed.rfind("\n", 0, min(places)) + 1
-            self.errors.append(printed[begin:][:NOTE_CHARACTERS])
+            self.errors.append(f"printed: {printed[begin:][:NOTE_CHARACTERS]}")
         self._output.truncate(0)
 
     def _printed(self) -> str:
@@ -247,6 +249,23 @@ class ServiceProcess:
         except LabError:  # it has ended, or a fault has stopped it
             return False
         return True
+
+    async def counters(self, wait_s: float = CONTROL_WAIT_S) -> Counters | None:
+        """What it counts. None: it has ended, gave no sign of life, or has lost what it ran; `noted` says so.
+
+        Args:
+            wait_s: how long no fault may have hit it, and how long it may be silent, in seconds.
+        """
+        try:
+            found: Counters = await self.ask(Count(), wait_s)
+        except LabError as error:
+            if self.running:  # of one that has ended, `ends` says so
+                self.errors.append(f"runs and serves nobody: {error}")
+            return None
+        if found.error:
+            self.errors.append(f"has lost its log worker: {found.error}"[:NOTE_CHARACTERS])
+            return None
+        return found
 
     async def was_stopped(self, wait_s: float) -> bool:
         """Whether a signal stops or ends it within this time, in seconds."""

@@ -1,0 +1,127 @@
+"""A process that crashes, hangs or loses what it runs is a violation of its history, not the end of the recording."""
+
+import asyncio
+import signal
+import time
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from stockade.lab.checkers import judge
+from stockade.lab.faults import find_faults
+from stockade.lab.history.operation import OK, UNKNOWN
+from stockade.lab.model.burst import RepeatNames
+from stockade.lab.model.contender import Contender
+from stockade.lab.recording import final_phase
+from stockade.lab.recording.engine import record
+from stockade.lab.recording.final_phase import FinalPhase
+from stockade.lab.recording.plan import RecordingPlan
+from stockade.lab.recording.processes import service_process, service_processes
+from stockade.lab.recording.processes.answers import Answer
+from stockade.lab.recording.processes.messages import Counters
+from stockade.lab.recording.watches import leftovers
+from stockade.lab.recording.watches.leftovers import LeftoverWatch
+from stockade.lab.workloads.registry import find_workload
+from stockade.lab.workloads.workload import Request
+from tests.lab.recording.seeded_bugs import HANGS
+
+NAMES = RepeatNames("7", 0, 0, 0, 1_000)
+
+
+def requests(count):
+    return [Request(NAMES.charge(number, "user", 10), {}) for number in range(count)]
+
+
+async def test_a_process_that_ends_and_one_that_hangs_under_a_fault_of_something_else(monkeypatch):
+    """Its heal starts no process, so the end of the faults does: the history is judged, and has both."""
+    monkeypatch.setattr(service_processes, "SILENT_S", 0.3)
+    (cancellation,) = find_faults("cancellation")
+
+    async def crash(disturbed):
+        signals = (signal.SIGSEGV, signal.SIGUSR1)  # the second one: see the seeded bug
+        for number, each in enumerate(signals):
+            disturbed.processes.places[number]._signal(each)
+        return ("a share of the requests",)
+
+    plan = RecordingPlan(
+        find_workload("order-stream"),
+        Contender.parse("pessimistic"),
+        seconds=0.6,
+        app=HANGS,
+        faults=[replace(cancellation, inject=crash, recovery_s=0.5)],
+    )
+    found = [each.detail for each in judge(await record(plan)) if each.rule == "unexpected"]
+    assert any(each.startswith("service 0 ended by itself (exit code -11)") for each in found), found
+    assert any(each.startswith("service 1 runs and serves nobody: service 1 gave no answer") for each in found), found
+
+
+class Place:
+    """A process that answers all requests, or none."""
+
+    def __init__(self, type_):
+        self.type, self.asked = type_, 0
+
+    async def execute(self, command, wait_s):
+        self.asked += 1
+        await asyncio.sleep(0.01 if self.type == UNKNOWN else 0)
+        return Answer(self.type)
+
+
+async def test_the_last_decisions_have_a_bound(monkeypatch):
+    """However many requests are undecided, and however long a try takes: after the time no try begins."""
+    monkeypatch.setattr(final_phase, "DECIDE_WAIT_S", 0.05)
+    tries = []
+
+    async def decide(client, request, rng):
+        for _ in range(6):
+            tries.append(request)
+            await asyncio.sleep(0.02)
+            if sender.stopping:
+                break
+
+    undecided = {each.command.request_id: each for each in requests(300)}
+    sender = SimpleNamespace(undecided=undecided, decide=decide, stopping=True)
+    opened = SimpleNamespace(target=None)
+    began_s = time.monotonic()
+    assert await FinalPhase(opened, (), sender, None, None)._decide() == 300
+    assert time.monotonic() - began_s < 1.0
+    assert 0 < len(tries) < 100
+
+
+@pytest.mark.parametrize(("type_", "some"), [(UNKNOWN, True), (OK, False)])
+async def test_looking_for_locks_that_stay_has_a_bound(monkeypatch, type_, some):
+    """Of a silent service those rows are named that were asked for in time; of one that answers none."""
+    monkeypatch.setattr(leftovers, "NOT_FREE_LIMIT_S", 0.05)
+    monkeypatch.setattr(leftovers, "FREE_AFTER_LEASE_S", 0.0)
+    place = Place(type_)
+    processes = SimpleNamespace(places=[place], count=1)
+    opened = SimpleNamespace(workers=SimpleNamespace(count=0))
+    setup = [NAMES.charge(number, f"user-{number}", 10) for number in range(200)]
+    found = await LeftoverWatch(opened, processes, setup, {}, 1)._not_free(0.0, {})
+    assert bool(found) == some
+    assert place.asked == 200 or (type_ == UNKNOWN and place.asked < 100)
+
+
+async def test_a_log_worker_that_has_ended_is_noted_and_started_anew(monkeypatch):
+    """Its process runs and answers: with the error of its worker."""
+    group = service_processes.ServiceProcesses("log worker", 1, None)
+    (place,) = group.places
+    replies, started = [Counters({}, error="ValueError: a bug"), Counters({"tasks": 3})], []
+
+    async def ask(message, wait_s=0.0):
+        return replies.pop(0)
+
+    async def nothing():
+        """It is a stand-in."""
+
+    async def start(environment):
+        started.append(environment)
+
+    monkeypatch.setattr(service_process.ServiceProcess, "running", True)
+    for name, double in {"ask": ask, "kill": nothing, "start": start, "resume": nothing}.items():
+        monkeypatch.setattr(place, name, double)
+    await group.start_failed()
+    assert place.errors == ["has lost its log worker: ValueError: a bug"]
+    assert started == [None]
+    assert await group.counters() == [Counters({"tasks": 3})]
