@@ -4,7 +4,7 @@ import pytest
 
 from stockade.lab.errors import LabError
 from stockade.lab.model.contender import Contender
-from stockade.lab.ring.design import fit_together
+from stockade.lab.recording.fault import fit_together
 from stockade.lab.ring.expectation import AS_CLAIMED, HELD, VIOLATED, expected
 from stockade.lab.ring.player import CellRunner
 from stockade.lab.ring.soak import MAX_FAILED, Soak, draw_round, gave_up

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from stockade.lab.errors import LabError
-from stockade.lab.faults.pieces import Hit, choose, is_held_away, replace_missing
+from stockade.lab.faults.pieces import choose, is_held_away, replace, replace_missing
 from stockade.lab.faults.possible import make_fault
 from stockade.lab.recording.fault import PROCESSES, Disturbed
 from stockade.lab.site.needs import FAKETIME
@@ -23,7 +23,6 @@ from stockade.lab.site.tools import faketime_library, no_faketime
 JUMP_S = 60
 START_WAIT_S = 20.0
 LOAD_WAIT_S, LOAD_POLL_S = 2.0, 0.01
-MOVED = "clock moved"  # in `Site.injected`: by fault, the process and the file with the distance
 
 
 def environment(distance: Path) -> dict[str, str]:
@@ -63,9 +62,9 @@ async def jump(disturbed: Disturbed, *, seconds: int, fault: str) -> Sequence[st
     if hit is None:
         return ()
     file = Path(tempfile.mkdtemp(prefix="stockade-clock-")) / "distance"
-    disturbed.site.injected.setdefault(MOVED, {})[fault] = (hit, file)
+    disturbed.disturbances.clocks[fault] = (hit, file)
     set_distance(file, 0)
-    await hit.processes.replace(hit.number, environment(file))
+    await replace(disturbed, hit, environment(file))
     if not await hit.processes.serves(hit.number, START_WAIT_S):
         disturbed.note(f"{hit.name} did not serve under libfaketime within {START_WAIT_S:.0f} s")
         return ()
@@ -96,16 +95,15 @@ def _maps(pid: int) -> str:
 
 async def restore(disturbed: Disturbed, *, fault: str) -> None:
     """Move it back, and start the process anew without libfaketime."""
-    moved: tuple[Hit, Path] | None = disturbed.site.injected.get(MOVED, {}).pop(fault, None)
+    moved = disturbed.disturbances.clocks.pop(fault, None)
     if moved is not None:
         hit, file = moved
         if file.exists():
             set_distance(file, 0)
         if is_held_away(disturbed, hit):  # whoever has killed it starts it again, with the clock of the others
-            await hit.processes.replace(hit.number, {})
-            await hit.processes.kill(hit.number)
+            hit.processes.set_environment(hit.number, {})
         else:
-            await hit.processes.replace(hit.number, {})
+            await replace(disturbed, hit, {})
             disturbed.expect(*hit)
         file.unlink(missing_ok=True)
         file.parent.rmdir()

@@ -28,6 +28,7 @@ def make_fault(
     must_fail: tuple[str, ...] = (),
     least_wait_s: float = 0.0,
     touches: tuple[str, ...],
+    exclusive: tuple[str, ...] = (),
     ends_it: bool = False,
     needs_service: bool = False,
 ) -> Fault:
@@ -44,6 +45,7 @@ def make_fault(
         must_fail=must_fail,
         least_wait_s=least_wait_s,
         touches=frozenset(touches),
+        exclusive=frozenset(exclusive),
         ends_it=ends_it,
         needs_service=needs_service or fault_points,
         impossible=partial(why_not, needs),

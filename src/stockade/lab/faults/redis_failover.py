@@ -35,6 +35,7 @@ FAULTS = (
         bring_back_and_resume,
         needs=frozenset({needs.REDIS, needs.REPLICA}),
         touches=(REDIS, PROCESSES),
+        exclusive=(REDIS,),
         ends_it=True,
         covered_by=("failover",),
         fault_points=True,

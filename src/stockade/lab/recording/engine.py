@@ -10,13 +10,13 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
-from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from dataclasses import replace
+from itertools import combinations, pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from stockade.core import Key, now_ms
+from stockade.core import now_ms
 from stockade.lab.checkers.lateness import LATE
 from stockade.lab.checkers.system.liveness import EACH, WINDOW_S, WINDOWS
 from stockade.lab.errors import LabError
@@ -24,7 +24,7 @@ from stockade.lab.history.history import History, Phases
 from stockade.lab.history.operation import FaultEvent
 from stockade.lab.model.burst import Burst, RepeatNames
 from stockade.lab.recording import schedule
-from stockade.lab.recording.fault import LoadControl, Processes
+from stockade.lab.recording.fault import Disturbed, undo_each_other
 from stockade.lab.recording.final_phase import FinalPhase
 from stockade.lab.recording.load import MAX_CLIENTS, LoadGenerator
 from stockade.lab.recording.load_control import OVERLOAD, LoadSettings
@@ -40,36 +40,13 @@ from stockade.lab.recording.watches.observation import Observe, Observed
 from stockade.lab.reporting.environment import describe
 from stockade.lab.runs.repeats import create_rows
 from stockade.lab.site.site_servers import SiteServers
-from stockade.lab.targets.target_database import TargetDatabase
+from stockade.lab.targets.target_database import PRIVATE, SQLITE, TargetDatabase
 
 OVERLOADS: Final = ("overload", "small-pool")  # faults that multiply the clients
 RATE_STEP_S: Final = 0.1
 RATE_SHARE: Final = 0.85  # of the rate before the faults: a little more than a checker wants to see
 HEALED_WAIT_S: Final = 45.0  # until every process serves again after the last healing
 LEAST_HEALED_S: Final = WINDOWS * WINDOW_S + RATE_STEP_S
-
-
-@dataclass(slots=True)
-class Touchable:
-    """`fault.Disturbed` of one recording."""
-
-    site: Any
-    processes: Processes
-    workers: Processes
-    load: LoadControl
-    rng: random.Random
-    database: str
-    strategy: str
-    lease_s: float
-    log: list[FaultEvent] = field(default_factory=list)
-
-    def note(self, detail: str) -> None:
-        """See `fault.Disturbed`."""
-        schedule.ACTION.get().notes.append(detail)
-
-    def expect(self, processes: Processes, number: int) -> None:
-        """See `fault.Disturbed`."""
-        schedule.ACTION.get().expected.append((processes, number))
 
 
 async def record(plan: RecordingPlan, servers: SiteServers | None = None, observe: Observe | None = None) -> History:
@@ -83,6 +60,8 @@ async def record(plan: RecordingPlan, servers: SiteServers | None = None, observ
     Raises:
         LabError: it cannot be carried out: a server, a process or a fault.
     """
+    if plan.database in (SQLITE, *PRIVATE) and (why := impossible(plan, plan.database)):
+        raise LabError(f"{plan.contender.name}: {why}")  # before servers are started for it
     async with open_servers(plan, servers) as opened:
         if why := impossible(plan, opened.target.name):
             raise LabError(f"{plan.contender.name}: {why}")
@@ -90,14 +69,19 @@ async def record(plan: RecordingPlan, servers: SiteServers | None = None, observ
 
 
 def impossible(plan: RecordingPlan, database: str) -> str:
-    """Why the strategy or a fault cannot be recorded on this database; empty: they can."""
+    """Why the strategy, a fault or a combination of faults cannot be recorded on this database; empty: they can."""
     databases = plan.contender.guarantees.databases
     if ("mariadb" if database == "mysql" else database) not in databases:
         return f"runs on {', '.join(databases)}, not on {database}"
     if plan.contender.scheme:
         return "a way to pay through a gateway: for the presets payment-*"
-    reasons = ((fault.name, fault.impossible(plan.contender.name, database)) for fault in plan.faults)
-    return "; ".join(f"{name}: {why}" for name, why in reasons if why)
+    reasons = [(fault.name, fault.impossible(plan.contender.name, database)) for fault in plan.faults]
+    found = [f"{name}: {why}" for name, why in reasons if why]
+    for one, other in combinations(plan.faults, 2):
+        if undo_each_other(one, other):
+            server = ", ".join(sorted(one.exclusive & other.exclusive))
+            found.append(f"{one.name} and {other.name} cannot be combined: healing one heals the {server} of both")
+    return "; ".join(found)
 
 
 async def _record(plan: RecordingPlan, opened: RecordingServers, observe: Observe | None) -> History:
@@ -119,16 +103,21 @@ async def _record(plan: RecordingPlan, opened: RecordingServers, observe: Observ
         watch = LeftoverWatch(opened, processes, setup, _bounds(plan, load), 2 * plan.pool_size + 1)
         lateness = LatenessWatch((processes, workers))
         await watch.begin()
-        disturbed = _touchable(plan, opened, processes, load)
-        observing = _observing(observe, opened, disturbed, recorder, plan.workload.rows(names))
+        log: list[FaultEvent] = []
+        faults = _Faults(plan, _disturbed(plan, opened, processes, load), log)
+        observing: AbstractAsyncContextManager[None] = nullcontext()
+        if observe is not None:
+            rows = plan.workload.rows(names)
+            observing = observe(Observed(recorder, processes, opened.workers, log, target, rows))
         with rare_collection():
             async with watch.sampling(), lateness.watching(), observing:
-                phases = await _run_load(plan, generator, recorder, disturbed, watch, (processes, workers))
-        if opened.site is not None:
-            await opened.site.restore()
+                phases = await _run_load(plan, generator, recorder, faults, watch, (processes, workers))
+        if opened.site is not None and (why := await opened.site.restore()):
+            log.append(FaultEvent(time.monotonic_ns(), "end of the load", "heal", why))
         await processes.restore()
         await workers.restore()
         state = await final.end(generator.offered, watch, plan.lease_s)
+        await workers.close()  # so that what its process has to say is noted; its topic is deleted afterwards
     noted = {name: [*found, *workers.noted()[name]] for name, found in processes.noted().items()}
     return History(
         workload=plan.workload.name,
@@ -140,24 +129,48 @@ async def _record(plan: RecordingPlan, opened: RecordingServers, observe: Observ
         environment=await describe(target),
         phases=replace(phases, end_ns=time.monotonic_ns()),
         operations=recorder.operations(),
-        fault_log=tuple(disturbed.log),
+        fault_log=tuple(log),
         final=replace(state, extra={**state.extra, **noted, LATE: lateness.found}),
     )
 
 
-def _observing(
-    observe: Observe | None, opened: RecordingServers, disturbed: Touchable, recorder: Recorder, rows: Sequence[Key]
-) -> AbstractAsyncContextManager[None]:
-    if observe is None:
-        return nullcontext()
-    assert isinstance(disturbed.processes, ServiceProcesses)
-    return observe(Observed(recorder, disturbed.processes, opened.workers, disturbed.log, opened.target, rows))
+class _Faults(NamedTuple):
+    """What the load is disturbed by.
+
+    Attributes:
+        plan: of the recording.
+        disturbed: what faults may touch; None where all servers are the user's: there are no faults.
+        log: gets what they did.
+    """
+
+    plan: RecordingPlan
+    disturbed: Disturbed | None
+    log: list[FaultEvent]
+
+    @property
+    def entries(self) -> Sequence[schedule.Entry]:
+        """The schedule."""
+        plan = self.plan
+        if plan.schedule == "drawn":
+            return schedule.drawn(plan.faults, plan.seconds, plan.seed, plan.every_s)
+        return schedule.combined(plan.faults, plan.seconds, plan.seed)
+
+    async def run(self, began_s: float) -> None:
+        """Inject and heal them.
+
+        Args:
+            began_s: when the load began, on the monotonic clock in seconds.
+        """
+        if self.disturbed is not None:
+            await schedule.run_schedule(self.entries, self.disturbed, self.log, began_s)
 
 
-def _touchable(
+def _disturbed(
     plan: RecordingPlan, opened: RecordingServers, processes: ServiceProcesses, load: LoadSettings
-) -> Touchable:
-    return Touchable(
+) -> Disturbed | None:
+    if opened.site is None:
+        return None
+    return Disturbed(
         opened.site,
         processes,
         opened.workers,
@@ -196,33 +209,32 @@ async def _run_load(
     plan: RecordingPlan,
     generator: LoadGenerator,
     recorder: Recorder,
-    disturbed: Touchable,
+    faults: _Faults,
     watch: LeftoverWatch,
     groups: Sequence[ServiceProcesses],
 ) -> Phases:
-    """Warm, faults, healed; a workload that ends by itself ends it early, unless faults are still to come."""
-    make = schedule.drawn if plan.schedule == "drawn" else schedule.combined
-    arguments = (plan.every_s,) if plan.schedule == "drawn" else ()
-    entries = make(plan.faults, plan.seconds, plan.seed, *arguments)
+    """Warm, faults, healed."""
     stop = asyncio.Event()
     warm_ns, began_s = time.monotonic_ns(), time.monotonic()
     async with _in_background(generator.run(stop)) as load:
         try:
             await asyncio.wait([load], timeout=plan.seconds * schedule.WARM_SHARE)
+            if load.done():
+                load.result()
             base = recorder.decided / (time.monotonic() - began_s)
             await watch.warmed()
-            await schedule.run_schedule(entries, disturbed, disturbed.log, began_s)
-            if entries:
+            await faults.run(began_s)
+            if plan.faults:
                 await _all_serve(groups)
             healed_ns = time.monotonic_ns()
             await asyncio.wait([load], timeout=max(0.0, began_s + plan.seconds - time.monotonic()))
-            if entries:
+            if plan.faults:
                 await _wait_for_rate(plan, recorder, healed_ns, base)
         finally:
             stop.set()
         await load
     faults_ns = warm_ns + int(plan.seconds * schedule.WARM_SHARE * 1e9)
-    return Phases(warm_ns, faults_ns, healed_ns if entries else faults_ns, time.monotonic_ns())
+    return Phases(warm_ns, faults_ns, healed_ns if plan.faults else faults_ns, time.monotonic_ns())
 
 
 async def _all_serve(groups: Sequence[ServiceProcesses]) -> None:

@@ -66,9 +66,15 @@ async def open_servers(plan: RecordingPlan, kept: SiteServers | None) -> AsyncIt
         if plan.database in (SQLITE, *PRIVATE):
             redis_servers = 0 if plan.redis else contender.redis_servers
             kafka = contender.needs_kafka and not plan.kafka
-            site = await enter(
-                open_site(plan.database, plan.needs, redis_servers=redis_servers, kafka=kafka, servers=kept)
+            opening = open_site(
+                plan.database,
+                plan.needs,
+                redis_servers=redis_servers,
+                kafka=kafka,
+                connections=plan.connections,
+                servers=kept,
             )
+            site = await enter(opening)
             redis_urls, bootstrap = site.redis_urls, site.bootstrap
             target, url = await enter(open_private_database(site.admin_url, application)), site.database_url
         else:

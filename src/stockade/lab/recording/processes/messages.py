@@ -99,6 +99,7 @@ class Counters:
 
     Attributes:
         held: what must be back to where it was when no request is open.
+        highest: of queues: the most that were in them since the last count.
         partitions: of the log that it reads.
         cpu_s: processor time, in seconds.
         stats: counters of its store, for whoever looks while the load runs.
@@ -106,6 +107,7 @@ class Counters:
     """
 
     held: Mapping[str, int]
+    highest: Mapping[str, int] = field(default_factory=dict)
     partitions: tuple[int, ...] = ()
     cpu_s: float = 0.0
     stats: Mapping[str, int] = field(default_factory=dict)

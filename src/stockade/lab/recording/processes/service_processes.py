@@ -76,14 +76,25 @@ class ServiceProcesses:
             self._starting.pop(number, None)
             task.result()
 
-    async def signal_at_point(self, number: int, point: str, signal: int) -> None:
+    def set_environment(self, number: int, environment: Mapping[str, str]) -> None:
         """See `fault.Processes`."""
-        await self.places[number].signal_at_point(point, signal)
+        self.places[number].set_environment(environment)
+
+    async def signal_at_point(self, number: int, point: str, signal: int) -> bool:
+        """See `fault.Processes`."""
+        return await self.places[number].signal_at_point(point, signal)
 
     async def was_signalled(self, number: int, wait_s: float) -> bool:
-        """See `fault.Processes`. A signal that has not come by then does not come later: its fault may be healed."""
+        """See `fault.Processes`."""
         place = self.places[number]
-        return await place.was_stopped(wait_s) or await place.disarm()
+        if await place.was_signalled(wait_s):
+            return True
+        is_safe = await place.disarm()
+        if await place.was_signalled(0.0):  # in this moment
+            return True
+        if not is_safe:
+            await self.replace(number)
+        return False
 
     async def serves(self, number: int, wait_s: float) -> bool:
         """See `fault.Processes`; one that is being started does not yet."""

@@ -34,7 +34,7 @@ POOLED: Final = ("files", "threads")  # opened when first needed, by pools with 
 TASKS_MAY_GROW: Final = 2  # of each process: a client that reconnects has one
 THREADS_MAY_GROW: Final = 2
 FILES_MAY_GROW: Final = 8  # of each process, beside its connections to the database
-QUEUES: Final = ("queued", "waiting for a connection", "requests")  # of which the most at any time are kept
+QUEUES: Final = ("queued", "waiting for a connection", "requests")  # the most in them; of requests that of samples
 NOT_FREE_LIMIT_S: Final = 30.0  # after which no try begins: a service that is silent takes as long for each as it may
 FREE_AFTER_LEASE_S: Final = 1.0  # a lock must be free within its lease and this time
 
@@ -92,6 +92,8 @@ class LeftoverWatch:
         finally:
             task.cancel()
             await asyncio.wait([task])
+            if not task.cancelled():
+                task.result()
 
     async def _sample(self) -> None:
         while True:
@@ -99,13 +101,14 @@ class LeftoverWatch:
             await asyncio.sleep(SAMPLE_EVERY_S)
 
     async def _note_queues(self) -> None:
-        for place in self._processes.places:
+        for place in (*self._processes.places, *self._opened.workers.places):
             try:
                 counted: Counters = await place.ask(Count(), SAMPLE_WAIT_S)
             except LabError:  # a fault has stopped or killed it
                 continue
             for name in QUEUES:
-                self._highest[name] = max(self._highest.get(name, 0), counted.held.get(name, 0))
+                most = max(counted.held.get(name, 0), counted.highest.get(name, 0))
+                self._highest[name] = max(self._highest.get(name, 0), most)
 
     async def end(self, lease_s: float, used: Mapping[str, Command]) -> Leftovers:
         """Count, when the counters are back to where they were or had the time for it.
