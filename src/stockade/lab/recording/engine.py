@@ -25,17 +25,22 @@ from stockade.lab.history.operation import FaultEvent
 from stockade.lab.model.burst import Burst, RepeatNames
 from stockade.lab.recording import schedule
 from stockade.lab.recording.fault import Disturbed, undo_each_other
-from stockade.lab.recording.final_phase import FinalPhase
+from stockade.lab.recording.final_phase import DECIDE_WAIT_S, FinalPhase
 from stockade.lab.recording.load import MAX_CLIENTS, LoadGenerator
 from stockade.lab.recording.load_control import OVERLOAD, LoadSettings
 from stockade.lab.recording.plan import RecordingPlan
 from stockade.lab.recording.processes.messages import OpenService
-from stockade.lab.recording.processes.service_processes import ServiceProcesses, running
+from stockade.lab.recording.processes.service_processes import (
+    SILENT_S,
+    START_AGAIN_S,
+    ServiceProcesses,
+    running,
+)
 from stockade.lab.recording.recorder import Recorder, rare_collection
 from stockade.lab.recording.sending import Sender
 from stockade.lab.recording.servers import RecordingServers, open_servers
 from stockade.lab.recording.watches.lateness import LatenessWatch
-from stockade.lab.recording.watches.leftovers import LeftoverWatch
+from stockade.lab.recording.watches.leftovers import NOT_FREE_LIMIT_S, WARM_UP_WAIT_S, LeftoverWatch
 from stockade.lab.recording.watches.observation import Observe, Observed
 from stockade.lab.reporting.environment import describe
 from stockade.lab.runs.repeats import create_rows
@@ -46,6 +51,11 @@ OVERLOADS: Final = ("overload", "small-pool")  # faults that multiply the client
 RATE_STEP_S: Final = 0.1
 RATE_SHARE: Final = 0.85  # of the rate before the faults: a little more than a checker wants to see
 HEALED_WAIT_S: Final = 45.0  # until every process serves again after the last healing
+# For whoever ends a recording that takes too long: with less, a service that hangs would leave no history. Servers
+# start and faults heal in the first part; then everything waits as long as it may for a process that does nothing.
+LONGEST_S: Final = (
+    90.0 + HEALED_WAIT_S + START_AGAIN_S + 3 * SILENT_S + 2 * DECIDE_WAIT_S + NOT_FREE_LIMIT_S + WARM_UP_WAIT_S
+)
 LEAST_HEALED_S: Final = WINDOWS * WINDOW_S + RATE_STEP_S
 
 

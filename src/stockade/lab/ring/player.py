@@ -17,6 +17,7 @@ from stockade.lab.checkers.system import nothing_left
 from stockade.lab.checkers.violation import Violation
 from stockade.lab.history.history import History
 from stockade.lab.history.history_file import write_history
+from stockade.lab.recording.engine import LONGEST_S
 from stockade.lab.ring.cell import Cell, CellResult, Found
 from stockade.lab.ring.expectation import (
     AS_CLAIMED,
@@ -32,7 +33,7 @@ from stockade.lab.ring.expectation import (
 TRIES: Final = 2  # of a recording that failed: a server that did not start in time says nothing about a claim
 TRIES_OF_A_CELL: Final = 4
 TRIES_UNEXPOSED: Final = 2
-LIMIT_S: Final = 90.0  # for a recording beside its load: servers start, faults heal, open requests are decided
+LIMIT_S: Final = LONGEST_S  # for a recording beside its load
 
 
 class Recorded(NamedTuple):
