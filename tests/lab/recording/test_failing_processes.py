@@ -89,6 +89,33 @@ async def test_the_last_decisions_have_a_bound(monkeypatch):
     assert 0 < len(tries) < 100
 
 
+async def test_requests_after_the_restart_are_sent_when_the_processes_are_back(monkeypatch):
+    """A process that takes longer to start than a fault waits for it is waited for."""
+    done = []
+
+    class Processes:
+        count = 2
+
+        async def replace(self, number):
+            done.append(f"replace {number}")
+
+        async def restore(self):
+            done.append("restore")
+
+    async def decide(client, request, rng):
+        done.append("decide")
+
+    async def end():
+        raise InterruptedError
+
+    sender = SimpleNamespace(after_restart=requests(1), decide=decide, stopping=False)
+    final = FinalPhase(SimpleNamespace(target=None), (), sender, None, Processes())
+    monkeypatch.setattr(final, "_decide", end)
+    with pytest.raises(InterruptedError):
+        await final.end(None, None, 1.0)
+    assert done == ["replace 0", "replace 1", "restore", "decide"]
+
+
 @pytest.mark.parametrize(("type_", "some"), [(UNKNOWN, True), (OK, False)])
 async def test_looking_for_locks_that_stay_has_a_bound(monkeypatch, type_, some):
     """Of a silent service those rows are named that were asked for in time; of one that answers none."""

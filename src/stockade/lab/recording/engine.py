@@ -121,13 +121,13 @@ async def _record(plan: RecordingPlan, opened: RecordingServers, observe: Observ
             observing = observe(Observed(recorder, processes, opened.workers, log, target, rows))
         with rare_collection():
             async with watch.sampling(), lateness.watching(), observing:
-                phases = await _run_load(plan, generator, recorder, faults, watch, (processes, workers))
+                phases = await _run_load(generator, recorder, faults, watch, (processes, workers))
         if opened.site is not None and (why := await opened.site.restore()):
             log.append(FaultEvent(time.monotonic_ns(), "end of the load", "heal", why))
         await processes.restore()
         await workers.restore()
         state = await final.end(generator.offered, watch, plan.lease_s)
-        await workers.close()  # so that what its process has to say is noted; its topic is deleted afterwards
+    await workers.close()  # after the services, and before what they have to say is noted
     noted = {name: [*found, *workers.noted()[name]] for name, found in processes.noted().items()}
     return History(
         workload=plan.workload.name,
@@ -216,7 +216,6 @@ def _load_settings(plan: RecordingPlan) -> LoadSettings:
 
 
 async def _run_load(
-    plan: RecordingPlan,
     generator: LoadGenerator,
     recorder: Recorder,
     faults: _Faults,
@@ -224,7 +223,7 @@ async def _run_load(
     groups: Sequence[ServiceProcesses],
 ) -> Phases:
     """Warm, faults, healed."""
-    stop = asyncio.Event()
+    plan, stop = faults.plan, asyncio.Event()
     warm_ns, began_s = time.monotonic_ns(), time.monotonic()
     async with _in_background(generator.run(stop)) as load:
         try:
