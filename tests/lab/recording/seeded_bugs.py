@@ -2,9 +2,7 @@
 
 import asyncio
 import os
-import signal
 import sys
-import time
 from contextlib import asynccontextmanager
 
 from sqlalchemy import select
@@ -13,17 +11,17 @@ from stockade.lab.recording.processes.events import FileSink
 from stockade.service import Service
 from stockade.shop.application import APPLICATION
 
-LEAKS, PUBLISHES_LATE, HANGS = (f"{__name__}:{name}" for name in ("with_leaks", "publishes_late", "hangs"))
+LEAKS, PUBLISHES_LATE = (f"{__name__}:{name}" for name in ("with_leaks", "publishes_late"))
 MAIN = sys.modules["__main__"]
 KEPT = []
 
 
 def __getattr__(name):
     """The shop; its name plants the bug if this is a service process."""
-    if name not in ("with_leaks", "publishes_late", "hangs"):
+    if name not in ("with_leaks", "publishes_late"):
         raise AttributeError(name)
     if getattr(MAIN.__spec__, "name", "") == "stockade.lab.recording.processes.service_main":
-        {"with_leaks": leak, "publishes_late": publish_late, "hangs": hang}[name]()
+        {"with_leaks": leak, "publishes_late": publish_late}[name]()
     return APPLICATION
 
 
@@ -37,11 +35,6 @@ def leak():
         return await execute(self, command)
 
     Service.execute = leaking
-
-
-def hang():
-    """SIGUSR1 lets it hang: its event loop does nothing any more."""
-    signal.signal(signal.SIGUSR1, lambda *_: asyncio.get_running_loop().call_soon(time.sleep, 60))
 
 
 def publish_late():

@@ -1,6 +1,7 @@
 """A process that crashes, hangs or loses what it runs is a violation of its history, not the end of the recording."""
 
 import asyncio
+import os
 import signal
 import time
 from dataclasses import replace
@@ -9,6 +10,9 @@ from types import SimpleNamespace
 import pytest
 
 from stockade.lab.checkers import judge
+from stockade.lab.checkers.indexed_history import IndexedHistory
+from stockade.lab.checkers.requests import unexpected
+from stockade.lab.errors import LabError
 from stockade.lab.faults import find_faults
 from stockade.lab.history.operation import OK, UNKNOWN
 from stockade.lab.model.burst import RepeatNames
@@ -17,14 +21,15 @@ from stockade.lab.recording import final_phase
 from stockade.lab.recording.engine import record
 from stockade.lab.recording.final_phase import FinalPhase
 from stockade.lab.recording.plan import RecordingPlan
-from stockade.lab.recording.processes import service_process, service_processes
 from stockade.lab.recording.processes.answers import Answer
 from stockade.lab.recording.processes.messages import Counters
+from stockade.lab.recording.processes.service_process import ServiceProcess
+from stockade.lab.recording.processes.service_processes import ServiceProcesses
 from stockade.lab.recording.watches import leftovers
 from stockade.lab.recording.watches.leftovers import LeftoverWatch
 from stockade.lab.workloads.registry import find_workload
 from stockade.lab.workloads.workload import Request
-from tests.lab.recording.seeded_bugs import HANGS
+from tests.lab.checkers.small_histories import small
 
 NAMES = RepeatNames("7", 0, 0, 0, 1_000)
 
@@ -33,27 +38,26 @@ def requests(count):
     return [Request(NAMES.charge(number, "user", 10), {}) for number in range(count)]
 
 
-async def test_a_process_that_ends_and_one_that_hangs_under_a_fault_of_something_else(monkeypatch):
-    """Its heal starts no process, so the end of the faults does: the history is judged, and has both."""
-    monkeypatch.setattr(service_processes, "SILENT_S", 0.3)
+async def passed(seconds):
+    """What a service takes for an answer."""
+    end_s = time.monotonic() + seconds
+    while time.monotonic() < end_s:
+        await asyncio.sleep(0)
+
+
+async def test_a_process_that_ends_by_itself_under_a_fault_of_something_else():
+    """Its heal starts no process, so the end of the faults does: the history is judged, and has the crash."""
     (cancellation,) = find_faults("cancellation")
 
     async def crash(disturbed):
-        signals = (signal.SIGSEGV, signal.SIGUSR1)  # the second one: see the seeded bug
-        for number, each in enumerate(signals):
-            disturbed.processes.places[number]._signal(each)
+        os.kill(disturbed.processes.pid(0), signal.SIGSEGV)
         return ("a share of the requests",)
 
-    plan = RecordingPlan(
-        find_workload("order-stream"),
-        Contender.parse("pessimistic"),
-        seconds=0.6,
-        app=HANGS,
-        faults=[replace(cancellation, inject=crash, recovery_s=0.5)],
-    )
-    found = [each.detail for each in judge(await record(plan)) if each.rule == "unexpected"]
-    assert any(each.startswith("service 0 ended by itself (exit code -11)") for each in found), found
-    assert any(each.startswith("service 1 runs and serves nobody: service 1 gave no answer") for each in found), found
+    faults = [replace(cancellation, inject=crash, recovery_s=0.3)]
+    workload, contender = find_workload("order-stream"), Contender.parse("pessimistic")
+    found = judge(await record(RecordingPlan(workload, contender, seconds=0.5, processes=1, faults=faults)))
+    details = [each.detail for each in found if each.rule == "unexpected"]
+    assert any(each.startswith("service 0 ended by itself (exit code -11)") for each in details), found
 
 
 class Place:
@@ -64,7 +68,7 @@ class Place:
 
     async def execute(self, command, wait_s):
         self.asked += 1
-        await asyncio.sleep(0.01 if self.type == UNKNOWN else 0)
+        await passed(0.01 if self.type == UNKNOWN else 0.0)
         return Answer(self.type)
 
 
@@ -76,7 +80,7 @@ async def test_the_last_decisions_have_a_bound(monkeypatch):
     async def decide(client, request, rng):
         for _ in range(6):
             tries.append(request)
-            await asyncio.sleep(0.02)
+            await passed(0.02)
             if sender.stopping:
                 break
 
@@ -130,14 +134,28 @@ async def test_looking_for_locks_that_stay_has_a_bound(monkeypatch, type_, some)
     assert place.asked == 200 or (type_ == UNKNOWN and place.asked < 100)
 
 
-async def test_a_log_worker_that_has_ended_is_noted_and_started_anew(monkeypatch):
-    """Its process runs and answers: with the error of its worker."""
-    group = service_processes.ServiceProcesses("log worker", 1, None)
+HUNG = LabError("service 0 gave no answer in 20 s")
+
+
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [
+        (Counters({}, error="ValueError: a bug"), "has lost its log worker: ValueError: a bug"),
+        (HUNG, f"runs and serves nobody: {HUNG}"),
+    ],
+    ids=["a log worker that has ended", "a process that hangs"],
+)
+async def test_what_has_failed_in_a_process_that_runs_is_noted_and_started_anew(monkeypatch, reply, error):
+    """The recording goes on: what it counts is that of the others, and of the new process."""
+    group = ServiceProcesses("service", 1, None)
     (place,) = group.places
-    replies, started = [Counters({}, error="ValueError: a bug"), Counters({"tasks": 3})], []
+    replies, started = [reply, reply, Counters({"tasks": 3})], []
 
     async def ask(message, wait_s=0.0):
-        return replies.pop(0)
+        found = replies.pop(0)
+        if isinstance(found, LabError):
+            raise found
+        return found
 
     async def nothing():
         """It is a stand-in."""
@@ -145,10 +163,13 @@ async def test_a_log_worker_that_has_ended_is_noted_and_started_anew(monkeypatch
     async def start(environment):
         started.append(environment)
 
-    monkeypatch.setattr(service_process.ServiceProcess, "running", True)
+    monkeypatch.setattr(ServiceProcess, "running", True)
     for name, double in {"ask": ask, "kill": nothing, "start": start, "resume": nothing}.items():
         monkeypatch.setattr(place, name, double)
+    assert await group.counters() == []
     await group.start_failed()
-    assert place.errors == ["has lost its log worker: ValueError: a bug"]
+    assert place.errors == [error]
     assert started == [None]
     assert await group.counters() == [Counters({"tasks": 3})]
+    found = unexpected.check(IndexedHistory(small(extra=group.noted())))
+    assert [each.detail for each in found] == [f"service 0 {error}"]

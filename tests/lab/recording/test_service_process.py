@@ -28,6 +28,8 @@ class Place(ServiceProcess):
     async def start(self, environment=None):
         """A child that repeats what it reads, with the output that a service process has."""
         self.note_errors()
+        if self._output is not None:
+            self._output.close()
         self._may_end, self._armed = False, None
         self._output, theirs = service_process._output_file()
         with theirs:
@@ -48,6 +50,11 @@ class Place(ServiceProcess):
         if isinstance(reply, LabError):
             raise reply
         return reply
+
+    async def kill(self):
+        """See `ServiceProcess`."""
+        await super().kill()
+        self._process.stdin.close()
 
     async def end(self, number):
         """Send a signal, and wait until it has ended, as the lab sees by the socket."""

@@ -111,27 +111,25 @@ async def open_site(
     """
     _check(needs)
     async with AsyncExitStack() as stack:
-        kept = servers if servers is not None else await stack.enter_async_context(SiteServers())
+        enter = stack.enter_async_context
+        kept = servers if servers is not None else await enter(SiteServers())
         small_disk = names.SMALL_DISK in needs and not no_small_disk()
-        opened = await stack.enter_async_context(
+        opened = await enter(
             kept.database(database, durable=names.FSYNC in needs, small_disk=small_disk, connections=connections)
         )
         linked = names.REPLICA in needs or not needs.isdisjoint({names.LINKS, names.LINK_REDIS})
-        redis = [
-            await stack.enter_async_context(kept.redis(_persistence(needs), behind_link=linked))
-            for _ in range(redis_servers)
-        ]
+        redis = [await enter(kept.redis(_persistence(needs), behind_link=linked)) for _ in range(redis_servers)]
         broker = None
         if kafka:
             behind_link = not needs.isdisjoint({names.LINKS, names.LINK_KAFKA})
-            broker = await stack.enter_async_context(kept.kafka(behind_link=behind_link))
+            broker = await enter(kept.kafka(behind_link=behind_link))
         links: dict[str, tuple[Link, ...]] = {}
         url = opened.url
         if opened.is_server and not needs.isdisjoint({names.LINKS, names.LINK_DATABASE}):
             port = urlsplit(url).port
             assert port is not None
             link = Link(port, f"client->{opened.kind}")
-            await stack.enter_async_context(link)
+            await enter(link)
             links["database"], url = (link,), url.replace(f":{port}/", f":{link.port}/")
         if found := tuple(each.link for each in redis if each.link is not None):
             links["redis"] = _numbered(found)

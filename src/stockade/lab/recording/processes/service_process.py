@@ -207,6 +207,11 @@ class ServiceProcess:
                 future.set_result(Answer(UNKNOWN, PROCESS_ENDED))
         self._ended.set()
 
+    def _note(self, text: str) -> None:
+        """Keep how it failed, once."""
+        if text[:NOTE_CHARACTERS] not in self.errors:
+            self.errors.append(text[:NOTE_CHARACTERS])
+
     def note_errors(self) -> None:
         """Keep what its output so far shows of errors, and how it ended if nobody had told it to."""
         if self._output is None or self._output.closed:
@@ -268,10 +273,10 @@ class ServiceProcess:
             found: Counters = await self.ask(Count(), wait_s)
         except LabError as error:
             if self.running:  # of one that has ended, `ends` says so
-                self.errors.append(f"runs and serves nobody: {error}")
+                self._note(f"runs and serves nobody: {error}")
             return None
         if found.error:
-            self.errors.append(f"has lost its log worker: {found.error}"[:NOTE_CHARACTERS])
+            self._note(f"has lost its log worker: {found.error}")
             return None
         return found
 
@@ -324,7 +329,7 @@ class ServiceProcess:
                 await self.ask(Close())
             except LabError as error:
                 if self.running:  # of one that has ended, `ends` says so
-                    self.errors.append(f"did not close in order: {error}"[:NOTE_CHARACTERS])
+                    self._note(f"did not close in order: {error}")
         await self.kill()  # what it had open is closed; an interpreter that ends in order takes a second
         self.note_errors()
         if self._output is not None:
