@@ -15,7 +15,7 @@ from stockade.lab.execution.command_log.log_worker import LogWorkerConfig
 from stockade.lab.execution.order_senders import SenderConfig
 
 LENGTH_BYTES = 4
-MAX_BYTES = 64_000_000  # of a message
+MAX_BYTES = 64_000_000  # that wait to be written: below that nobody is told to pause
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,6 @@ class ServiceProcess:
 
     Attributes:
         name: as given.
-        starts: how often it was started.
         ends: when it ended without being told to (monotonic clock, ns), its exit code, and its last output.
         errors: what else no fault explains: traces of errors that it printed, one for each start; that it gave no sign
             of life, or lost what it ran.
