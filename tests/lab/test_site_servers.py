@@ -1,4 +1,4 @@
-"""Servers of sites that do not start leave nothing behind."""
+"""Servers of sites: those that do not start leave nothing behind, and one accepts what a recording opens."""
 
 import asyncio
 
@@ -35,3 +35,24 @@ async def test_what_was_opened_before_a_failure_is_closed(monkeypatch, error):
             async with servers.kafka():
                 pass
     assert half.parts == []
+
+
+async def test_a_server_accepts_as_many_connections_as_a_recording_opens(monkeypatch):
+    """The usual server takes 200; a large recording gets one of its own, which takes those of the lab, too."""
+    made = []
+
+    class Server:
+        def __init__(self, kind, **options):
+            made.append(options["connections"])
+
+        async def nothing(self):
+            """It is a stand-in."""
+
+        open = begin = end = restore = close = nothing
+
+    monkeypatch.setattr(site_servers, "DatabaseServer", Server)
+    async with SiteServers() as servers:
+        for connections in (10, 252, 20):
+            async with servers.database("postgres", connections=connections):
+                pass
+    assert made == [200, 272]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from stockade.lab.recording.fault import Disturbances
 from tests.waiting import eventually_async
 
 CHILD = "import sys, time\nfor line in sys.stdin: print(time.time(), time.monotonic(), flush=True)"
@@ -65,9 +66,13 @@ class Children:
             env={**os.environ, **self.environments[number]},
         )
 
+    def set_environment(self, number, environment):
+        self.environments[number] = environment
+
     async def signal_at_point(self, number, point, signal):
         self.signalled = (number, point, signal)
         os.kill(self.pid(number), signal)
+        return True
 
     async def was_signalled(self, number, wait_s):
         async def hit():
@@ -140,6 +145,7 @@ class Disturbed:
     database: str = "postgres"
     strategy: str = "redis-pubsub"
     lease_s: float = 0.2
+    disturbances: Any = field(default_factory=Disturbances)
     notes: list = field(default_factory=list)
     expected: list = field(default_factory=list)
 

@@ -49,7 +49,7 @@ async def echoing():
 async def linked():
     """A link to an echo, disturbed by name."""
     async with echoing() as port, Link(port, "client->echo") as link:
-        site = SimpleNamespace(links={"database": (link,)}, injected={})
+        site = SimpleNamespace(links={"database": (link,)})
         yield link, Disturbed(site, Children(0), Children(0))
 
 

@@ -1,6 +1,7 @@
 """Faults of processes, of their clocks and of the load: they hit children, and bring them back."""
 
 import dataclasses
+import signal
 import time
 from types import SimpleNamespace
 
@@ -8,7 +9,8 @@ import pytest
 
 from stockade.lab.faults import FAULTS
 from stockade.lab.faults.clock import JUMP_S
-from stockade.lab.faults.pieces import BEYOND_LEASE
+from stockade.lab.faults.pieces import BEYOND_LEASE, signal_at_point
+from stockade.lab.recording.fault import Hit
 from stockade.lab.site.site import open_site
 from stockade.lab.site.tools import no_faketime
 from tests.lab.faults.disturbed import disturbed_on
@@ -19,7 +21,7 @@ NEAR_S = 5.0
 @pytest.fixture
 async def disturbed():
     """Two children on a site without servers."""
-    site = SimpleNamespace(injected={}, database=SimpleNamespace(kind="sqlite"), links={}, redis=(), kafka=None)
+    site = SimpleNamespace(database=SimpleNamespace(kind="sqlite", is_server=True), links={}, redis=(), kafka=None)
     async with disturbed_on(site) as found:
         yield found
 
@@ -74,12 +76,16 @@ async def test_one_that_does_not_come_by_its_fault_point_is_not_hit(disturbed, m
 
     async def arms(number, point, signal):
         """Its fault point never comes."""
+        return True
 
     monkeypatch.setattr(disturbed.processes, "was_signalled", waits)
     monkeypatch.setattr(disturbed.processes, "signal_at_point", arms)
     assert await FAULTS[name].inject(disturbed) == ()
     assert "did not come by the fault point" in disturbed.notes[0]
     assert disturbed.processes.states == "SS"
+    assert not any(disturbed.disturbances.held_away.values())
+    assert len(await FAULTS["duplicates-restart"].inject(disturbed)) == 2
+    await FAULTS["duplicates-restart"].heal(disturbed)
     await FAULTS[name].heal(disturbed)
 
 
@@ -92,8 +98,7 @@ def slow(disturbed, monkeypatch):
 
         async def arms(number, point, signal):
             asked.append((number, point))
-            if comes(number, point):
-                await signalled(number, point, signal)
+            return await signalled(number, point, signal) if comes(number, point) else True
 
         async def was_signalled(number, wait_s):
             return comes(*asked[-1]) and await ends(number, wait_s)
@@ -127,10 +132,38 @@ async def test_another_process_is_suspended_where_the_first_gets_no_lock(disturb
     await FAULTS["process-pause-at-point"].heal(disturbed)
 
 
+async def test_a_process_that_another_fault_holds_away_was_not_restarted(disturbed):
+    """The restart says which processes it has replaced, not which there are."""
+    (killed,) = await FAULTS["process-kill"].inject(disturbed)
+    (replaced,) = await FAULTS["duplicates-restart"].inject(disturbed)
+    assert {killed, replaced} == {"service 0", "service 1"}
+
+
+async def test_one_that_serves_nobody_and_one_that_cannot_take_a_signal_back(disturbed, monkeypatch):
+    """The first one is not hit; the second one was replaced, which the log says, and must serve again."""
+    hit = Hit(disturbed.processes, 0)
+
+    async def is_silent(number, point, signal):
+        return False
+
+    async def is_slow(number, wait_s):
+        await disturbed.processes.replace(number)
+        return False
+
+    with monkeypatch.context() as patched:
+        patched.setattr(disturbed.processes, "signal_at_point", is_silent)
+        assert not await signal_at_point(disturbed, hit, "loaded", signal.SIGKILL)
+    assert disturbed.notes.pop() == "service 0 does not serve"
+    monkeypatch.setattr(disturbed.processes, "was_signalled", is_slow)
+    assert not await signal_at_point(disturbed, hit, "loaded", signal.SIGSTOP)
+    assert disturbed.notes[-1] == "it was too slow to take the signal back, and was replaced"
+    assert disturbed.expected == [("service", 0)]
+
+
 @pytest.mark.parametrize("name", ["process-kill-at-point", "process-pause-at-point"])
 async def test_under_a_command_log_fault_points_are_those_of_its_workers(name):
     """The service processes decide nothing there."""
-    site = SimpleNamespace(injected={}, database=SimpleNamespace(kind="postgres"))
+    site = SimpleNamespace(database=SimpleNamespace(kind="postgres", is_server=True))
     async with disturbed_on(site, workers=1) as found:
         assert await FAULTS[name].inject(found) == ("log worker 0",)
         assert (found.processes.states, found.workers.states in "XT") == ("SS", True)
@@ -176,7 +209,13 @@ async def test_clocks(disturbed, name, jump_s):
     moved = sorted(round(wall - here[0]) for wall, _ in found)
     assert moved == pytest.approx(sorted([0, jump_s]), abs=NEAR_S)
     assert [steady for _, steady in found] == pytest.approx([here[1]] * 2, abs=NEAR_S)
+    number = int(hit[len("service ")])
+    disturbed.disturbances.held_away["process-kill"] = [Hit(disturbed.processes, number)]
+    await disturbed.processes.kill(number)
+    starts = disturbed.processes.starts
     await FAULTS[name].heal(disturbed)
+    assert (disturbed.processes.starts, disturbed.processes.states[number]) == (starts, "X"), "it is held away"
+    await FAULTS["process-kill"].heal(disturbed)
     await FAULTS[name].heal(disturbed)
     assert [disturbed.processes.clocks(n)[0] for n in range(2)] == pytest.approx([time.time()] * 2, abs=NEAR_S)
 

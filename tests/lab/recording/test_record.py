@@ -9,10 +9,11 @@ from typer.testing import CliRunner
 from stockade.cli import app
 from stockade.lab.checkers import judge
 from stockade.lab.checkers.exposure import not_exposed
+from stockade.lab.errors import LabError
 from stockade.lab.faults import find_faults
 from stockade.lab.history.history_file import read_history
 from stockade.lab.model.contender import Contender
-from stockade.lab.recording import deliveries
+from stockade.lab.recording import deliveries, engine
 from stockade.lab.recording.engine import record
 from stockade.lab.recording.plan import RecordingPlan
 from stockade.lab.ring.summary import summarise
@@ -122,6 +123,7 @@ async def test_kafka_records_have_their_place(kafka_bootstrap):
         (("--workload", "nothing"), "unknown workload"),
         (("--fault", "nothing"), "unknown fault"),
         (("--fault", "database-kill"), "SQLite is a file"),
+        (("--database", "postgres", "--fault", "database-kill+session-kill"), "healing one heals the database of both"),
         (("--strategies", ""), "names none"),
         (("--seconds", "0"), "must be a number from 0.5"),
         (("--history", "/nowhere/x"), "there is no folder /nowhere"),
@@ -135,3 +137,10 @@ def test_options_that_cannot_be(options, part):
     result = run(*options)
     assert result.exit_code == 2
     assert part in result.output
+
+
+async def test_what_cannot_be_is_said_before_a_server_is_started(monkeypatch):
+    """A private broker takes seconds to start, to say that the strategy does not run on SQLite."""
+    monkeypatch.setattr(engine, "open_servers", None)
+    with pytest.raises(LabError, match="not on sqlite"):
+        await record(plan("hot-and-zipf", "advisory"))

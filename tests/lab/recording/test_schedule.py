@@ -1,6 +1,7 @@
 """Schedules: the seed decides them, faults are injected in the middle and healed whatever happens."""
 
 import asyncio
+import contextvars
 import dataclasses
 import itertools
 import threading
@@ -10,8 +11,10 @@ import pytest
 
 from stockade.lab.errors import LabError
 from stockade.lab.recording import schedule
-from stockade.lab.recording.fault import Fault
+from stockade.lab.recording.fault import Disturbed, Fault
 from stockade.lab.recording.schedule import FAULT_SHARE, WARM_SHARE, combined, drawn, run_schedule
+
+DISTURBED = Disturbed(None, None, None, None, None, "postgres", "pessimistic", 1.0)
 
 
 def fault(name, done, fails=False, **more):
@@ -29,7 +32,7 @@ def fault(name, done, fails=False, **more):
 
 async def play(entries, log=None):
     """Run a schedule that begins now."""
-    await run_schedule(entries, None, [] if log is None else log, time.monotonic())
+    await run_schedule(entries, DISTURBED, [] if log is None else log, time.monotonic())
 
 
 @pytest.mark.parametrize("make", [combined, drawn])
@@ -66,7 +69,7 @@ async def test_what_was_injected_is_healed_when_a_later_fault_fails():
     done, log = [], []
     plan = combined([fault("a", done), fault("b", done, fails=True)], 0.05, 1)
     with pytest.raises(LabError, match="b cannot be injected"):
-        await run_schedule(plan, None, log, time.monotonic())
+        await run_schedule(plan, DISTURBED, log, time.monotonic())
     injected = {name for action, name in done if action == "inject"}
     assert {name for action, name in done if action == "heal"} == injected >= {"b"}
     assert log == sorted(log)
@@ -190,8 +193,10 @@ async def test_a_process_that_does_not_serve_again_is_in_the_log(monkeypatch):
             return number == 0
 
     async def heal(disturbed):
-        schedule.ACTION.get().expected.extend([(Group(), 0), (Group(), 1)])
-        schedule.ACTION.get().notes.append("healed")
+        disturbed.expect(Group(), 0)
+        disturbed.expect(Group(), 1)
+        asyncio.get_running_loop().call_soon(disturbed.note, "healed", context=contextvars.Context())
+        await asyncio.sleep(0)
 
     await play(combined([dataclasses.replace(fault("a", []), heal=heal)], 0.02, 1), log)
     assert asked == [0, 1]
@@ -202,7 +207,7 @@ async def test_a_schedule_that_is_cancelled_heals():
     """Ctrl-C in the middle of a fault leaves nothing broken."""
     done = []
     plan = [each._replace(at_s=0.0, heal_at_s=60.0) for each in combined([fault("a", done)], 1.0, 1)]
-    task = asyncio.create_task(run_schedule(plan, None, [], time.monotonic()))
+    task = asyncio.create_task(run_schedule(plan, DISTURBED, [], time.monotonic()))
     async with asyncio.timeout(5):
         while not done:
             await asyncio.sleep(0)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from stockade.lab.errors import LabError
 from stockade.lab.history.operation import FAILED, OK, UNKNOWN
 from stockade.lab.model.burst import RepeatNames
 from stockade.lab.recording import sending
@@ -142,6 +143,16 @@ async def test_open_loop_counts_what_could_not_be_sent():
         answered.set()
         await running
     assert load.offered.offered - load.offered.not_sent == len(recorder) == 2
+
+
+@pytest.mark.parametrize("rate", [0.0, 10_000.0])
+async def test_a_workload_that_ends_is_no_workload(rate):
+    """Without load the rate could not come back, and the strategy would be accused of it."""
+    sends, _ = sender(Place("a", []), rate=rate, clients=2, read_share=0.0)
+    load = LoadGenerator(map(request, range(10)), sends, sends._settings)
+    async with asyncio.timeout(5):
+        with pytest.raises(LabError, match="no more requests"):
+            await load.run(asyncio.Event())
 
 
 async def test_a_fault_multiplies_the_clients_and_takes_them_back():

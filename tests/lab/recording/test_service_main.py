@@ -35,5 +35,7 @@ async def test_a_failure_has_no_doubt():
 async def carried_out(execute, stats):
     """The answer of a process whose service is this one."""
     handler = _Handler(None)
-    handler._service = SimpleNamespace(execute=execute, store=SimpleNamespace(stats=stats))
+    handler._service = SimpleNamespace(
+        execute=execute, store=SimpleNamespace(stats=stats), queued=0, database=SimpleNamespace(waiting=0)
+    )
     return await handler._execute(Execute(SimpleNamespace(keys=())))

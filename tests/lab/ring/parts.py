@@ -23,6 +23,7 @@ def _only_servers(strategy, database):
     return "has no server" if database == "sqlite" else ""
 
 
+_REDIS = frozenset({"redis"})
 FAULTS = (
     Fault("crash", "", _nothing, _nothing, covered_by=("crash",)),
     Fault("pause", "", _nothing, _nothing, covered_by=("pause",), fault_points=True, must_fail=("bare",)),
@@ -32,12 +33,12 @@ FAULTS = (
         _nothing,
         _nothing,
         ("failover",),
-        frozenset({"redis"}),
         fault_points=True,
+        exclusive=_REDIS,
         impossible=_only_redis,
         must_fail=("bare",),
     ),
-    Fault("redis-kill", "", _nothing, _nothing, ("restart",), frozenset({"redis"}), impossible=_only_redis),
+    Fault("redis-kill", "", _nothing, _nothing, ("restart",), exclusive=_REDIS, impossible=_only_redis),
     Fault("database-kill", "", _nothing, _nothing, (), frozenset({"database-server"}), impossible=_only_servers),
     Fault("latency", "", _nothing, _nothing, (), frozenset({"link-database"}), impossible=_only_servers),
 )

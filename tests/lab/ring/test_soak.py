@@ -6,7 +6,7 @@ import pytest
 
 from stockade.lab.errors import LabError
 from stockade.lab.model.contender import Contender
-from stockade.lab.ring.design import fit_together
+from stockade.lab.recording.fault import fit_together
 from stockade.lab.ring.expectation import AS_CLAIMED, HELD, NOT_EXPOSED, VIOLATED, expected, kept
 from stockade.lab.ring.player import CellRunner
 from stockade.lab.ring.report import round_lines

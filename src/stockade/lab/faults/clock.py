@@ -14,7 +14,7 @@ from pathlib import Path
 
 from stockade.devservers.workdir import OwnedFolder
 from stockade.lab.errors import LabError
-from stockade.lab.faults.pieces import Hit, choose, is_held_away, replace_missing
+from stockade.lab.faults.pieces import choose, is_held_away, replace, replace_missing
 from stockade.lab.faults.possible import make_fault
 from stockade.lab.recording.fault import PROCESSES, Disturbed
 from stockade.lab.site.needs import FAKETIME
@@ -23,8 +23,7 @@ from stockade.lab.site.tools import faketime_library, no_faketime
 JUMP_S = 60
 START_WAIT_S = 20.0
 LOAD_WAIT_S, LOAD_POLL_S = 2.0, 0.01
-MOVED = "clock moved"  # in `Site.injected`: by fault, the process and the folder of the file with the distance
-DISTANCE = "distance"  # name of that file
+DISTANCE = "distance"  # name of the file that says how far
 
 
 def environment(distance: Path) -> dict[str, str]:
@@ -65,9 +64,9 @@ async def jump(disturbed: Disturbed, *, seconds: int, fault: str) -> Sequence[st
         return ()
     folder = await asyncio.to_thread(OwnedFolder, "clock")
     file = folder.path / DISTANCE
-    disturbed.site.injected.setdefault(MOVED, {})[fault] = (hit, folder)
+    disturbed.disturbances.clocks[fault] = (hit, folder)
     set_distance(file, 0)
-    await hit.processes.replace(hit.number, environment(file))
+    await replace(disturbed, hit, environment(file))
     if not await hit.processes.serves(hit.number, START_WAIT_S):
         disturbed.note(f"{hit.name} did not serve under libfaketime within {START_WAIT_S:.0f} s")
         return ()
@@ -98,16 +97,15 @@ def _maps(pid: int) -> str:
 
 async def restore(disturbed: Disturbed, *, fault: str) -> None:
     """Move it back, and start the process anew without libfaketime."""
-    moved: tuple[Hit, OwnedFolder] | None = disturbed.site.injected.get(MOVED, {}).pop(fault, None)
+    moved = disturbed.disturbances.clocks.pop(fault, None)
     if moved is not None:
         hit, folder = moved
         if (folder.path / DISTANCE).exists():
             set_distance(folder.path / DISTANCE, 0)
         if is_held_away(disturbed, hit):  # whoever has killed it starts it again, with the clock of the others
-            await hit.processes.replace(hit.number, {})
-            await hit.processes.kill(hit.number)
+            hit.processes.set_environment(hit.number, {})
         else:
-            await hit.processes.replace(hit.number, {})
+            await replace(disturbed, hit, {})
             disturbed.expect(*hit)
         await asyncio.to_thread(folder.close)
     await replace_missing(disturbed)

@@ -34,7 +34,8 @@ async def end_session(disturbed: Disturbed) -> Sequence[str]:
 
 async def bring_back(disturbed: Disturbed) -> None:
     """Start it if it is down, and wait until it answers."""
-    await disturbed.site.server.bring_back()
+    if why := await disturbed.site.server.bring_back():
+        disturbed.note(why)
 
 
 def _server(disturbed: Disturbed) -> Sequence[str]:
@@ -52,6 +53,7 @@ FAULTS = (
         bring_back,
         needs=NEEDS,
         touches=(DATABASE,),
+        exclusive=(DATABASE,),
         ends_it=True,
     ),
     make_fault(
@@ -61,6 +63,7 @@ FAULTS = (
         bring_back,
         needs=NEEDS,
         touches=(DATABASE,),
+        exclusive=(DATABASE,),
         ends_it=True,
     ),
     make_fault(
@@ -71,5 +74,6 @@ FAULTS = (
         needs=NEEDS,
         recovery_s=5.0,
         touches=(DATABASE,),
+        exclusive=(DATABASE,),
     ),
 )

@@ -40,8 +40,9 @@ async def fail(disturbed: Disturbed) -> Sequence[str]:
 
 async def restore(disturbed: Disturbed) -> None:
     """Heal the disk; start the server if it has ended over it."""
-    await disturbed.site.database.disk.restore()
-    await disturbed.site.database.bring_back()
+    for why in (await disturbed.site.database.disk.restore(), await disturbed.site.database.bring_back()):
+        if why:
+            disturbed.note(why)
     await replace_missing(disturbed)
 
 
@@ -60,7 +61,8 @@ async def slow_down_redis(disturbed: Disturbed) -> Sequence[str]:
 async def restore_redis(disturbed: Disturbed) -> None:
     """Heal the disks; start a server that has ended over it."""
     for redis in disturbed.site.redis:
-        await redis.disk.restore()
+        if why := await redis.disk.restore():
+            disturbed.note(why)
         await redis.bring_back()
 
 
@@ -76,6 +78,7 @@ FAULTS = (
         restore,
         needs=frozenset({SMALL_DISK, FSYNC}),
         touches=(DATABASE,),
+        exclusive=(DATABASE,),
         ends_it=True,
     ),
     make_fault(
@@ -85,6 +88,7 @@ FAULTS = (
         restore,
         needs=frozenset({STRACE, FSYNC}),
         touches=(DATABASE,),
+        exclusive=(DATABASE,),
     ),
     make_fault(
         "disk-failing",
@@ -93,6 +97,7 @@ FAULTS = (
         restore,
         needs=frozenset({STRACE, FSYNC}),
         touches=(DATABASE,),
+        exclusive=(DATABASE,),
         ends_it=True,
     ),
     make_fault(
@@ -103,6 +108,7 @@ FAULTS = (
         needs=frozenset({REDIS_EVERYSEC, PRLIMIT}),
         covered_by=("restart",),
         touches=(REDIS,),
+        exclusive=(REDIS,),
         ends_it=True,
     ),
     make_fault(
@@ -113,5 +119,6 @@ FAULTS = (
         needs=frozenset({REDIS_ALWAYS, STRACE}),
         covered_by=("restart",),
         touches=(REDIS,),
+        exclusive=(REDIS,),
     ),
 )

@@ -3,13 +3,12 @@
 No negative control has to fail here: the position moves in the transaction that decides.
 """
 
-import signal
 from collections.abc import Sequence
 from functools import partial
 
 from sqlalchemy import Connection, select, update
 
-from stockade.lab.faults.pieces import POINT_WAIT_S, choose, hold_away, nothing, replace_missing, signal_at_point
+from stockade.lab.faults.pieces import POINT_WAIT_S, choose, kill_at_point, nothing, replace_missing
 from stockade.lab.faults.possible import make_fault
 from stockade.lab.recording.fault import DATABASE, KAFKA, PROCESSES, Disturbed
 from stockade.lab.site import needs
@@ -42,9 +41,8 @@ async def kill_worker(disturbed: Disturbed) -> Sequence[str]:
     hit = choose(disturbed, disturbed.workers)
     if hit is None:
         return ()
-    hold_away(disturbed, KILL_WORKER, hit)
     # one that does not come by has no partition, or no command came
-    return (hit.name,) if await signal_at_point(disturbed, hit, "committed", signal.SIGKILL) else ()
+    return (hit.name,) if await kill_at_point(disturbed, KILL_WORKER, hit, "committed") else ()
 
 
 async def replay(disturbed: Disturbed) -> Sequence[str]:
@@ -73,6 +71,7 @@ FAULTS = (
         needs=NEEDS,
         recovery_s=RECOVERY_S,
         touches=(KAFKA,),
+        exclusive=(KAFKA,),
         ends_it=True,
     ),
     make_fault(
@@ -85,6 +84,7 @@ FAULTS = (
         recovery_s=RECOVERY_S,
         fault_points=True,
         touches=(PROCESSES,),
+        exclusive=(KAFKA,),
         ends_it=True,
     ),
     make_fault(
@@ -95,5 +95,6 @@ FAULTS = (
         needs=NEEDS,
         recovery_s=RECOVERY_S,
         touches=(DATABASE,),
+        exclusive=(KAFKA,),
     ),
 )

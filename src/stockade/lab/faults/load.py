@@ -7,14 +7,13 @@ import asyncio
 from collections.abc import Sequence
 from functools import partial
 
-from stockade.lab.faults.pieces import everyone, is_held_away, replace_missing
+from stockade.lab.faults.pieces import everyone, is_held_away, replace, replace_missing
 from stockade.lab.faults.possible import make_fault
 from stockade.lab.recording.fault import LOAD, PROCESSES, Disturbed
 from stockade.lab.recording.load_control import OVERLOAD
 from stockade.lab.site.needs import SMALL_POOL
 
 DUPLICATES = 0.1
-DONE_BY = "done by"  # in `Site.injected`: by what is done to the load, the names of the faults that do it
 MORE, SMALL = "overload", "small-pool"
 ONCE, RESTART = "duplicates", "duplicates-restart"
 LEAST_CANCELLED, MOST_CANCELLED = 0.05, 0.4
@@ -22,12 +21,12 @@ LEAST_CANCELLED, MOST_CANCELLED = 0.05, 0.4
 
 def _begin(disturbed: Disturbed, what: str, fault: str) -> None:
     """Note that a fault does this to the load."""
-    disturbed.site.injected.setdefault(DONE_BY, {}).setdefault(what, set()).add(fault)
+    disturbed.disturbances.load.setdefault(what, set()).add(fault)
 
 
 def _ends(disturbed: Disturbed, what: str, fault: str) -> bool:
     """Note that it does so no more; whether no fault does."""
-    by: set[str] = disturbed.site.injected.get(DONE_BY, {}).get(what, set())
+    by = disturbed.disturbances.load.get(what, set())
     by.discard(fault)
     return not by
 
@@ -68,8 +67,8 @@ async def duplicate_and_restart(disturbed: Disturbed) -> Sequence[str]:
     replaced = [each for each in hit if not is_held_away(disturbed, each)]
     for each in replaced:
         disturbed.expect(each.processes, each.number)
-    await asyncio.gather(*(each.processes.replace(each.number) for each in replaced))
-    return tuple(each.name for each in hit)
+    await asyncio.gather(*(replace(disturbed, each) for each in replaced))
+    return tuple(each.name for each in replaced)
 
 
 async def restart_done(disturbed: Disturbed) -> None:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from stockade.devservers.tcp_proxy import Conditions
 from stockade.lab.faults.possible import make_fault
+from stockade.lab.recording.fault import LINKS as EVERY_LINK
 from stockade.lab.recording.fault import Disturbed, Fault
 from stockade.lab.site.link import Disturbance, Link
 from stockade.lab.site.needs import LINK_DATABASE, LINK_KAFKA, LINK_REDIS, LINKS
@@ -98,6 +99,7 @@ def _faults() -> Iterator[Fault]:
                 partial(_heal, fault=name, place=place),
                 needs=frozenset({need}),
                 recovery_s=condition.recovery_s,
+                exclusive=(EVERY_LINK,),  # a silent one hides that it is late
                 touches=tuple(f"link to {each}" for each in ([place] if place else PLACES)),
                 ends_it=condition.disturbance.silent or condition.disturbance.refusing,
             )

@@ -2,11 +2,10 @@
 
 import asyncio
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
 
-from stockade.lab.recording.fault import Disturbed, Processes
+from stockade.lab.recording.fault import Disturbed, Hit, Processes
 
 POINT_WAIT_S = 5.0
 HOLDERS_TRIED = 2  # processes, one after the other, that are to stop while they have a lock
@@ -17,26 +16,6 @@ HOLDER_BEYOND_LEASE = 4.5
 HOLDER_WAIT_S = 8.0  # deadline of a command whose holder is suspended while a server fails over
 _ENDED = ("X", "Z")
 LONGEST_PAUSE_S = 30.0
-SUSPENDED = "suspended"  # in `Site.injected`: the tasks that resume processes
-CHOSEN = "chosen"  # the same: the processes that faults have hit, so that the next fault hits another one
-HELD_AWAY = "held away"  # the same: by fault, the processes that it has killed and not healed
-
-
-class Hit(NamedTuple):
-    """A process: the group, and its number in it."""
-
-    processes: Processes
-    number: int
-
-    @property
-    def name(self) -> str:
-        """As in the history."""
-        return f"{self.processes.name} {self.number}"
-
-    @property
-    def pid(self) -> int:
-        """Process id; 0 while it is away."""
-        return self.processes.pid(self.number)
 
 
 async def nothing(disturbed: Disturbed) -> None:
@@ -65,7 +44,7 @@ def choose(disturbed: Disturbed, processes: Processes) -> Hit | None:
     if not running:
         disturbed.note(f"no {processes.name} runs")
         return None
-    chosen: set[tuple[str, int]] = disturbed.site.injected.setdefault(CHOSEN, set())
+    chosen = disturbed.disturbances.chosen
     fresh = [number for number in running if (processes.name, number) not in chosen]
     if not fresh:
         chosen -= {(processes.name, number) for number in running}
@@ -81,11 +60,19 @@ def service_pids(disturbed: Disturbed) -> list[int]:
 
 async def signal_at_point(disturbed: Disturbed, hit: Hit, point: str, number: int) -> bool:
     """Let a process get a signal when its store is at a fault point; whether it came by within five seconds."""
-    await hit.processes.signal_at_point(hit.number, point, number)
-    came = await hit.processes.was_signalled(hit.number, POINT_WAIT_S)
-    if not came:
-        disturbed.note(f"{hit.name} did not come by the fault point {point!r} within {POINT_WAIT_S:.0f} s")
-    return came
+    pid = hit.pid
+    if not await hit.processes.signal_at_point(hit.number, point, number):
+        disturbed.note(f"{hit.name} does not serve")
+        return False
+    if await hit.processes.was_signalled(hit.number, POINT_WAIT_S):
+        return True
+    disturbed.note(f"{hit.name} did not come by the fault point {point!r} within {POINT_WAIT_S:.0f} s")
+    if not hit.pid:
+        disturbed.note("it has ended by itself")
+    elif hit.pid != pid:
+        disturbed.note("it was too slow to take the signal back, and was replaced")
+        disturbed.expect(*hit)
+    return False
 
 
 async def suspend_holder(disturbed: Disturbed) -> Hit | None:
@@ -128,14 +115,17 @@ def resume_later(disturbed: Disturbed, hit: Hit | None, leases: float = HOLDER_B
         await asyncio.sleep(min(leases * disturbed.lease_s, LONGEST_PAUSE_S))
         await hit.processes.resume(hit.number)
 
-    disturbed.site.injected.setdefault(SUSPENDED, []).append(asyncio.create_task(resume()))
+    disturbed.disturbances.resuming.append(asyncio.create_task(resume()))
 
 
 async def resume_all(disturbed: Disturbed) -> None:
     """Resume every process that is suspended, not before its lease has ended."""
-    pauses = disturbed.site.injected.pop(SUSPENDED, [])
+    pauses = disturbed.disturbances.resuming.copy()
+    disturbed.disturbances.resuming.clear()
     if pauses:
         await asyncio.wait(pauses)
+    for each in pauses:
+        each.result()
     for hit in everyone(disturbed):
         await hit.processes.resume(hit.number)
         if hit.pid:
@@ -143,14 +133,38 @@ async def resume_all(disturbed: Disturbed) -> None:
 
 
 def hold_away(disturbed: Disturbed, fault: str, hit: Hit) -> None:
-    """Note that a fault has killed a process: until it is healed, no other fault brings it back.
+    """Note that a fault kills a process: until it is healed, no other fault brings it back.
+
+    It is noted before: a healing of something else, at the same time, starts what has ended.
 
     Args:
         disturbed: notes it.
         fault: name of the fault.
         hit: the process.
     """
-    disturbed.site.injected.setdefault(HELD_AWAY, {}).setdefault(fault, []).append(hit)
+    disturbed.disturbances.held_away.setdefault(fault, []).append(hit)
+
+
+async def kill_at_point(disturbed: Disturbed, fault: str, hit: Hit, point: str) -> bool:
+    """SIGKILL a process at a fault point, and hold it away; whether it came by. If not, it is left alone."""
+    hold_away(disturbed, fault, hit)
+    came = await signal_at_point(disturbed, hit, point, signal.SIGKILL)
+    if not came:
+        disturbed.disturbances.held_away[fault].remove(hit)
+    return came
+
+
+async def replace(disturbed: Disturbed, hit: Hit, environment: Mapping[str, str] | None = None) -> None:
+    """Start a process anew; what a fault has done to the disk of a SQLite file is done to the new process, too.
+
+    Args:
+        disturbed: has the process.
+        hit: the process.
+        environment: see `fault.Processes.replace`.
+    """
+    await hit.processes.replace(hit.number, environment)
+    if not disturbed.site.database.is_server:
+        await disturbed.site.database.disk.seize()
 
 
 async def replace_missing(disturbed: Disturbed, fault: str = "") -> None:
@@ -160,17 +174,16 @@ async def replace_missing(disturbed: Disturbed, fault: str = "") -> None:
         disturbed: has the processes.
         fault: that is healed, if it has killed some.
     """
-    away = disturbed.site.injected.setdefault(HELD_AWAY, {})
-    away.pop(fault, None)
+    disturbed.disturbances.held_away.pop(fault, None)
     for hit in everyone(disturbed):
         if _state(hit.pid) in _ENDED and not is_held_away(disturbed, hit):
-            await hit.processes.replace(hit.number)
+            await replace(disturbed, hit)
             disturbed.expect(*hit)
 
 
 def is_held_away(disturbed: Disturbed, hit: Hit) -> bool:
     """Whether a fault that is active has killed this process."""
-    return any(hit in some for some in disturbed.site.injected.get(HELD_AWAY, {}).values())
+    return any(hit in some for some in disturbed.disturbances.held_away.values())
 
 
 def is_stopped(hit: Hit) -> bool:

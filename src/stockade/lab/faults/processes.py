@@ -5,10 +5,10 @@ gets the lock, and the first holder writes late (Kleppmann, "How to do distribut
 the processes that decide: under a command log these are the log workers.
 """
 
-import signal
 from collections.abc import Sequence
 from functools import partial
 
+from stockade.lab.faults import pieces
 from stockade.lab.faults.pieces import (
     BEYOND_LEASE,
     HOLDER_WAIT_S,
@@ -19,7 +19,6 @@ from stockade.lab.faults.pieces import (
     replace_missing,
     resume_all,
     resume_later,
-    signal_at_point,
     suspend_holder,
 )
 from stockade.lab.faults.possible import make_fault
@@ -47,9 +46,8 @@ async def kill_at_point(disturbed: Disturbed) -> Sequence[str]:
     hit, drawn = choose(disturbed, deciders(disturbed)), disturbed.rng.choice(POINTS)
     if hit is None:
         return ()
-    hold_away(disturbed, KILL_AT_POINT, hit)
     for point in dict.fromkeys((drawn, POINTS[0])):
-        if await signal_at_point(disturbed, hit, point, signal.SIGKILL):
+        if await pieces.kill_at_point(disturbed, KILL_AT_POINT, hit, point):
             disturbed.note(f"at the fault point {point!r}")
             return (hit.name,)
     return ()

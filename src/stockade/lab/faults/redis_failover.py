@@ -36,6 +36,7 @@ FAULTS = (
         stops_processes=True,
         needs=frozenset({needs.REDIS, needs.REPLICA}),
         touches=(REDIS, PROCESSES),
+        exclusive=(REDIS,),
         ends_it=True,
         covered_by=("failover",),
         fault_points=True,

@@ -84,7 +84,11 @@ async def wait_for_assignment(workers: ServiceProcesses, partitions: int) -> Non
     """
     deadline = asyncio.get_running_loop().time() + ASSIGNMENT_WAIT_S
     while asyncio.get_running_loop().time() < deadline:
-        assigned = sorted(number for each in await workers.counters() for number in each.partitions)
+        found = await workers.counters()
+        if len(found) < workers.count:
+            errors = [text for each in workers.places for text in (*each.errors, *(end[-1] for end in each.ends))]
+            raise LabError(f"a log worker failed at once: {'; '.join(errors)}")
+        assigned = sorted(number for each in found for number in each.partitions)
         if assigned == list(range(partitions)):
             return
         await asyncio.sleep(POLL_S)

@@ -10,11 +10,11 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
-from dataclasses import dataclass, field, replace
-from itertools import pairwise
-from typing import Any, Final
+from dataclasses import replace
+from itertools import combinations, pairwise
+from typing import Any, Final, NamedTuple
 
-from stockade.core import Key, now_ms
+from stockade.core import now_ms
 from stockade.devservers.workdir import OwnedFolder
 from stockade.lab.checkers.lateness import LATE
 from stockade.lab.checkers.system.liveness import EACH, WINDOW_S, WINDOWS
@@ -23,52 +23,39 @@ from stockade.lab.history.history import History, Phases
 from stockade.lab.history.operation import FaultEvent
 from stockade.lab.model.burst import Burst, RepeatNames
 from stockade.lab.recording import schedule
-from stockade.lab.recording.fault import LoadControl, Processes
-from stockade.lab.recording.final_phase import FinalPhase
+from stockade.lab.recording.fault import Disturbed, undo_each_other
+from stockade.lab.recording.final_phase import DECIDE_WAIT_S, FinalPhase
 from stockade.lab.recording.load import MAX_CLIENTS, LoadGenerator
 from stockade.lab.recording.load_control import OVERLOAD, LoadSettings
 from stockade.lab.recording.plan import RecordingPlan
 from stockade.lab.recording.processes.messages import OpenService
-from stockade.lab.recording.processes.service_processes import ServiceProcesses, running
+from stockade.lab.recording.processes.service_processes import (
+    SILENT_S,
+    START_AGAIN_S,
+    ServiceProcesses,
+    running,
+)
 from stockade.lab.recording.recorder import Recorder, rare_collection
 from stockade.lab.recording.sending import Sender
 from stockade.lab.recording.servers import RecordingServers, open_servers
 from stockade.lab.recording.watches.lateness import LatenessWatch
-from stockade.lab.recording.watches.leftovers import LeftoverWatch
+from stockade.lab.recording.watches.leftovers import NOT_FREE_LIMIT_S, WARM_UP_WAIT_S, LeftoverWatch
 from stockade.lab.recording.watches.observation import Observe, Observed
 from stockade.lab.reporting.environment import describe
 from stockade.lab.runs.repeats import create_rows
 from stockade.lab.site.site_servers import SiteServers
-from stockade.lab.targets.target_database import TargetDatabase
+from stockade.lab.targets.target_database import PRIVATE, SQLITE, TargetDatabase
 
 OVERLOADS: Final = ("overload", "small-pool")  # faults that multiply the clients
 RATE_STEP_S: Final = 0.1
 RATE_SHARE: Final = 0.85  # of the rate before the faults: a little more than a checker wants to see
 HEALED_WAIT_S: Final = 45.0  # until every process serves again after the last healing
+# For whoever ends a recording that takes too long: with less, a service that hangs would leave no history. Servers
+# start and faults heal in the first part; then everything waits as long as it may for a process that does nothing.
+LONGEST_S: Final = (
+    90.0 + HEALED_WAIT_S + START_AGAIN_S + 3 * SILENT_S + 2 * DECIDE_WAIT_S + NOT_FREE_LIMIT_S + WARM_UP_WAIT_S
+)
 LEAST_HEALED_S: Final = WINDOWS * WINDOW_S + RATE_STEP_S
-
-
-@dataclass(slots=True)
-class Touchable:
-    """`fault.Disturbed` of one recording."""
-
-    site: Any
-    processes: Processes
-    workers: Processes
-    load: LoadControl
-    rng: random.Random
-    database: str
-    strategy: str
-    lease_s: float
-    log: list[FaultEvent] = field(default_factory=list)
-
-    def note(self, detail: str) -> None:
-        """See `fault.Disturbed`."""
-        schedule.ACTION.get().notes.append(detail)
-
-    def expect(self, processes: Processes, number: int) -> None:
-        """See `fault.Disturbed`."""
-        schedule.ACTION.get().expected.append((processes, number))
 
 
 async def record(plan: RecordingPlan, servers: SiteServers | None = None, observe: Observe | None = None) -> History:
@@ -82,6 +69,8 @@ async def record(plan: RecordingPlan, servers: SiteServers | None = None, observ
     Raises:
         LabError: it cannot be carried out: a server, a process or a fault.
     """
+    if plan.database in (SQLITE, *PRIVATE) and (why := impossible(plan, plan.database)):
+        raise LabError(f"{plan.contender.name}: {why}")  # before servers are started for it
     async with open_servers(plan, servers) as opened:
         if why := impossible(plan, opened.target.name):
             raise LabError(f"{plan.contender.name}: {why}")
@@ -89,14 +78,19 @@ async def record(plan: RecordingPlan, servers: SiteServers | None = None, observ
 
 
 def impossible(plan: RecordingPlan, database: str) -> str:
-    """Why the strategy or a fault cannot be recorded on this database; empty: they can."""
+    """Why the strategy, a fault or a combination of faults cannot be recorded on this database; empty: they can."""
     databases = plan.contender.guarantees.databases
     if ("mariadb" if database == "mysql" else database) not in databases:
         return f"runs on {', '.join(databases)}, not on {database}"
     if plan.contender.scheme:
         return "a way to pay through a gateway: for the presets payment-*"
-    reasons = ((fault.name, fault.impossible(plan.contender.name, database)) for fault in plan.faults)
-    return "; ".join(f"{name}: {why}" for name, why in reasons if why)
+    reasons = [(fault.name, fault.impossible(plan.contender.name, database)) for fault in plan.faults]
+    found = [f"{name}: {why}" for name, why in reasons if why]
+    for one, other in combinations(plan.faults, 2):
+        if undo_each_other(one, other):
+            server = ", ".join(sorted(one.exclusive & other.exclusive))
+            found.append(f"{one.name} and {other.name} cannot be combined: healing one heals the {server} of both")
+    return "; ".join(found)
 
 
 async def _record(plan: RecordingPlan, opened: RecordingServers, observe: Observe | None) -> History:
@@ -121,16 +115,21 @@ async def _record(plan: RecordingPlan, opened: RecordingServers, observe: Observ
         watch = LeftoverWatch(opened, processes, setup, _bounds(plan, load), 2 * plan.pool_size + 1)
         lateness = LatenessWatch((processes, workers))
         await watch.begin()
-        disturbed = _touchable(plan, opened, processes, load)
-        observing = _observing(observe, opened, disturbed, recorder, plan.workload.rows(names))
+        log: list[FaultEvent] = []
+        faults = _Faults(plan, _disturbed(plan, opened, processes, load), log)
+        observing: AbstractAsyncContextManager[None] = nullcontext()
+        if observe is not None:
+            rows = plan.workload.rows(names)
+            observing = observe(Observed(recorder, processes, opened.workers, log, target, rows))
         with rare_collection():
             async with watch.sampling(), lateness.watching(), observing:
-                phases = await _run_load(plan, generator, recorder, disturbed, watch)
-        if opened.site is not None:
-            await opened.site.restore()
+                phases = await _run_load(generator, recorder, faults, watch, (processes, workers))
+        if opened.site is not None and (why := await opened.site.restore()):
+            log.append(FaultEvent(time.monotonic_ns(), "end of the load", "heal", why))
         await processes.restore()
         await workers.restore()
         state = await final.end(generator.offered, watch, plan.lease_s)
+    await workers.close()  # after the services, and before what they have to say is noted
     noted = {name: [*found, *workers.noted()[name]] for name, found in processes.noted().items()}
     return History(
         workload=plan.workload.name,
@@ -142,24 +141,48 @@ async def _record(plan: RecordingPlan, opened: RecordingServers, observe: Observ
         environment=await describe(target),
         phases=replace(phases, end_ns=time.monotonic_ns()),
         operations=recorder.operations(),
-        fault_log=tuple(disturbed.log),
+        fault_log=tuple(log),
         final=replace(state, extra={**state.extra, **noted, LATE: lateness.found}),
     )
 
 
-def _observing(
-    observe: Observe | None, opened: RecordingServers, disturbed: Touchable, recorder: Recorder, rows: Sequence[Key]
-) -> AbstractAsyncContextManager[None]:
-    if observe is None:
-        return nullcontext()
-    assert isinstance(disturbed.processes, ServiceProcesses)
-    return observe(Observed(recorder, disturbed.processes, opened.workers, disturbed.log, opened.target, rows))
+class _Faults(NamedTuple):
+    """What the load is disturbed by.
+
+    Attributes:
+        plan: of the recording.
+        disturbed: what faults may touch; None where all servers are the user's: there are no faults.
+        log: gets what they did.
+    """
+
+    plan: RecordingPlan
+    disturbed: Disturbed | None
+    log: list[FaultEvent]
+
+    @property
+    def entries(self) -> Sequence[schedule.Entry]:
+        """The schedule."""
+        plan = self.plan
+        if plan.schedule == "drawn":
+            return schedule.drawn(plan.faults, plan.seconds, plan.seed, plan.every_s)
+        return schedule.combined(plan.faults, plan.seconds, plan.seed)
+
+    async def run(self, began_s: float) -> None:
+        """Inject and heal them.
+
+        Args:
+            began_s: when the load began, on the monotonic clock in seconds.
+        """
+        if self.disturbed is not None:
+            await schedule.run_schedule(self.entries, self.disturbed, self.log, began_s)
 
 
-def _touchable(
+def _disturbed(
     plan: RecordingPlan, opened: RecordingServers, processes: ServiceProcesses, load: LoadSettings
-) -> Touchable:
-    return Touchable(
+) -> Disturbed | None:
+    if opened.site is None:
+        return None
+    return Disturbed(
         opened.site,
         processes,
         opened.workers,
@@ -195,48 +218,48 @@ def _load_settings(plan: RecordingPlan) -> LoadSettings:
 
 
 async def _run_load(
-    plan: RecordingPlan,
     generator: LoadGenerator,
     recorder: Recorder,
-    disturbed: Touchable,
+    faults: _Faults,
     watch: LeftoverWatch,
+    groups: Sequence[ServiceProcesses],
 ) -> Phases:
-    """Warm, faults, healed; a workload that ends by itself ends it early, unless faults are still to come."""
-    make = schedule.drawn if plan.schedule == "drawn" else schedule.combined
-    arguments = (plan.every_s,) if plan.schedule == "drawn" else ()
-    entries = make(plan.faults, plan.seconds, plan.seed, *arguments)
-    stop = asyncio.Event()
+    """Warm, faults, healed."""
+    plan, stop = faults.plan, asyncio.Event()
     warm_ns, began_s = time.monotonic_ns(), time.monotonic()
     async with _in_background(generator.run(stop)) as load:
         try:
             await asyncio.wait([load], timeout=plan.seconds * schedule.WARM_SHARE)
+            if load.done():
+                load.result()
             base = recorder.decided / (time.monotonic() - began_s)
             await watch.warmed()
-            await schedule.run_schedule(entries, disturbed, disturbed.log, began_s)
-            if entries:
-                await _all_serve((disturbed.processes, disturbed.workers))
+            await faults.run(began_s)
+            if plan.faults:
+                await _all_serve(groups)
             healed_ns = time.monotonic_ns()
             await asyncio.wait([load], timeout=max(0.0, began_s + plan.seconds - time.monotonic()))
-            if entries:
+            if plan.faults:
                 await _wait_for_rate(plan, recorder, healed_ns, base)
         finally:
             stop.set()
         await load
     faults_ns = warm_ns + int(plan.seconds * schedule.WARM_SHARE * 1e9)
-    return Phases(warm_ns, faults_ns, healed_ns if entries else faults_ns, time.monotonic_ns())
+    return Phases(warm_ns, faults_ns, healed_ns if plan.faults else faults_ns, time.monotonic_ns())
 
 
-async def _all_serve(groups: Sequence[Processes]) -> None:
+async def _all_serve(groups: Sequence[ServiceProcesses]) -> None:
     """Wait until every process serves: before that, nothing can be said about how quickly the service recovers.
 
-    Raises:
-        LabError: one does not within `HEALED_WAIT_S` seconds.
+    What has ended by itself or hangs is started anew: it is in the history, which is judged. So is one that does not
+    serve within `HEALED_WAIT_S` seconds, by the end of the recording at the latest, where it is asked again.
     """
     deadline_s = time.monotonic() + HEALED_WAIT_S
     for group in groups:
+        await group.start_failed()
+    for group in groups:
         for number in range(group.count):
-            if not await group.serves(number, deadline_s - time.monotonic()):
-                raise LabError(f"{group.name} {number} did not serve within {HEALED_WAIT_S:.0f} s after the last heal")
+            await group.serves(number, deadline_s - time.monotonic())
 
 
 async def _wait_for_rate(plan: RecordingPlan, recorder: Recorder, healed_ns: int, base: float) -> None:

@@ -5,16 +5,21 @@ recording; in between, the load goes on. Neighbours: `engine.py` makes the `Dist
 `load_control.py` are what faults touch of the load's side, `site/` of the servers' side.
 """
 
+import asyncio
+import dataclasses
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple, Protocol
 
+from stockade.devservers.workdir import OwnedFolder
 from stockade.lab.model.contender import Contender
 from stockade.lab.site.site import Site
 
 # What faults touch, see `Fault.touches`.
 PROCESSES, DATABASE, REDIS, KAFKA, LOAD = "processes", "database", "redis", "kafka", "load"
+LINKS = "links"  # see `Fault.exclusive`
+SERVERS: Final = frozenset({DATABASE, REDIS})  # a healing starts them, whichever fault has ended them
 
 
 class Processes(Protocol):
@@ -54,8 +59,12 @@ class Processes(Protocol):
         """
         ...
 
-    async def signal_at_point(self, number: int, point: str, signal: int) -> None:
-        """Send the process a signal when its store next reaches a fault point.
+    def set_environment(self, number: int, environment: Mapping[str, str]) -> None:
+        """Variables beside those of the lab for its later starts; one that runs keeps those that it has."""
+        ...
+
+    async def signal_at_point(self, number: int, point: str, signal: int) -> bool:
+        """Send the process a signal when its store next reaches a fault point; False if it does not serve.
 
         Args:
             number: of the process.
@@ -65,7 +74,11 @@ class Processes(Protocol):
         ...
 
     async def was_signalled(self, number: int, wait_s: float) -> bool:
-        """Whether such a signal stops or ends the process within this time, in seconds."""
+        """Whether such a signal, and no other end, stops or ends the process within this time, in seconds.
+
+        One that has not come by then does not come later, when its fault may be healed: a process that is too slow to
+        take it back is replaced.
+        """
         ...
 
     async def serves(self, number: int, wait_s: float) -> bool:
@@ -93,8 +106,45 @@ class LoadControl(Protocol):
         ...
 
 
-class Disturbed(Protocol):
-    """What a fault may touch.
+class Hit(NamedTuple):
+    """A process: the group, and its number in it."""
+
+    processes: Processes
+    number: int
+
+    @property
+    def name(self) -> str:
+        """As in the history."""
+        return f"{self.processes.name} {self.number}"
+
+    @property
+    def pid(self) -> int:
+        """Process id; 0 while it is away."""
+        return self.processes.pid(self.number)
+
+
+@dataclass(frozen=True, slots=True)
+class Disturbances:
+    """What a healing must know of its injection, and one fault of the others.
+
+    Attributes:
+        resuming: tasks that resume suspended processes.
+        chosen: processes that faults have hit, so that the next fault hits another one.
+        held_away: by fault, the processes that it has killed and not healed.
+        clocks: by fault, the process whose wall clock it has moved, and the folder of the file with the distance.
+        load: by what is done to the load, the names of the faults that do it.
+    """
+
+    resuming: list["asyncio.Task[None]"] = field(default_factory=list)
+    chosen: set[tuple[str, int]] = field(default_factory=set)
+    held_away: dict[str, list[Hit]] = field(default_factory=dict)
+    clocks: dict[str, tuple[Hit, OwnedFolder]] = field(default_factory=dict)
+    load: dict[str, set[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Disturbed:
+    """What a fault may touch, and what it says while it is injected or healed.
 
     Attributes:
         site: the servers and the links to them.
@@ -105,6 +155,9 @@ class Disturbed(Protocol):
         database: name of the dialect.
         strategy: name of the contender, e.g. `redis-pubsub:bare`.
         lease_s: lease of its locks, in seconds.
+        disturbances: of all faults of the recording.
+        notes: what this injection or healing has said.
+        expected: the processes that must serve again before it has ended.
     """
 
     site: Site
@@ -115,14 +168,21 @@ class Disturbed(Protocol):
     database: str
     strategy: str
     lease_s: float
+    disturbances: Disturbances = field(default_factory=Disturbances)
+    notes: list[str] = field(default_factory=list)
+    expected: list[Hit] = field(default_factory=list)
+
+    def for_action(self) -> "Disturbed":
+        """The same for one injection or healing, which has said nothing yet."""
+        return dataclasses.replace(self, notes=[], expected=[])
 
     def note(self, detail: str) -> None:
         """Say in the fault log how this injection or healing went, e.g. why nothing was hit."""
-        ...
+        self.notes.append(detail)
 
     def expect(self, processes: Processes, number: int) -> None:
         """This injection or healing has ended when this process serves again; bounded, and the fault log says so."""
-        ...
+        self.expected.append(Hit(processes, number))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +208,8 @@ class Fault:
             its lease must come back before its deadline, or it writes nothing.
         touches: what it acts on, e.g. `processes`, `database`, `link to redis`. Faults that touch different things are
             injected at once; those that touch the same thing one after the other.
+        exclusive: where it would undo or hide what another fault does there, and that one its own: `database`, `redis`,
+            `kafka`, `links`.
         ends_it: what it touches is gone or silent afterwards, until the healing: it comes last of those that touch it.
         stops_processes: SIGSTOP, to processes of the service or of the command log, which tell nobody anything then.
         needs_service: it waits for a process that works, or starts one. So it comes before all that ends something.
@@ -165,10 +227,21 @@ class Fault:
     must_fail: tuple[str, ...] = ()
     least_wait_s: float = 0.0
     touches: frozenset[str] = frozenset()
+    exclusive: frozenset[str] = frozenset()
     ends_it: bool = False
     stops_processes: bool = False
     needs_service: bool = False
     impossible: Callable[[str, str], str] = lambda strategy, database: ""
+
+
+def fit_together(one: Fault, other: Fault) -> bool:
+    """Whether a ring may have two faults at once: neither undoes or hides what the other does."""
+    return not one.exclusive & other.exclusive and not (one.fault_points and other.fault_points)
+
+
+def undo_each_other(one: Fault, other: Fault) -> bool:
+    """Whether two faults cannot be in place together at all: the healing of one heals the server of both."""
+    return bool(one.exclusive & other.exclusive & SERVERS)
 
 
 def protects_rows(contender: Contender) -> bool:

@@ -35,7 +35,7 @@ from stockade.shop.model.tables import orders
 
 T = TypeVar("T")
 
-DECIDE_WAIT_S: Final = 60.0  # for everything that is undecided when the load ends
+DECIDE_WAIT_S: Final = 60.0  # for all requests that are sent then; a try that has begun is waited for
 READ_WAIT_S: Final = 60.0
 CLIENTS: Final = 16
 INSERTED: Final = 1  # the version that an inserted row has
@@ -86,11 +86,11 @@ class FinalPhase:
         Raises:
             LabError: a process that does not answer.
         """
-        self._sender.stopping = False
         if self._sender.after_restart:
             for number in range(self._processes.count):
                 await self._processes.replace(number)
-            await self._send_all(self._sender.after_restart)
+            await self._processes.restore()
+            await self._send_all(self._sender.after_restart, time.monotonic() + DECIDE_WAIT_S)
         undecided = await self._decide()
         leftovers = await watch.end(lease_s, self._sender.used)
         if self._events is not None:
@@ -127,18 +127,29 @@ class FinalPhase:
         """Send what is undecided again until it is not, for a bounded time; how many are left."""
         deadline = time.monotonic() + DECIDE_WAIT_S
         while self._sender.undecided and time.monotonic() < deadline:
-            await self._send_all(list(self._sender.undecided.values()))
+            await self._send_all(list(self._sender.undecided.values()), deadline)
         return len(self._sender.undecided)
 
-    async def _send_all(self, requests: Sequence[Request]) -> None:
+    async def _send_all(self, requests: Sequence[Request], deadline: float) -> None:
+        """Send each until it is decided or until the deadline, on the monotonic clock; no try begins after that."""
         left = iter(requests)
 
         async def client(number: int) -> None:
             rng = random.Random(number)
             for request in left:
+                if self._sender.stopping:
+                    return
                 await self._sender.decide(FIRST_CLIENT + number, request, rng)
 
-        await asyncio.gather(*(client(number) for number in range(min(CLIENTS, len(requests)))))
+        def stop() -> None:
+            self._sender.stopping = True
+
+        self._sender.stopping = False
+        timer = asyncio.get_running_loop().call_later(max(0.0, deadline - time.monotonic()), stop)
+        try:
+            await asyncio.gather(*(client(number) for number in range(min(CLIENTS, len(requests)))))
+        finally:
+            timer.cancel()
 
     async def _cpu_s(self) -> float:
         counters = [*await self._processes.counters(), *await self._opened.workers.counters()]

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from stockade.lab.errors import LabError
 from stockade.lab.recording.load_control import LoadSettings
 from stockade.lab.recording.sending import Sender
 from stockade.lab.workloads.workload import Request
@@ -36,16 +37,15 @@ class Offered:
 
 
 class LoadGenerator:
-    """Sends until it is stopped, or until the workload has no more requests.
+    """Sends until it is stopped.
 
     Args:
-        requests: of the workload.
+        requests: of the workload, without end.
         sender: sends each.
         settings: how many clients, which rate; faults change them while it runs.
 
     Attributes:
         offered: of an open loop.
-        exhausted: set when the workload has no more requests.
     """
 
     def __init__(self, requests: Iterator[Request], sender: Sender, settings: LoadSettings) -> None:
@@ -53,12 +53,12 @@ class LoadGenerator:
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._stopping = False
         self.offered = Offered()
-        self.exhausted = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Send until `stop` is set; then wait for the requests under way.
 
         Raises:
+            LabError: the workload has no more requests.
             Exception: what a client ended with.
         """
         loop = self._open_loop if self._settings.rate else self._closed_loop
@@ -72,7 +72,7 @@ class LoadGenerator:
         self._reap()
 
     async def _closed_loop(self, stop: asyncio.Event) -> None:
-        while not stop.is_set() and not self.exhausted.is_set():
+        while not stop.is_set():
             for client in range(min(self._settings.wanted_clients, MAX_CLIENTS)):
                 if client not in self._tasks:
                     self._tasks[client] = asyncio.create_task(self._client(client))
@@ -82,15 +82,12 @@ class LoadGenerator:
     async def _client(self, client: int) -> None:
         rng = self._settings.rng(client)
         while not self._stopping and client < self._settings.wanted_clients:
-            request = self._next()
-            if request is None:
-                return
-            await self._sender.send(client, request, rng)
+            await self._sender.send(client, self._next(), rng)
 
     async def _open_loop(self, stop: asyncio.Event) -> None:
         free = list(range(self._settings.clients))
         due, last = 0.0, time.monotonic()
-        while not stop.is_set() and not self.exhausted.is_set():
+        while not stop.is_set():
             await _wait(stop, TICK_S)
             now = time.monotonic()
             due += (now - last) * self._settings.rate * self._settings.rate_factor
@@ -102,10 +99,7 @@ class LoadGenerator:
                 if not free:
                     self.offered.not_sent += 1
                     continue
-                request = self._next()
-                if request is None:
-                    return
-                self._start(free, request)
+                self._start(free, self._next())
             self._reap()
 
     def _start(self, free: list[int], request: Request) -> None:
@@ -117,10 +111,10 @@ class LoadGenerator:
 
         self._tasks[client] = asyncio.create_task(send())
 
-    def _next(self) -> Request | None:
+    def _next(self) -> Request:
         request = next(self._requests, None)
         if request is None:
-            self.exhausted.set()
+            raise LabError("the workload has no more requests: `Workload.requests` must go on without end")
         return request
 
     def _reap(self) -> None:

@@ -12,13 +12,12 @@ import random
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from stockade.lab.errors import LabError
 from stockade.lab.history.operation import FaultEvent
-from stockade.lab.recording.fault import Disturbed, Fault, Processes
+from stockade.lab.recording.fault import Disturbed, Fault, Hit
 
 ACTION_WAIT_S: Final = 60.0  # for one injection or healing: a database that recovers from a crash takes seconds
 SERVE_WAIT_S: Final = 20.0  # for the processes that a healing brings back
@@ -35,21 +34,6 @@ class Entry(NamedTuple):
     at_s: float
     fault: Fault
     heal_at_s: float
-
-
-class Action(NamedTuple):
-    """What an injection or a healing says while it is carried out.
-
-    Attributes:
-        notes: see `fault.Disturbed.note`.
-        expected: see `fault.Disturbed.expect`.
-    """
-
-    notes: list[str]
-    expected: list[tuple[Processes, int]]
-
-
-ACTION: ContextVar[Action] = ContextVar("action")  # that this task carries out
 
 
 def combined(faults: Sequence[Fault], seconds: float, seed: int) -> list[Entry]:
@@ -197,19 +181,20 @@ class _Run:
 
     async def _act(self, fault: Fault, action: str) -> None:
         """Inject or heal, alone on what the fault touches; then wait for the processes that must serve again."""
-        said = Action([], [])
+        disturbed = self.disturbed.for_action()
         hit: tuple[str, ...] = ()
-        ACTION.set(said)
         async with self._alone(fault):
             began_ns = time.monotonic_ns()
             try:
                 async with asyncio.timeout(ACTION_WAIT_S):
-                    act = fault.inject if action == "inject" else fault.heal
-                    hit = tuple(await act(self.disturbed) or ())
+                    if action == "inject":
+                        hit = tuple(await fault.inject(disturbed))
+                    else:
+                        hit = tuple(await fault.heal(disturbed) or ())
             except TimeoutError:
                 raise LabError(f"the fault {fault.name} could not {action} in {ACTION_WAIT_S:.0f} s") from None
-        said.notes.extend(await _not_serving(said.expected, SERVE_WAIT_S))
-        notes, end_ns = "; ".join(said.notes), time.monotonic_ns()
+        notes = "; ".join([*disturbed.notes, *await _not_serving(disturbed.expected, SERVE_WAIT_S)])
+        end_ns = time.monotonic_ns()
         self.log.append(FaultEvent(began_ns, fault.name, action, notes, hit, end_ns, fault.stops_processes))
 
     @asynccontextmanager
@@ -220,11 +205,11 @@ class _Run:
             yield
 
 
-async def _not_serving(expected: Sequence[tuple[Processes, int]], wait_s: float) -> list[str]:
+async def _not_serving(expected: Sequence[Hit], wait_s: float) -> list[str]:
     """A note for each of these processes that does not serve within this time, in seconds."""
     deadline_s = time.monotonic() + wait_s
-    found = []
-    for processes, number in expected:
-        if not await processes.serves(number, deadline_s - time.monotonic()):
-            found.append(f"{processes.name} {number} did not serve again within {wait_s:.0f} s")
-    return found
+    return [
+        f"{hit.name} did not serve again within {wait_s:.0f} s"
+        for hit in expected
+        if not await hit.processes.serves(hit.number, deadline_s - time.monotonic())
+    ]

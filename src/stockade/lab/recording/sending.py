@@ -44,7 +44,7 @@ class Sender:
         undecided: requests without a decision, by id.
         used: by row, as `stock:42`: a command that needed it and was decided, of the rows that were used last.
         after_restart: decided ones to send again when the processes were restarted.
-        stopping: no further tries now.
+        stopping: no further tries of what is being decided now.
     """
 
     def __init__(

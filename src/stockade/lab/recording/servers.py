@@ -5,7 +5,7 @@ fault may touch; `engine.py` records on both.
 """
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 
 from stockade.lab.errors import LabError
@@ -64,11 +64,7 @@ async def open_servers(plan: RecordingPlan, kept: SiteServers | None) -> AsyncIt
         redis_urls: tuple[str, ...] = ()
         bootstrap = ""
         if plan.database in (SQLITE, *PRIVATE):
-            redis_servers = 0 if plan.redis else contender.redis_servers
-            kafka = contender.needs_kafka and not plan.kafka
-            site = await enter(
-                open_site(plan.database, plan.needs, redis_servers=redis_servers, kafka=kafka, servers=kept)
-            )
+            site = await enter(_private_site(plan, kept))
             redis_urls, bootstrap = site.redis_urls, site.bootstrap
             target, url = await enter(open_private_database(site.admin_url, application)), site.database_url
         else:
@@ -94,3 +90,15 @@ async def open_servers(plan: RecordingPlan, kept: SiteServers | None) -> AsyncIt
             log = await enter(open_command_log(plan, url, bootstrap))
             workers, config = log.workers, replace(config, options=replace(options, kafka=log.options))
         yield RecordingServers(target, config, workers, log, site)
+
+
+def _private_site(plan: RecordingPlan, kept: SiteServers | None) -> AbstractAsyncContextManager[Site]:
+    """The servers that the user has not named."""
+    return open_site(
+        plan.database,
+        plan.needs,
+        redis_servers=0 if plan.redis else plan.contender.redis_servers,
+        kafka=plan.contender.needs_kafka and not plan.kafka,
+        connections=plan.connections,
+        servers=kept,
+    )

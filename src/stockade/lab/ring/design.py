@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from stockade.lab.errors import LabError
 from stockade.lab.model.contender import Contender, all_contenders
-from stockade.lab.recording.fault import Fault, protects_rows
+from stockade.lab.recording.fault import Fault, fit_together, protects_rows
 from stockade.lab.ring.cell import NO_FAULT, Cell
 from stockade.lab.ring.covering_array import Factors, covering_array
 from stockade.lab.ring.expectation import HELD, expected, is_control
@@ -20,12 +20,6 @@ from stockade.lab.runs.plan import why_not
 from stockade.lab.workloads.workload import Workload
 
 FAULTS_OF_A_CELL: Final = 4
-TOUCHED: Final[Mapping[str, frozenset[str]]] = {  # by what two faults would undo or hide each other at: names of needs
-    "database": frozenset({"database-server", "fsync", "small-disk"}),
-    "redis": frozenset({"redis", "redis-always", "redis-everysec", "redis-replica"}),
-    "kafka": frozenset({"kafka"}),
-    "links": frozenset({"links", "link-database", "link-redis", "link-kafka"}),  # a silent link hides that it is late
-}
 OF_A_CONTROL: Final = "a control: it has cells in which it must be caught; here it proves nothing, broken or not"
 CELLS_OF_A_BARE_LOCK: Final = 2  # in which it must be caught, of all faults that it must fail at
 
@@ -160,12 +154,6 @@ def _cell(single: Sequence[tuple[str, str]], several: Sequence[tuple[str, str]])
     values = dict(single)
     faults = tuple(fault for _, fault in several if fault != NO_FAULT)
     return Cell(values["database"], values["contender"], faults, values["workload"])
-
-
-def fit_together(one: Fault, other: Fault) -> bool:
-    """Whether a ring may have two faults at once: neither undoes or hides what the other does."""
-    touched = [{place for place, needs in TOUCHED.items() if needs & fault.needs} for fault in (one, other)]
-    return not touched[0] & touched[1] and not (one.fault_points and other.fault_points)
 
 
 def _controls(parts: Parts, rng: random.Random) -> list[Cell]:

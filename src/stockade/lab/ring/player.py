@@ -15,6 +15,7 @@ from stockade.lab.checkers.exposure import exposures
 from stockade.lab.checkers.violation import Violation
 from stockade.lab.history.history import History
 from stockade.lab.history.history_file import write_history
+from stockade.lab.recording.engine import LONGEST_S
 from stockade.lab.ring.cell import Cell, CellResult, Found
 from stockade.lab.ring.expectation import FAILED, FAILURES, LATE, NOT_CAUGHT, NOT_EXPOSED, verdict
 
@@ -22,7 +23,7 @@ TRIES: Final = 2  # of a recording that failed: a server that did not start in t
 TRIES_OF_A_CELL: Final = 4
 TRIES_UNEXPOSED: Final = 2
 TRIES_LATE: Final = 2
-LIMIT_S: Final = 90.0  # for a recording beside its load: servers start, faults heal, open requests are decided
+LIMIT_S: Final = LONGEST_S  # for a recording beside its load
 
 
 class Recorded(NamedTuple):

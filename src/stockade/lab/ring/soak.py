@@ -13,9 +13,9 @@ from itertools import count
 from typing import Final, NamedTuple
 
 from stockade.lab.errors import LabError
-from stockade.lab.recording.fault import Fault, protects_rows
+from stockade.lab.recording.fault import Fault, fit_together, protects_rows
 from stockade.lab.ring.cell import NO_FAULT, Cell, CellResult
-from stockade.lab.ring.design import Parts, fit_together
+from stockade.lab.ring.design import Parts
 from stockade.lab.ring.expectation import FAILED, HELD, LATE, VIOLATED, expected
 from stockade.lab.ring.player import CellRunner
 

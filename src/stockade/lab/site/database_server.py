@@ -17,6 +17,8 @@ from stockade.lab.errors import LabError
 from stockade.lab.site.disk import Disk, SmallDisk
 from stockade.lab.targets.target_database import sqlite_base
 
+CONNECTIONS = 200  # usually
+OWN_CONNECTIONS = 20  # of the lab
 ANSWER_WAIT_S = 45.0  # recovery after a crash included
 CALL_WAIT_S = 5.0
 POLL_S = 0.05
@@ -45,15 +47,16 @@ class DatabaseServer:
         kind: the same.
         durable: it waits for the disk at each commit.
         small_disk: its data is on a file system that can be filled.
+        connections: that it accepts.
     """
 
     is_server: ClassVar[bool] = True
 
-    def __init__(self, kind: str, *, durable: bool, small_disk: bool) -> None:
+    def __init__(self, kind: str, *, durable: bool, small_disk: bool, connections: int = CONNECTIONS) -> None:
         self.kind, self.url = kind, ""
         self.disk = Disk(SmallDisk() if small_disk else None)
         self._servers = Servers(self.disk.small.path if self.disk.small else None)
-        self._durable = durable
+        self._durable, self._connections = durable, connections
         self.server: Server
 
     async def open(self) -> None:
@@ -64,7 +67,7 @@ class DatabaseServer:
             ServerFailed: it did not start.
         """
         start = self._servers.postgres if self.kind == "postgres" else self._servers.mariadb
-        self.server = await asyncio.to_thread(start, durable=self._durable)
+        self.server = await asyncio.to_thread(start, durable=self._durable, max_connections=self._connections)
 
     async def close(self) -> None:
         """End it; its data is removed."""
@@ -121,38 +124,46 @@ class DatabaseServer:
         await execute(self.url, _END_SESSION[self.kind].format(session=int(session)), CALL_WAIT_S)
         return f"session {session}, {'in use' if session in busy else 'idle'}"
 
-    async def restore(self) -> None:
+    async def restore(self) -> str:
         """Heal everything: the disk, the server itself; a bounded time.
+
+        Returns:
+            As of `bring_back`.
 
         Raises:
             LabError: it did not answer in time, even after another start.
             ServerFailed: it did not start.
         """
         await self.disk.restore()
-        await self.bring_back()
+        return await self.bring_back()
 
-    async def bring_back(self) -> None:
+    async def bring_back(self) -> str:
         """Start the server if it is down, and wait until it answers; what faults do to its disk stays.
+
+        Returns:
+            What this did beyond that: one that runs and gives no answer is killed; usually empty.
 
         Raises:
             LabError: it did not answer in time, even after another start.
             ServerFailed: it did not start.
         """
         await self.disk.let_go()
-        if not await self._goes_on():
+        runs = self.server.running
+        goes_on = runs and await self._goes_on()
+        was_killed = runs and not goes_on and self.server.running
+        if was_killed:
+            await asyncio.to_thread(self.server.kill)
+        if not goes_on:
             await asyncio.to_thread(self.server.start)
             if not await self._answers(ANSWER_WAIT_S / 2):
                 raise LabError(f"{self.kind} started and gave no answer:\n{self.server.log(1_000)}")
         await self.disk.seize()
+        return f"{self.kind} ran, gave no answer in {ANSWER_WAIT_S / 2:.0f} s, and was killed" if was_killed else ""
 
     async def _goes_on(self) -> bool:
-        """Whether it runs and answers; one that runs and does not is killed."""
-        if self.server.running:
-            self.server.resume()
-            if await self._answers(ANSWER_WAIT_S / 2):
-                return True
-            await asyncio.to_thread(self.server.kill)
-        return False
+        """Whether a server that runs answers, suspended or not."""
+        self.server.resume()
+        return await self._answers(ANSWER_WAIT_S / 2)
 
     async def _answers(self, wait_s: float) -> bool:
         """Whether it answers within this time, in seconds; False at once if it ends."""
@@ -208,13 +219,15 @@ class SqliteFile:
         """None: it has no server."""
         return []
 
-    async def bring_back(self) -> None:
+    async def bring_back(self) -> str:
         """It has no server."""
+        return ""
 
-    async def restore(self) -> None:
-        """Heal its disk.
+    async def restore(self) -> str:
+        """Heal its disk; empty, as of a server.
 
         Raises:
             LabError: a limit could not be lifted.
         """
         await self.disk.restore()
+        return ""

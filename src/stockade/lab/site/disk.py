@@ -77,6 +77,7 @@ class Disk:
         self._filled: Pids | None = None
         self._traced: tuple[Pids, str] | None = None
         self._calls = SystemCallFault()
+        self._busy = asyncio.Lock()  # a process can be replaced, and seized, while its disk is healed
 
     async def fill(self, pids: Pids) -> tuple[str, ...]:
         """From now on no file can grow.
@@ -90,8 +91,9 @@ class Disk:
         Raises:
             LabError: the limit could not be set.
         """
-        self._filled = pids
-        return await self._fill(pids)
+        async with self._busy:
+            self._filled = pids
+            return await self._fill(pids)
 
     async def slow(self, pids: Pids, delay_s: float) -> tuple[str, ...]:
         """Each flush takes longer from now on, by so many seconds.
@@ -102,20 +104,28 @@ class Disk:
         Raises:
             LabError: a process could not be traced.
         """
-        return await self._trace(pids, system_calls.slow(delay_s))
+        async with self._busy:
+            return await self._trace(pids, system_calls.slow(delay_s))
 
     async def fail(self, pids: Pids) -> tuple[str, ...]:
         """Each flush fails from now on; the rest is that of `slow`."""
-        return await self._trace(pids, system_calls.FAILING)
+        async with self._busy:
+            return await self._trace(pids, system_calls.FAILING)
 
-    async def restore(self) -> None:
+    async def restore(self) -> str:
         """Heal it. Does nothing to a healthy disk.
+
+        Returns:
+            That the tracer had ended before, with its processes or by itself; usually empty.
 
         Raises:
             LabError: a limit could not be lifted.
         """
-        await self.let_go()
-        self._traced = self._filled = None
+        async with self._busy:
+            lost = self._traced is not None and self._calls.has_ended
+            await self._let_go()
+            self._traced = self._filled = None
+            return "strace had ended before the healing" if lost else ""
 
     async def let_go(self) -> None:
         """Leave the processes alone until `seize`, because one of them is to end or to start.
@@ -123,6 +133,10 @@ class Disk:
         Raises:
             LabError: a limit could not be lifted.
         """
+        async with self._busy:
+            await self._let_go()
+
+    async def _let_go(self) -> None:
         await self._calls.end()
         if self.small is not None:
             await asyncio.to_thread(self.small.free)
@@ -135,10 +149,11 @@ class Disk:
         Raises:
             LabError: a process could not be traced, or the limit not be set.
         """
-        if self._filled is not None:
-            await self._fill(self._filled)
-        if self._traced is not None:
-            await self._trace(*self._traced)
+        async with self._busy:
+            if self._filled is not None:
+                await self._fill(self._filled)
+            if self._traced is not None:
+                await self._trace(*self._traced)
 
     async def _fill(self, pids: Pids) -> tuple[str, ...]:
         if self.small is not None:

@@ -7,8 +7,7 @@ next, `recording/` opens a site, `faults/` disturb it.
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from stockade.lab.errors import LabError
@@ -34,7 +33,6 @@ class Site:
         kafka: the broker; None if the strategy needs none.
         links: by place (`PLACES`), those that there are.
         needs: what it was opened with.
-        injected: what the healing of a fault must know of its injection, by the name of the fault.
     """
 
     database: DatabaseServer | SqliteFile
@@ -43,7 +41,6 @@ class Site:
     kafka: KafkaBroker | None
     links: Mapping[str, tuple[Link, ...]]
     needs: frozenset[str] = frozenset()
-    injected: dict[str, Any] = field(default_factory=dict)
 
     @property
     def admin_url(self) -> str:
@@ -71,8 +68,11 @@ class Site:
             raise LabError("SQLite is a file: there is no server to disturb")
         return self.database
 
-    async def restore(self) -> None:
+    async def restore(self) -> str:
         """Links clean, servers up and answering, disks healthy. Does nothing to a healthy site; a bounded time.
+
+        Returns:
+            What this did to a database that no fault had disturbed; usually empty.
 
         Raises:
             LabError: a server did not answer in time.
@@ -81,7 +81,8 @@ class Site:
         for link in (each for place in self.links.values() for each in place):
             await link.restore()
         brokers = [self.kafka.restore()] if self.kafka is not None else []
-        await asyncio.gather(self.database.restore(), *(each.restore() for each in self.redis), *brokers)
+        why, *_ = await asyncio.gather(self.database.restore(), *(each.restore() for each in self.redis), *brokers)
+        return why or ""
 
 
 @asynccontextmanager
@@ -91,6 +92,7 @@ async def open_site(
     *,
     redis_servers: int = 0,
     kafka: bool = False,
+    connections: int = 0,
     servers: SiteServers | None = None,
 ) -> AsyncIterator[Site]:
     """Open what a recording needs. When it is left, everything is healed and goes back to `servers`.
@@ -100,6 +102,7 @@ async def open_site(
         needs: of all faults of the recording together, names of `needs.py`.
         redis_servers: how many independent ones the strategy needs.
         kafka: whether the strategy needs a broker.
+        connections: to the database, that the processes of the recording open.
         servers: keeps servers for the next recording; None: they end with the site.
 
     Raises:
@@ -108,27 +111,25 @@ async def open_site(
     """
     _check(needs)
     async with AsyncExitStack() as stack:
-        kept = servers if servers is not None else await stack.enter_async_context(SiteServers())
+        enter = stack.enter_async_context
+        kept = servers if servers is not None else await enter(SiteServers())
         small_disk = names.SMALL_DISK in needs and not no_small_disk()
-        opened = await stack.enter_async_context(
-            kept.database(database, durable=names.FSYNC in needs, small_disk=small_disk)
+        opened = await enter(
+            kept.database(database, durable=names.FSYNC in needs, small_disk=small_disk, connections=connections)
         )
         linked = names.REPLICA in needs or not needs.isdisjoint({names.LINKS, names.LINK_REDIS})
-        redis = [
-            await stack.enter_async_context(kept.redis(_persistence(needs), behind_link=linked))
-            for _ in range(redis_servers)
-        ]
+        redis = [await enter(kept.redis(_persistence(needs), behind_link=linked)) for _ in range(redis_servers)]
         broker = None
         if kafka:
             behind_link = not needs.isdisjoint({names.LINKS, names.LINK_KAFKA})
-            broker = await stack.enter_async_context(kept.kafka(behind_link=behind_link))
+            broker = await enter(kept.kafka(behind_link=behind_link))
         links: dict[str, tuple[Link, ...]] = {}
         url = opened.url
         if opened.is_server and not needs.isdisjoint({names.LINKS, names.LINK_DATABASE}):
             port = urlsplit(url).port
             assert port is not None
             link = Link(port, f"client->{opened.kind}")
-            await stack.enter_async_context(link)
+            await enter(link)
             links["database"], url = (link,), url.replace(f":{port}/", f":{link.port}/")
         if found := tuple(each.link for each in redis if each.link is not None):
             links["redis"] = _numbered(found)

@@ -15,7 +15,7 @@ from typing import Protocol, Self, TypeVar, cast
 
 from stockade.devservers import ServerFailed, Servers, ServerUnavailable
 from stockade.lab.errors import LabError
-from stockade.lab.site.database_server import DatabaseServer, SqliteFile
+from stockade.lab.site.database_server import CONNECTIONS, OWN_CONNECTIONS, DatabaseServer, SqliteFile
 from stockade.lab.site.kafka_broker import KafkaBroker
 from stockade.lab.site.redis_server import RedisServer
 from stockade.locks import LockUnavailable
@@ -33,7 +33,7 @@ class Restorable(Protocol):
         """Start it."""
         ...
 
-    async def restore(self) -> None:
+    async def restore(self) -> object:
         """Heal it."""
         ...
 
@@ -66,7 +66,7 @@ class SiteServers:
 
     @asynccontextmanager
     async def database(
-        self, kind: str, *, durable: bool = False, small_disk: bool = False
+        self, kind: str, *, durable: bool = False, small_disk: bool = False, connections: int = 0
     ) -> AsyncIterator[DatabaseServer | SqliteFile]:
         """A database with nothing in it.
 
@@ -74,17 +74,21 @@ class SiteServers:
             kind: `sqlite`, `postgres` or `mariadb`.
             durable: a server waits for the disk at each commit.
             small_disk: its data is on a file system that can be filled.
+            connections: that a recording opens; a server accepts 200 at least, with those of the lab.
 
         Raises:
             LabError: it could not be started; the message says why.
         """
 
+        most = max(CONNECTIONS, connections + OWN_CONNECTIONS)
+
         def make() -> DatabaseServer | SqliteFile:
             if kind == "sqlite":
                 return SqliteFile(small_disk=small_disk)
-            return DatabaseServer(kind, durable=durable, small_disk=small_disk)
+            return DatabaseServer(kind, durable=durable, small_disk=small_disk, connections=most)
 
-        async with self._borrowed(("database", kind, durable, small_disk), make, lambda used: used.end()) as server:
+        key = ("database", kind, durable, small_disk, most)
+        async with self._borrowed(key, make, lambda used: used.end()) as server:
             await server.begin()
             yield server
 

@@ -34,6 +34,11 @@ class SystemCallFault:
     def __init__(self) -> None:
         self._tracer: asyncio.subprocess.Process | None = None
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the tracer has ended before `end`."""
+        return self._tracer is not None and self._tracer.returncode is not None
+
     async def begin(self, pids: Sequence[int], what: str) -> None:
         """Change the flushes of these processes from now on; returns when all are attached.
 
@@ -58,7 +63,9 @@ class SystemCallFault:
         )
         deadline_s = time.monotonic() + ATTACH_WAIT_S
         while not all(_traced(pid) for pid in pids):
-            if self._tracer.returncode is not None or time.monotonic() > deadline_s:
+            if self.has_ended and not any(map(_exists, pids)):  # they have ended, and the tracer with them
+                return
+            if self.has_ended or time.monotonic() > deadline_s:
                 await self.end()
                 raise LabError(f"strace did not attach to all of the processes {', '.join(map(str, pids))}")
             await asyncio.sleep(_POLL_S)
@@ -76,6 +83,10 @@ class SystemCallFault:
             with suppress(ProcessLookupError):
                 tracer.kill()
             await tracer.wait()
+
+
+def _exists(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
 
 
 def _traced(pid: int) -> bool:

@@ -11,7 +11,7 @@ from stockade.lab.checkers.violation import Violation
 
 RULE: Final = "unexpected"
 ENDS: Final = "ends"  # in `FinalState.extra`: place, moment, exit code and output of processes that no fault had ended
-ERRORS: Final = "errors"  # the same: place, and a trace of an error in its output
+ERRORS: Final = "errors"  # the same: place, and what it printed of an error, or how else it failed
 
 
 def check(history: IndexedHistory) -> Iterator[Violation]:
@@ -35,7 +35,7 @@ def check(history: IndexedHistory) -> Iterator[Violation]:
 
 
 def _processes(history: IndexedHistory) -> Iterator[Violation]:
-    """Ends of processes, and errors that they printed: of background tasks, nobody else is told."""
+    """Ends of processes, that they serve nobody, and errors that they printed: nobody else is told of those."""
     ends, errors = (history.final.extra.get(name) for name in (ENDS, ERRORS))
     for end in ends if isinstance(ends, list) else ():
         match end:
@@ -45,4 +45,4 @@ def _processes(history: IndexedHistory) -> Iterator[Violation]:
     for error in errors if isinstance(errors, list) else ():
         match error:
             case [str(place), str(text)]:
-                yield Violation(RULE, f"{place} printed: {text}")
+                yield Violation(RULE, f"{place} {text}")

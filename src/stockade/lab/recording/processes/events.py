@@ -6,6 +6,7 @@ opens the relay, `../deliveries.py` reads the file, `checkers/system/events.py` 
 """
 
 import asyncio
+import errno
 import json
 import os
 from collections.abc import AsyncIterator, Sequence
@@ -27,6 +28,8 @@ END_WAIT_S: Final = 5.0
 class FileSink:
     """Appends each event as a line of JSON, `[event id, key]`, in one write: what a killed process has written stays.
 
+    A line begins with its line break: it joins no line that was cut off because a process or the disk was at its end.
+
     Args:
         path: of the file.
     """
@@ -35,8 +38,14 @@ class FileSink:
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
     def append(self, event_id: str, key: str) -> None:
-        """Deliver one event."""
-        os.write(self._file, json.dumps([event_id, key]).encode() + b"\n")
+        """Deliver one event.
+
+        Raises:
+            OSError: not all of it could be written: the event is not delivered.
+        """
+        line = b"\n" + json.dumps([event_id, key]).encode()
+        if os.write(self._file, line) < len(line):
+            raise OSError(errno.ENOSPC, "an event could not be written whole")
 
     async def publish(self, events: Sequence[OutboxEvent]) -> Sequence[Receipt]:
         """See `stockade.service.Sink`."""

@@ -15,7 +15,7 @@ from stockade.lab.execution.command_log.log_worker import LogWorkerConfig
 from stockade.lab.execution.order_senders import SenderConfig
 
 LENGTH_BYTES = 4
-MAX_BYTES = 64_000_000  # of a message
+MAX_BYTES = 64_000_000  # that wait to be written: below that nobody is told to pause
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +99,19 @@ class Counters:
 
     Attributes:
         held: what must be back to where it was when no request is open.
+        highest: of queues: the most that were in them since the last count.
         partitions: of the log that it reads.
         cpu_s: processor time, in seconds.
         stats: counters of its store, for whoever looks while the load runs.
+        error: with which its log worker has ended; empty: it has not.
     """
 
     held: Mapping[str, int]
+    highest: Mapping[str, int] = field(default_factory=dict)
     partitions: tuple[int, ...] = ()
     cpu_s: float = 0.0
     stats: Mapping[str, int] = field(default_factory=dict)
+    error: str = ""
 
 
 class Channel(asyncio.Protocol):

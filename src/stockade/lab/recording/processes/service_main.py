@@ -46,6 +46,7 @@ from stockade.service import Service, find_application, open_service
 from stockade.store import Database
 
 PR_SET_PDEATHSIG = 1
+WAITING = "waiting for a connection"
 END_WAIT_S = 5.0
 POOLED = ("asyncio_", "stockade-sqlite-")  # threads of pools with a bound, made when first needed: no leak
 COMMAND: ContextVar[Command | None] = ContextVar("command", default=None)  # that this task carries out
@@ -88,6 +89,7 @@ class _Handler:
         self._signal: SignalAtPoint | None = None
         self._passed = 0
         self._wanted = Counter[Key]()
+        self._highest: dict[str, int] = {}
 
     def received(self, number: int, message: Any) -> None:
         if isinstance(message, Cancel):
@@ -116,6 +118,7 @@ class _Handler:
         assert self._service is not None, "Execute before OpenService"
         COMMAND.set(message.command)
         self._wanted.update(message.command.keys)
+        self._note_queues()
         stats = self._service.store.stats
         lost_before = stats.unknown
         try:
@@ -189,7 +192,15 @@ class _Handler:
         self._signal = None
         os.kill(os.getpid(), number)
 
+    def _note_queues(self) -> None:
+        """With each request, because a queue is full for moments only."""
+        if self._service is not None:
+            for name, count in (("queued", self._service.queued), (WAITING, self._service.database.waiting)):
+                self._highest[name] = max(self._highest.get(name, 0), count)
+
     def _count(self) -> Counters:
+        self._note_queues()
+        highest, self._highest = self._highest, {}
         held = {
             "requests": sum(not task.done() for task in self._tasks.values()) - 1,  # without this message
             "tasks": len(asyncio.all_tasks()) - len(self._tasks),
@@ -201,12 +212,15 @@ class _Handler:
             if not self._has_log:  # how many brokers a Kafka client is connected to is its own affair
                 held["files"] = _open_files()
             held["queued"] = self._service.queued
-            held["waiting for a connection"] = self._service.database.waiting
+            held[WAITING] = self._service.database.waiting
             stats = self._service.store.stats.as_dict()
         if self._worker is not None:
-            progress = self._worker.progress()
+            try:
+                progress = self._worker.progress()
+            except Exception as error:  # noqa: BLE001 - with which the worker has ended: the history notes it
+                return Counters(held, highest, cpu_s=time.process_time(), error=f"{type(error).__name__}: {error}")
             partitions, stats = progress.partitions, progress.stats.as_dict()
-        return Counters(held, partitions, time.process_time(), stats)
+        return Counters(held, highest, partitions, time.process_time(), stats)
 
     async def end(self) -> None:
         """The lab is gone: give what is under way a moment."""

@@ -14,7 +14,8 @@ import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, BinaryIO, Final
 
 from stockade.core import Command
 from stockade.lab.errors import LabError
@@ -25,6 +26,7 @@ from stockade.lab.recording.processes.messages import (
     Channel,
     Close,
     Count,
+    Counters,
     Execute,
     Failed,
     ReadRows,
@@ -53,9 +55,9 @@ class ServiceProcess:
 
     Attributes:
         name: as given.
-        starts: how often it was started.
         ends: when it ended without being told to (monotonic clock, ns), its exit code, and its last output.
-        errors: traces of errors that it printed, one for each start.
+        errors: what else no fault explains: traces of errors that it printed, one for each start; that it gave no sign
+            of life, or lost what it ran.
     """
 
     def __init__(self, name: str, opening: Any) -> None:
@@ -63,6 +65,7 @@ class ServiceProcess:
         self.ends: list[tuple[int, int | None, str]] = []
         self.errors: list[str] = []
         self._may_end, self._ended_ns = False, 0
+        self._armed: tuple[subprocess.Popen[bytes], int] | None = None  # a process that sends itself a signal
         self._opening = opening
         self._environment: dict[str, str] = {}
         self._process: subprocess.Popen[bytes] | None = None
@@ -93,21 +96,21 @@ class ServiceProcess:
             LabError: it cannot; the message is its own.
         """
         if environment is not None:
-            self._environment = dict(environment)
+            self.set_environment(environment)
         ours, theirs = socket.socketpair()
         path = os.pathsep.join(each for each in sys.path if each)
         self.note_errors()
         if self._output is not None:
             self._output.close()
-        self._may_end = False
-        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the next start, or with the place
-        with theirs:
+        self._may_end, self._armed = False, None
+        self._output, theirs_output = _output_file()
+        with theirs, theirs_output:
             self._process = subprocess.Popen(  # noqa: ASYNC220 - a matter of a millisecond
                 [sys.executable, "-m", MODULE, str(theirs.fileno())],
                 env={**os.environ, "PYTHONPATH": path, **self._environment},
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
-                stdout=self._output,
+                stdout=theirs_output,
                 stderr=subprocess.STDOUT,
             )
         self._ended = asyncio.Event()
@@ -115,6 +118,10 @@ class ServiceProcess:
         _, self._channel = await loop.create_connection(lambda: Channel(self._received, self._closed), sock=ours)
         await self.ask(self._opening, OPEN_WAIT_S)
         self._opened = True
+
+    def set_environment(self, environment: Mapping[str, str]) -> None:
+        """Further variables for the later starts."""
+        self._environment = dict(environment)
 
     async def execute(self, command: Command, wait_s: float, *, give_up_s: float = 0.0) -> Answer:
         """Carry out a command.
@@ -199,6 +206,11 @@ class ServiceProcess:
                 future.set_result(Answer(UNKNOWN, PROCESS_ENDED))
         self._ended.set()
 
+    def _note(self, text: str) -> None:
+        """Keep how it failed, once."""
+        if text[:NOTE_CHARACTERS] not in self.errors:
+            self.errors.append(text[:NOTE_CHARACTERS])
+
     def note_errors(self) -> None:
         """Keep what its output so far shows of errors, and how it ended if nobody had told it to."""
         if self._output is None or self._output.closed:
@@ -207,12 +219,13 @@ class ServiceProcess:
         printed = self._output.read().decode(errors="replace").strip()
         if self._ended_ns:
             code = self._process.poll() if self._process is not None else None
-            self.ends.append((self._ended_ns, code, printed[-NOTE_CHARACTERS:]))
+            if code != -signal.SIGKILL or self._armed != (self._process, signal.SIGKILL):
+                self.ends.append((self._ended_ns, code, printed[-NOTE_CHARACTERS:]))
             self._ended_ns = 0
         places = [at for at in map(printed.find, ERRORS) if at >= 0]
         if places:
             begin = printed.rfind("\n", 0, min(places)) + 1
-            self.errors.append(printed[begin:][:NOTE_CHARACTERS])
+            self.errors.append(f"printed: {printed[begin:][:NOTE_CHARACTERS]}")
         self._output.truncate(0)
 
     def _printed(self) -> str:
@@ -231,8 +244,9 @@ class ServiceProcess:
 
     async def pause(self) -> None:
         """SIGSTOP; returns when it has stopped."""
-        self._signal(signal.SIGSTOP)
-        await self.was_stopped(STATE_WAIT_S)
+        if self._process is not None:
+            self._signal(signal.SIGSTOP)
+            await _was_hit(self._process, signal.SIGSTOP, STATE_WAIT_S)
 
     async def resume(self) -> None:
         """SIGCONT."""
@@ -248,29 +262,47 @@ class ServiceProcess:
             return False
         return True
 
-    async def was_stopped(self, wait_s: float) -> bool:
-        """Whether a signal stops or ends it within this time, in seconds."""
-        deadline = asyncio.get_running_loop().time() + wait_s
-        while asyncio.get_running_loop().time() < deadline:
-            pid = self.pid
-            if not pid or _is_stopped(pid):
-                return True
-            await asyncio.sleep(POLL_S)
-        return False
+    async def counters(self, wait_s: float = CONTROL_WAIT_S) -> Counters | None:
+        """What it counts. None: it has ended, gave no sign of life, or has lost what it ran; `noted` says so.
 
-    async def signal_at_point(self, point: str, number: int) -> None:
-        """Let the process send itself a signal at its next fault point; nothing if it is away."""
-        if self.running:
-            self._may_end = number == signal.SIGKILL
+        Args:
+            wait_s: how long no fault may have hit it, and how long it may be silent, in seconds.
+        """
+        try:
+            found: Counters = await self.ask(Count(), wait_s)
+        except LabError as error:
+            if self.running:  # of one that has ended, `ends` says so
+                self._note(f"runs and serves nobody: {error}")
+            return None
+        if found.error:
+            self._note(f"has lost its log worker: {found.error}")
+            return None
+        return found
+
+    async def signal_at_point(self, point: str, number: int) -> bool:
+        """Let the process send itself a signal at its next fault point; False if it does not serve."""
+        self._armed, process = None, self._process
+        if process is None or not self.running or _is_stopped(process.pid):
+            return False
+        self._armed = process, number
+        with suppress(LabError):  # it is at its fault point already, has ended, or is silent: `was_signalled` tells
             await self.ask(SignalAtPoint(point, number))
+        return True
+
+    async def was_signalled(self, wait_s: float) -> bool:
+        """Whether this signal, and no other end, stops or ends the process within this time, in seconds."""
+        return self._armed is not None and await _was_hit(*self._armed, wait_s)
 
     async def disarm(self) -> bool:
-        """Take back a signal whose fault point has not come; whether it had come after all."""
-        if self.running:
-            with suppress(LabError):  # it has ended or stopped in this moment
-                await self.ask(SignalAtPoint("", 0), DISARM_WAIT_S)
-                self._may_end = False
-        return not self.pid or _is_stopped(self.pid)
+        """Take back a signal whose fault point has not come. False: the process has got it, or does not answer."""
+        if self._armed is None or self._armed[0].poll() is not None:
+            return True
+        try:
+            await self.ask(SignalAtPoint("", 0), DISARM_WAIT_S)
+        except LabError:
+            return False
+        self._armed = None
+        return True
 
     def _signal(self, number: int) -> None:
         if pid := self.pid:
@@ -292,15 +324,42 @@ class ServiceProcess:
         """Let it close what it has open, then end it."""
         if self.running:
             await self.resume()
-            with suppress(LabError):  # a killed one has nothing to close
+            try:
                 await self.ask(Close())
+            except LabError as error:
+                if self.running:  # of one that has ended, `ends` says so
+                    self._note(f"did not close in order: {error}")
         await self.kill()  # what it had open is closed; an interpreter that ends in order takes a second
         self.note_errors()
         if self._output is not None:
             self._output.close()
 
 
+def _output_file() -> tuple[BinaryIO, BinaryIO]:
+    """A file without a name, twice: the lab reads and empties it, its process appends to it wherever its end is."""
+    number, path = tempfile.mkstemp(prefix="stockade-output-")
+    try:
+        return os.fdopen(number, "w+b"), Path(path).open("ab")
+    finally:
+        Path(path).unlink()
+
+
+async def _was_hit(process: "subprocess.Popen[bytes]", number: int, wait_s: float) -> bool:
+    """Whether SIGSTOP stops a process, or another signal ends it, within this time, in seconds."""
+    deadline = time.monotonic() + wait_s
+    while True:
+        if process.poll() is not None:
+            return process.returncode == -number
+        if number == signal.SIGSTOP and _is_stopped(process.pid):
+            return True
+        if time.monotonic() > deadline:
+            return False
+        await asyncio.sleep(POLL_S)
+
+
 def _is_stopped(pid: int) -> bool:
+    if not pid:  # to the kernel a wrong argument, not the name of no process
+        return False
     with suppress(ChildProcessError):  # it has ended, and another thread has waited for it
         return os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None
     return False

@@ -12,11 +12,12 @@ from typing import Any, Final
 from stockade.core import JsonValue
 from stockade.lab.checkers.requests.unexpected import ENDS, ERRORS
 from stockade.lab.errors import LabError
-from stockade.lab.recording.processes.messages import Count, Counters
+from stockade.lab.recording.processes.messages import Counters
 from stockade.lab.recording.processes.service_process import ServiceProcess
 
 START_AGAIN_S: Final = 45.0  # how long a process is started again and again: servers that it needs come back sooner
 START_PAUSE_S: Final = 0.3
+SILENT_S: Final = 20.0  # after which a process that no fault disturbs counts as failed
 START_WAIT_S: Final = 3.0  # how long a fault waits for that
 POLL_S: Final = 0.05
 
@@ -75,14 +76,25 @@ class ServiceProcesses:
             self._starting.pop(number, None)
             task.result()
 
-    async def signal_at_point(self, number: int, point: str, signal: int) -> None:
+    def set_environment(self, number: int, environment: Mapping[str, str]) -> None:
         """See `fault.Processes`."""
-        await self.places[number].signal_at_point(point, signal)
+        self.places[number].set_environment(environment)
+
+    async def signal_at_point(self, number: int, point: str, signal: int) -> bool:
+        """See `fault.Processes`."""
+        return await self.places[number].signal_at_point(point, signal)
 
     async def was_signalled(self, number: int, wait_s: float) -> bool:
-        """See `fault.Processes`. A signal that has not come by then does not come later: its fault may be healed."""
+        """See `fault.Processes`."""
         place = self.places[number]
-        return await place.was_stopped(wait_s) or await place.disarm()
+        if await place.was_signalled(wait_s):
+            return True
+        is_safe = await place.disarm()
+        if await place.was_signalled(0.0):  # in this moment
+            return True
+        if not is_safe:
+            await self.replace(number)
+        return False
 
     async def serves(self, number: int, wait_s: float) -> bool:
         """See `fault.Processes`; one that is being started does not yet."""
@@ -101,14 +113,30 @@ class ServiceProcesses:
         return self.places[number].pid
 
     async def restore(self) -> None:
-        """Resume and start what a fault has left paused or away."""
-        for number, place in enumerate(self.places):
-            await place.resume()
-            if number not in self._starting and not place.running:
-                await self.replace(number)
+        """Resume and start what a fault has left paused or away, and what has failed without one.
+
+        Raises:
+            LabError: one cannot be started.
+        """
+        await self.start_failed()
         while self._starting:
             _, task = self._starting.popitem()
             await task
+
+    async def start_failed(self) -> None:
+        """Start every process anew that is away or has failed, when no fault is active, as a supervisor does.
+
+        So the recording goes on, and `noted` says what failed. One that is being started is left to that.
+        """
+        await asyncio.gather(*(self._start_if_failed(number) for number in range(self.count)))
+
+    async def _start_if_failed(self, number: int) -> None:
+        place, starting = self.places[number], self._starting.get(number)
+        if starting is not None and not starting.done():
+            return
+        await place.resume()
+        if not place.running or await place.counters(SILENT_S) is None:
+            await self.replace(number)
 
     async def _start_again(self, place: ServiceProcess, environment: Mapping[str, str] | None) -> None:
         """Start it until that succeeds, for a bounded time.
@@ -133,16 +161,12 @@ class ServiceProcesses:
             await asyncio.wait([task])
 
     async def counters(self) -> list[Counters]:
-        """Of each process, in their order.
-
-        Raises:
-            LabError: one is away or does not answer.
-        """
-        found: list[Counters] = await asyncio.gather(*(each.ask(Count()) for each in self.places))
-        return found
+        """Of each process that runs and answers, in their order; what has failed is in `noted`."""
+        found = await asyncio.gather(*(each.counters() for each in self.places))
+        return [each for each in found if each is not None]
 
     def noted(self) -> dict[str, list[JsonValue]]:
-        """What no fault explains, for `FinalState.extra`: ends of processes, and errors in their output."""
+        """What no fault explains, for `FinalState.extra`: ends of processes, and their errors."""
         for each in self.places:
             each.note_errors()
         return {

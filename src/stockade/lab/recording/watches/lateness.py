@@ -46,6 +46,8 @@ class LatenessWatch:
         finally:
             task.cancel()
             await asyncio.wait([task])
+            if not task.cancelled():
+                task.result()
 
     async def _watch(self) -> None:
         while len(self._found) < MOST:

@@ -34,7 +34,8 @@ POOLED: Final = ("files", "threads")  # opened when first needed, by pools with 
 TASKS_MAY_GROW: Final = 2  # of each process: a client that reconnects has one
 THREADS_MAY_GROW: Final = 2
 FILES_MAY_GROW: Final = 8  # of each process, beside its connections to the database
-QUEUES: Final = ("queued", "waiting for a connection", "requests")  # of which the most at any time are kept
+QUEUES: Final = ("queued", "waiting for a connection", "requests")  # the most in them; of requests that of samples
+NOT_FREE_LIMIT_S: Final = 30.0  # after which no try begins: a service that is silent takes as long for each as it may
 FREE_AFTER_LEASE_S: Final = 1.0  # a lock must be free within its lease and this time
 
 
@@ -73,14 +74,12 @@ class LeftoverWatch:
         for place in self._processes.places:
             for command in self._setup[:WARM_UP]:
                 await asyncio.gather(*(place.execute(command, WARM_UP_WAIT_S) for _ in range(AT_ONCE)))
+        await self._processes.start_failed()
         self._before = await self._held()
 
     async def warmed(self) -> None:
         """Count again at the end of the fault-free load what pools have opened in it."""
-        try:
-            held = await self._held()
-        except LabError:  # a process has ended by itself: the history notes it
-            return
+        held = await self._held()
         for name in POOLED:
             self._before[name] = max(self._before.get(name, 0), held.get(name, 0))
 
@@ -93,6 +92,8 @@ class LeftoverWatch:
         finally:
             task.cancel()
             await asyncio.wait([task])
+            if not task.cancelled():
+                task.result()
 
     async def _sample(self) -> None:
         while True:
@@ -100,13 +101,14 @@ class LeftoverWatch:
             await asyncio.sleep(SAMPLE_EVERY_S)
 
     async def _note_queues(self) -> None:
-        for place in self._processes.places:
+        for place in (*self._processes.places, *self._opened.workers.places):
             try:
                 counted: Counters = await place.ask(Count(), SAMPLE_WAIT_S)
             except LabError:  # a fault has stopped or killed it
                 continue
             for name in QUEUES:
-                self._highest[name] = max(self._highest.get(name, 0), counted.held.get(name, 0))
+                most = max(counted.held.get(name, 0), counted.highest.get(name, 0))
+                self._highest[name] = max(self._highest.get(name, 0), most)
 
     async def end(self, lease_s: float, used: Mapping[str, Command]) -> Leftovers:
         """Count, when the counters are back to where they were or had the time for it.
@@ -116,6 +118,8 @@ class LeftoverWatch:
             used: by row: a command that was decided and needed it.
         """
         not_free = await self._not_free(lease_s, used)
+        for group in (self._processes, self._opened.workers):
+            await group.start_failed()  # what hangs now is noted, and would be asked in vain
         deadline = time.monotonic() + SETTLE_WAIT_S
         after = await self._held()
         while time.monotonic() < deadline and not self._is_back(after):
@@ -138,7 +142,8 @@ class LeftoverWatch:
         """Rows that cannot be used in some process: commands of setup and load again, which need their locks.
 
         They were decided before, so they change nothing. The last round of tries begins after the time for it is over:
-        one that a busy machine made slow proves nothing.
+        one that a busy machine made slow proves nothing. Of a silent service not all can be asked: no try begins after
+        `NOT_FREE_LIMIT_S` seconds.
         """
         made = {str(key) for command in self._setup for key in command.keys}
         others = [command for key, command in used.items() if key not in made]
@@ -146,17 +151,24 @@ class LeftoverWatch:
         left = [(place, command) for place in self._processes.places for command in commands]
         turns = asyncio.Semaphore(AT_ONCE)
 
-        async def is_decided(place: ServiceProcess, command: Command) -> bool:
-            async with turns:
-                return _is_decided(await place.execute(command, WARM_UP_WAIT_S))
+        began = time.monotonic()
+        deadline, limit = began + lease_s + FREE_AFTER_LEASE_S, began + NOT_FREE_LIMIT_S
 
-        deadline = time.monotonic() + lease_s + FREE_AFTER_LEASE_S
+        async def undecided_at(place: ServiceProcess, command: Command) -> float | None:
+            """When the try began; None: it was decided."""
+            async with turns:
+                at = time.monotonic()
+                decided = at < limit and _is_decided(await place.execute(command, WARM_UP_WAIT_S))
+                return None if decided else at
+
         while True:
             is_last = time.monotonic() > deadline
-            decided = await asyncio.gather(*(is_decided(place, command) for place, command in left))
-            left = [each for each, done in zip(left, decided, strict=True) if not done]
-            if not left or is_last:
-                return tuple(sorted({str(key) for _, command in left for key in command.keys}))
+            tried = await asyncio.gather(*(undecided_at(place, command) for place, command in left))
+            times = [at for at in tried if at is not None]
+            left = [each for each, at in zip(left, tried, strict=True) if at is not None]
+            if not left or is_last or time.monotonic() > limit:
+                late = [command for (_, command), at in zip(left, times, strict=True) if deadline < at < limit]
+                return tuple(sorted({str(key) for command in late for key in command.keys}))
 
     async def _keys_without_expiry(self) -> tuple[str, ...]:
         """Of the private Redis servers, which have nothing but locks."""
