@@ -35,6 +35,9 @@ class Store(Protocol):
     async def settle(self) -> None:
         """Wait until the connections of such transactions are ended, which is bounded.
 
+        Where the server does not answer in time the socket is closed without its word. What stands in a slow network
+        may then still be committed: only a guard on the rows protects from that.
+
         Whoever protects rows by a lock of its own keeps it until then.
         """
         ...

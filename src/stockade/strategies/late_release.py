@@ -33,10 +33,12 @@ class LateReleases:
         task.add_done_callback(self._tasks.discard)
 
     async def _run(self, release: Callable[[], Awaitable[None]]) -> None:
-        await self._store.settle()
-        await release()
+        try:
+            await self._store.settle()
+        finally:  # whatever settling met: a lock that nobody releases would stay for ever
+            await release()
 
     async def close(self) -> None:
-        """Wait for the releases that have begun."""
-        if self._tasks:
+        """Wait for the releases that have begun, also for those that begin meanwhile; each is bounded by itself."""
+        while self._tasks:
             await asyncio.wait(self._tasks)

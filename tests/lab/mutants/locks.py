@@ -1,26 +1,26 @@
-"""Mutants of the locks alone, played in the simulator of the locks."""
+"""Mutants of the locks alone: the simulator of the locks plays them, the checkers of the lab judge its histories."""
 
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import pytest
 
+from stockade.lab.checkers import judge
+from stockade.lab.history.final_state import Leftovers
 from stockade.locks.engine.held_lock import HeldLock
+from stockade.locks.engine.lock_request import Grant
 from stockade.locks.engine.manager import LockManager
 from stockade.locks.engine.renewal import Renewer
 from stockade.locks.redis.backend import RedisBackend
 from stockade.locks.testing.simulated_redis import SimRedis, Weather
 from stockade.locks.testing.simulator import SimRuntime
-from tests.lab.mutants.mutant import SEEDS, Found
-from tests.locks.simulator.histories import Broken, History, Kind
+from tests.lab.lock_recorder import LockRecorder
+from tests.lab.mutants.mutant import CALLS_END, SEEDS, Found
+from tests.locks.simulator.histories import Broken, Kind, Resource
+from tests.locks.simulator.histories import History as Played
 
-RULES: Mapping[str, str] = {  # what a broken history says: the rule
-    "believed to hold": "mutual-exclusion",
-    "acknowledged": "version-chain",
-    "still held": "nothing-left",
-    "still in line": "nothing-left",
-    "never came back": "calls-end",
-}
+LOCK = "stockade:a"
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,8 @@ class LockMutant:
         kind: what is played.
         mutate: switches it on.
         server: makes the lock server that has it.
+        guard: of the resource, see `Resource`. Behind a fence the resource would refuse what the lock let through.
+        control: the guard of what is played without the bug.
     """
 
     name: str
@@ -39,39 +41,54 @@ class LockMutant:
     kind: Kind
     mutate: Callable[[pytest.MonkeyPatch], None] = lambda patch: None
     server: Callable[[], SimRedis] = SimRedis
+    guard: str = "lease"
+    control: str = "lease"
 
     def find(self) -> Found | None:
         """Play it until its rule finds it; None after `SEEDS` histories."""
         with pytest.MonkeyPatch.context() as patch:
             self.mutate(patch)
+            operations = 0
             for seed in range(SEEDS):
-                text = broken(seed, self.kind, self.server())
-                if text and rule_of(text) == self.rule:
-                    return Found(seed, (seed + 1) * self.kind.clients * self.kind.turns, text)
+                found, count = violations_of(seed, self.kind, self.guard, self.server())
+                operations += count
+                if self.rule in found:
+                    return Found(seed, operations, found[self.rule])
         return None
 
-    def without(self, seeds: int) -> dict[int, str]:
+    def without(self, seeds: int) -> dict[int, dict[str, str]]:
         """What the same seeds show without the bug: nothing."""
-        found = {seed: broken(seed, self.kind) for seed in range(seeds)}
-        return {seed: text for seed, text in found.items() if text}
+        found = {seed: violations_of(seed, self.kind, self.control)[0] for seed in range(seeds)}
+        return {seed: broken for seed, broken in found.items() if broken}
 
 
-def broken(seed: int, kind: Kind, server: SimRedis | None = None) -> str:
-    """What a history breaks; empty if nothing."""
-    history = History(seed, kind, server=server)
+def violations_of(
+    seed: int, kind: Kind, guard: str = "lease", server: SimRedis | None = None
+) -> tuple[dict[str, str], int]:
+    """The rules that one history breaks, each with its first violation, and how many operations it has."""
+    recorder = LockRecorder()
+    played = Played(seed, kind, Resource(guard), server, recorder)
     try:
-        history.run()
+        played.play()
     except Broken as error:
-        for task in history.tasks:  # who still waits is not left to the garbage collector
+        for task in played.tasks:  # who still waits is not left to the garbage collector
             task.cancel()
-        history.sim.run(history.sim.now + 10.0)
-        return str(error)
-    return ""
+        played.sim.run(played.sim.now + 10.0)
+        return {CALLS_END: str(error)}, len(recorder.operations)
+    found: dict[str, str] = {}
+    for violation in judge(recorder.history(played.sim.now, leftovers(played))):
+        found.setdefault(violation.rule, violation.detail)
+    return found, len(recorder.operations)
 
 
-def rule_of(text: str) -> str:
-    """The rule behind the message of a broken history."""
-    return next(rule for words, rule in RULES.items() if words in text)
+def leftovers(played: Played) -> Leftovers:
+    """The lock if it is held, and who stands in line for it; in line may be whose withdrawal was lost."""
+    server = played.network.server
+    server.now_ms = played.sim.now * 1000
+    waiters = len(server.queues.get(LOCK, ())) if played.strict else 0
+    return Leftovers(
+        before={"waiters": 0}, after={"waiters": waiters}, keys_not_free=(LOCK,) if server.owner(LOCK) else ()
+    )
 
 
 def wall_clock(patch):
@@ -117,7 +134,33 @@ def owner_forgotten(patch):
     patch.setattr(RedisBackend, "release", lambda self, ask: release(self, replace(ask, owner_id="gone.1")))
 
 
+def timeout_as_grant(patch):
+    """Whoever waits in vain goes in all the same, as with an ignored result of `tryLock`."""
+    acquire, tokens = RedisBackend.acquire, itertools.count(10**15)
+
+    async def always(self, request_of, deadline):
+        granted = await acquire(self, request_of, deadline)
+        return granted or Grant(next(tokens), self._runtime.now() + request_of.spec.lease_s)
+
+    patch.setattr(RedisBackend, "acquire", always)
+
+
 MUTANTS = (
+    LockMutant(
+        "bare lock under a pause",
+        "nothing but the lock protects the resource, and its holder is paused for longer than its lease",
+        "mutual-exclusion",
+        Kind(pauses=True),
+        guard="none",
+        control="install",
+    ),
+    LockMutant(
+        "time-out taken for a grant",
+        "a client that did not get the lock in time goes in all the same",
+        "linearizable",
+        Kind(),
+        timeout_as_grant,
+    ),
     LockMutant(
         "wall clock for expiry",
         "the end of a lease is read from a clock that is set back",
@@ -156,8 +199,8 @@ MUTANTS = (
     LockMutant(
         "lease counted from the answer",
         "the lease begins when the answer comes, not before the question",
-        "mutual-exclusion",
-        Kind(pauses=True, weather=Weather(latency_s=0.2, lose_notice=0.3), clients=4),
+        "linearizable",
+        Kind(pauses=True, weather=Weather(latency_s=0.1), clients=4, hold_s=1.2),
         counted_from_the_answer,
     ),
     LockMutant(

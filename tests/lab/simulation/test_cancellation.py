@@ -1,7 +1,11 @@
 """A client gives up at each statement and call while its request runs, under every strategy."""
 
+from dataclasses import replace
+
 import pytest
 
+from stockade.lab.simulation.database.connection import SimulatedBackend
+from stockade.lab.simulation.database.server import DatabaseFaults
 from stockade.lab.simulation.settings import Faults, Settings
 from stockade.lab.simulation.simulation import play
 from tests.lab.simulation.judgement import violations
@@ -33,3 +37,25 @@ def test_cancellation_at_every_step(contender):
         if not is_cancelled(history):
             break
     assert 0 < step < MOST_STEPS - 1
+
+
+GIVEN_UP = Faults(cancel=0.5, database=DatabaseFaults(slow=0.2))  # a COMMIT may stand in a slow link
+SEEDS = 50
+
+
+def broken_seeds(contender):
+    """The seeds of which a rule is broken, in one process, on rows that the locks cover."""
+    settings = replace(Settings.named(contender, processes=1), faults=GIVEN_UP, later_steps=0.0)
+    return [seed for seed in range(SEEDS) if violations(play(seed, settings).history)]
+
+
+@pytest.mark.parametrize("contender", ["in-process", "redis-pubsub"])
+def test_a_lock_stays_until_what_was_given_up_is_decided(contender):
+    """Clients give up while a transaction is under way, and the next holder reads what became of it."""
+    assert broken_seeds(contender) == []
+
+
+def test_a_lock_that_is_released_at_once_loses_an_update(monkeypatch):
+    """The control: the strategy believes that every transaction has ended when its caller has the answer."""
+    monkeypatch.setattr(SimulatedBackend, "unsettled", property(lambda self: False))
+    assert broken_seeds("in-process")

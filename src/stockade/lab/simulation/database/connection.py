@@ -36,10 +36,14 @@ class SimulatedConnection:
         server: at its other end.
         process: that has it.
         autocommit: each statement is a transaction of its own.
+        ends: counts those that are given up before their transaction is decided.
     """
 
-    def __init__(self, server: DatabaseServer, process: Process, *, autocommit: bool = False) -> None:
+    def __init__(
+        self, server: DatabaseServer, process: Process, *, autocommit: bool = False, ends: "Ends | None" = None
+    ) -> None:
         self.session = Session(server)
+        self._ends = ends or Ends()
         self.server = server
         self._process = process
         self._autocommit = autocommit
@@ -67,7 +71,10 @@ class SimulatedConnection:
         world, faults, session = self.server.world, self.server.faults, self.session
         world.step(self._process)
         future: asyncio.Future[Any] = self._process.loop.create_future()
-        session.busy_until = max(session.busy_until, world.now + world.rng.random() * faults.latency_s) + 1e-7
+        latency_s = world.rng.random() * faults.latency_s
+        if faults.slow and world.rng.random() < faults.slow:
+            latency_s += world.rng.random() * faults.slow_s
+        session.busy_until = max(session.busy_until, world.now + latency_s) + 1e-7
         lost = world.rng.random() if faults.lose_request or faults.lose_reply else 1.0
 
         def answer(result: Any, error: BaseException | None) -> None:
@@ -106,15 +113,22 @@ class SimulatedConnection:
         self.ask(self.session.roll_back())
 
     def invalidate(self) -> None:
-        """Throw the connection away: the server rolls back when it notices."""
+        """Throw the connection away: the server rolls back when it notices, after what was sent before."""
         self._open = False
-        self._end_soon()
+        if self.session.alive:
+            self._ends.begun()
+            self._end_soon(self._ends.came)
 
-    def _end_soon(self) -> None:
+    def _end_soon(self, then: Callable[[], None] = lambda: None) -> None:
         world, session = self.server.world, self.session
+
+        def end() -> None:
+            session.kill()
+            then()
+
         if session.alive:
             session.busy_until = max(session.busy_until, world.now) + 1e-7
-            world.after(session.busy_until - world.now, session.kill)
+            world.after(session.busy_until - world.now, end)
 
     def give_back(self) -> None:
         """The transaction has ended."""
@@ -123,6 +137,26 @@ class SimulatedConnection:
     def execute(self, statement: Any, values: Mapping[str, Any] | None = None) -> "Matched":
         """A statement on the offsets of a log; every other one goes through the dialect."""
         return Matched(self.ask(offset_statement(self.session, statement, values or {})))
+
+
+class Ends:
+    """The ends of connections that were asked for and have not come: until then, what was sent may be committed."""
+
+    def __init__(self) -> None:
+        self.open = 0
+        self.all_came = asyncio.Event()
+        self.all_came.set()
+
+    def begun(self) -> None:
+        """The end of one is asked for."""
+        self.open += 1
+        self.all_came.clear()
+
+    def came(self) -> None:
+        """The server has ended it."""
+        self.open -= 1
+        if not self.open:
+            self.all_came.set()
 
 
 class Matched:
@@ -160,6 +194,7 @@ class SimulatedBackend:
     def __init__(self, server: DatabaseServer, process: Process, dialect: Dialect) -> None:
         self.dialect = dialect
         self._server, self._process = server, process
+        self._ends = Ends()
 
     async def read(self, body: Callable[[Connection], T], limit_s: float) -> T:
         made = SimulatedConnection(self._server, self._process)
@@ -169,7 +204,7 @@ class SimulatedBackend:
             made.give_back()
 
     async def write(self, body: Callable[[Connection], T], run: TransactionRun) -> T:
-        made = SimulatedConnection(self._server, self._process, autocommit=run.autocommit)
+        made = SimulatedConnection(self._server, self._process, autocommit=run.autocommit, ends=self._ends)
         if run.isolation == "SERIALIZABLE":
             made.session.snapshot = FIRST_STATEMENT
         way = run_autocommit if run.autocommit else run_in_transaction
@@ -183,11 +218,12 @@ class SimulatedBackend:
 
     @property
     def unsettled(self) -> bool:
-        """Never: whoever gives a transaction up here is gone with its process."""
-        return False
+        """Whether a connection that was given up has not ended at the server."""
+        return bool(self._ends.open)
 
     async def settle(self) -> None:
-        """Nothing, likewise."""
+        """Wait until those have ended."""
+        await self._ends.all_came.wait()
 
     async def close(self) -> None:
-        """Nothing, likewise."""
+        """Nothing: no connection is kept."""

@@ -44,11 +44,15 @@ class DatabaseFaults:
         lose_request: the connection breaks before the server has the statement.
         lose_reply: the server carries it out, and the connection breaks before the reply.
         latency_s: the longest time of one statement without waits.
+        slow: a statement stands in a slow link on its way to the server.
+        slow_s: the longest time that it stands there.
     """
 
     lose_request: float = 0.0
     lose_reply: float = 0.0
     latency_s: float = 0.002
+    slow: float = 0.0
+    slow_s: float = 0.4
 
 
 class Session:
