@@ -23,6 +23,10 @@ def lines_of(advice: Sequence[ResourceAdvice], measured: Measurements) -> list[s
     lines += [""] * bool(measured.violated)
     lines += [f"never advised: {name}: {why}" for name, why in measured.violated.items()]
     lines += [
+        f"left out: {file}: {', '.join(dict.fromkeys(names))}: presets of another application"
+        for file, names in measured.other_presets.items()
+    ]
+    lines += [
         f"unfinished: {file}: the sweep was interrupted; the same command goes on" for file in measured.unfinished
     ]
     return lines

@@ -13,7 +13,6 @@ from stockade.lab.advice.measurements import Measurements, add
 from stockade.lab.errors import LabError
 from stockade.lab.report.documents import Source
 from stockade.lab.report.page import BAD, GOOD, QUIET, Line, sentence
-from stockade.lab.report.proof import variants
 from stockade.lab.sweeps.axes import AXES
 
 MOST_NAMED: Final = 3  # conditions, loads or contradictions that are told one by one
@@ -26,22 +25,13 @@ def advised(sources: Sequence[Source]) -> list[Line]:
     measured, lines = Measurements(), list[Line]()
     for source in sources:
         try:
-            add(source.name, _known(source), measured)
+            add(source.name, source.values, measured)
         except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, LabError) as error:
             lines.append(Line("Nothing is advised", f"from {source.name}: it cannot be read so ({error}).", QUIET))
     found = [each for each in advise(measured) if each.database]
     resources = [line for each in found for line in _resource(each)]
     never = [Line(f"Do not take {name}", f"It {why}.", BAD) for name, why in measured.violated.items()]
     return [*resources, *(line for each in found for line in _contradictions(each)), *never, *lines]
-
-
-def _known(source: Source) -> dict[str, object]:
-    """The values of a document, without runs of presets that are not of the shop: nothing is known of their rows."""
-    runs = source.values.get("runs")
-    if not isinstance(runs, list):
-        return source.values
-    kept = [each for each in runs if variants(str(each["preset"]))]
-    return source.values | {"runs": kept}
 
 
 def _resource(found: ResourceAdvice) -> list[Line]:

@@ -11,6 +11,7 @@ from typing import Final
 
 from stockade.lab.checkers.requests import exactly_once, order_states, same_answer
 from stockade.lab.checkers.rows import (
+    counters_conserved,
     no_oversell,
     points_conserved,
     real_time,
@@ -46,6 +47,7 @@ DATA_RULES: Final = frozenset(
         real_time,
         stock_conserved,
         points_conserved,
+        counters_conserved,
         no_oversell,
         serializable,
     )
