@@ -97,4 +97,5 @@ async def test_a_turn_that_was_cut_short_is_named():
     samples = sweep._file.samples["buyers=5", "optimistic"]
     samples[:] = samples[1:]
     (line,) = note_lines(sweep.results, 3.0)
-    assert line.startswith("cut short: buyers=5 optimistic: fewer than 3 bursts in 1 of 2 rounds, as a turn took more")
+    assert line.startswith("cut short (fewer than 3 bursts, as a turn took more than 3 s; --thorough plays all): ")
+    assert line.endswith(": buyers=5 optimistic in 1 of 2 rounds")

@@ -95,7 +95,7 @@ WRONG = {
     "setup gives texts": ("def setup(self, names): return ['give']", "setup() gives a value of the type str, which"),
     "setup of another application": (
         "def setup(self, names): return [ChargePoints('0' * 32, 'f', 1, 'ann', 1)]",
-        "kind 'points'; this store has: campaign, coupon, that of the application coupons; --app MODULE:ATTRIBUTE names",
+        "kind 'points'; this store has: campaign, coupon, that of the application coupons; --app MODULE:ATTRIBUTE",
     ),
     "rows raise": ("def rows(self, names): raise ValueError", "rows() raised ValueError (FILE, line 13)"),
     "rows are texts": ("def rows(self, names): return ['campaign:a']", "rows() gives a key that cannot be read"),

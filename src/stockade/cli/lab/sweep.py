@@ -112,7 +112,7 @@ def _play(sweep: "Sweep", plan: "SweepPlan", console: "Console", json_to: str) -
     if left < total:
         print_lines(console, [f"{total - left} of {plural(total, 'turn')} are in {json_to}; the others are played"])
     if left:
-        what = f"{plan.repeats} rounds of {plural(len(plan.turns), 'turn')}"
+        what = f"{plural(plan.repeats, 'round')} of {plural(len(plan.turns), 'turn')}"
         print_lines(console, [f"{what}, {plural(left, 'turn')} to play: {time_left(sweep.left_s)}, by the usual time"])
 
     def interrupted() -> None:

@@ -106,7 +106,7 @@ AXES: Final[Mapping[str, Axis]] = {
         Axis("pool", "connections", (4, 16), (2,), 1, 200),
         Axis("processes", "processes", (1, 4), (2,), 1, 16),
         Axis("skew", "exponent", (0, 2), (1,), 0, 5, whole=False, base={"keys": 30}),
-        Axis("latency", "ms", (0, 5), (1,), 0, 1_000, whole=False, base={"has_link": True}, servers=True),
+        Axis("latency", "ms", (0, 2), (1, 5), 0, 1_000, whole=False, base={"has_link": True}, servers=True),
         Axis("partitions", "partitions", (1, 6), (3,), 1, 64, base={"keys": 12}, strategies=("kafka",)),
     )
 }

@@ -74,12 +74,12 @@ def note_lines(results: Sequence[PointResult], turn_s: float = 0.0) -> list[str]
         turn_s: a turn that takes longer is cut short, in seconds; 0: none is.
     """
     lines = [_short(each) for each in results if each.must_hold and each.failed_share]
-    lines += [
-        f"cut short: {each.point.id} {each.contender.name}: fewer than {BURSTS} bursts in {each.cut}, "
-        f"as a turn took more than {turn_s:g} s; --thorough plays all"
-        for each in results
-        if turn_s and each.must_hold and each.cut.times
+    cut = [
+        f"{each.point.id} {each.contender.name} in {each.cut}" for each in results if each.must_hold and each.cut.times
     ]
+    if turn_s and cut:
+        why = f"fewer than {BURSTS} bursts, as a turn took more than {turn_s:g} s; --thorough plays all"
+        lines.append(f"cut short ({why}): {'; '.join(cut)}")
     lines += [
         f"not accepted, although alone: {each.point.id} {each.contender.name}: in {each.without_baseline}"
         for each in results

@@ -14,7 +14,7 @@ from stockade.store.engine.registry import read_url
 
 CONTROL: Final = "unprotected"
 BURSTS: Final = 3  # of a turn, each with orders of its own: what disturbs one of them does not decide the round
-TURN_S: Final = 3.0
+TURN_S: Final = 2.5
 LONGEST_TURN_S: Final = 600.0  # of a thorough sweep: no turn is cut short
 LEAST_REPEATS: Final = 6  # so many samples give their median an interval of 95 %
 
@@ -56,7 +56,7 @@ class SweepPlan:
 
     @property
     def turns(self) -> list[Turn]:
-        """What one round plays, in the order of the plan. Points of one setting are one turn, as `buyers=30`, `keys=1`."""
+        """What one round plays, in order; points of one setting, such as `buyers=30` and `keys=1`, are one turn."""
         found = dict[tuple[Setting, str], Turn]()
         for point in self.points:
             for contender in self.contenders_of(point):

@@ -27,7 +27,7 @@ from stockade.lab.sweeps.sweep_file import SweepFile
 from stockade.lab.targets.target_database import SQLITE
 
 FILE_TURN_S: Final = 0.5  # a turn on SQLite, before any was played here
-SERVER_TURN_S: Final = 1.1  # the same on a server
+SERVER_TURN_S: Final = 1.0  # the same on a server
 WRITING_SHARE: Final = 0.05  # of the time goes into writing the file, at most
 
 
