@@ -156,7 +156,8 @@ def _show(sweep: "Sweep", plan: "SweepPlan", console: "Console") -> None:
     print_lines(console, ["", *(lines or ["no two strategies of a question were compared"])])
     print_lines(console, [f"left out: {name}: {why}" for name, why in plan.left_out.items()])
     print_lines(console, note_lines(results, plan.turn_s))
-    counted, taken = sum(each.counts for each in results), sum(len(each.samples) for each in results)
+    counted = sum(each.counts for each in results)
+    taken = sum({(each.point.setting, each.contender.name): len(each.samples) for each in results}.values())
     notes = "[ ] does not count; * unprotected did not fail in most of its rounds"
     print_lines(console, [f"{plural(taken, 'sample')}, {counted} of {len(results)} points count; {notes}"])
 
