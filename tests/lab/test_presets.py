@@ -42,6 +42,15 @@ def test_every_file_is_found():
     assert set(VARIANTS) == set(EXPECTED)
 
 
+def test_one_published_figure_alone_says_nothing():
+    """Two or more of them say an order; those of another load none."""
+    ((_, variant),) = find("reference")
+    load = (variant.buyers, variant.stock)
+    assert variant.published(["optimistic", "pessimistic"], *load) == {}
+    assert variant.published(["kafka", "pessimistic"], *load) == {"kafka": 377, "pessimistic": 527}
+    assert variant.published(["kafka", "pessimistic"], 5, variant.stock) == {}
+
+
 @pytest.mark.parametrize("name", VARIANTS)
 def test_published_numbers(name):
     """Buyers, initial amount, accepted orders and what is left are the published numbers."""
