@@ -2,8 +2,9 @@
 
 Faults whose times overlap are in place together, however long the injection of one takes: each has a task of its own.
 Those that are in each other's way are injected one after the other, in the order of the schedule: of a combination
-those first that need a service at work, those last that end something. Neighbours: `engine.py` runs a schedule between
-the phases of a recording, `fault.py` says what a fault is.
+those first that need a service at work, those last that end something. While one that needs a service at work is
+injected, no other begins: on a slow link a process may not start, nor reach a fault point, within its time.
+Neighbours: `engine.py` runs a schedule between the phases of a recording, `fault.py` says what a fault is.
 """
 
 import asyncio
@@ -171,7 +172,7 @@ class _Run:
         for other, each in enumerate(self.entries[:number]):  # by their order, so that no two wait for each other
             if each.fault.name == entry.fault.name:
                 await self.healed[other].wait()
-            elif overlap(each, entry) and interfere(each.fault, entry.fault):
+            elif overlap(each, entry) and (each.fault.needs_service or interfere(each.fault, entry.fault)):
                 await self.injected[other].wait()
         try:
             try:

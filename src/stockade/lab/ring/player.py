@@ -138,7 +138,8 @@ class CellRunner:
         for _ in range(TRIES):
             try:
                 async with asyncio.timeout(limit_s):
-                    return await self.player(cell, seed), errors
+                    # a task of its own: up to Python 3.12 a `TaskGroup` that fails leaves its task marked as cancelled
+                    return await asyncio.create_task(self._play(cell, seed)), errors
             except TimeoutError:
                 errors.append(f"not recorded within {limit_s:.0f} s")
             except Exception as error:
@@ -146,6 +147,9 @@ class CellRunner:
                     raise asyncio.CancelledError from error  # the end of the ring, and an error on the way there
                 errors.append(f"{type(error).__name__}: {error}")
         return None, errors
+
+    async def _play(self, cell: Cell, seed: int) -> Recorded:
+        return await self.player(cell, seed)
 
     def _keep(self, cell: Cell, history: History) -> str:
         self.histories.mkdir(parents=True, exist_ok=True)
