@@ -21,7 +21,7 @@ from stockade.store.transaction.validation import UnknownKind, command_problem, 
 MEMBERS: Final = ("name", "summary", "load", "must_break", "setup", "rows", "requests")
 NAME: Final = re.compile(r"[\w.:-]{1,100}")  # part of the names of files
 MOST_CLIENTS: Final = 2_000
-HOW: Final = "docs/lab.md, Adding, says what each is"
+HOW: Final = "docs/lab.md, A workload of your own, says what each is"
 _END: Final = object()
 
 

@@ -1,6 +1,5 @@
 """`stockade lab ring`: plays every cell of the ring, and prints what was claimed against what was observed."""
 
-import asyncio
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
@@ -15,7 +14,7 @@ from stockade.cli.lab.common import (
     check_target,
     one_line_errors,
     plural,
-    run_loop,
+    run_told,
     write,
 )
 from stockade.cli.lab.parts import (
@@ -24,6 +23,7 @@ from stockade.cli.lab.parts import (
     Databases,
     Faults,
     Histories,
+    Json,
     Strategies,
     Workloads,
     as_given,
@@ -55,9 +55,6 @@ State = Annotated[
     typer.Option("--state", metavar="FILE", help="Keep finished cells in this file; an interrupted ring goes on."),
 ]
 List = Annotated[bool, typer.Option("--list", help="Print the ids of the cells, and play none.")]
-Json = Annotated[
-    str, typer.Option("--json", metavar="FILE", help="Write the JSON document to this file; - is standard output.")
-]
 DEFAULT_SEED, DEFAULT_SECONDS = 1, 6.0
 
 
@@ -154,12 +151,13 @@ class _Ring(NamedTuple):
             done = f"{known} of {plural(len(cells), 'cell')} {'is' if known == 1 else 'are'} finished in {state}"
             print_lines(self.console, [f"{done}; the others are played"])
         results: list[CellResult] = []
-        try:
-            run_loop(self._play(file, histories, results))
-        except (asyncio.CancelledError, KeyboardInterrupt):
+
+        def interrupted() -> None:
+            """Say and write what there is."""
             print_lines(self.console, [self._interrupted(len(results), state)])
             self._write(json_to, results, complete=False)
-            raise
+
+        run_told(self._play(file, histories, results), interrupted)
         matrix = matrix_of(results, self.parts.contender_names, self.parts.fault_names, self.design.not_run)
         print_lines(self.console, ["", *closing_lines(matrix, results, self.left_out, self.console.width)])
         self._write(json_to, results, complete=True)

@@ -1,6 +1,5 @@
 """`stockade lab soak`: long recordings whose workload, strategy and faults are drawn from a seed."""
 
-import asyncio
 import json
 import secrets
 from pathlib import Path
@@ -16,7 +15,7 @@ from stockade.cli.lab.common import (
     check_target,
     one_line_errors,
     plural,
-    run_loop,
+    run_told,
     write,
 )
 from stockade.cli.lab.parts import (
@@ -25,6 +24,7 @@ from stockade.cli.lab.parts import (
     Databases,
     Faults,
     Histories,
+    Json,
     Strategies,
     Workloads,
     as_given,
@@ -53,9 +53,6 @@ RoundOption = Annotated[
     int, typer.Option("--round", metavar="COUNT", parser=whole(0, MOST_ROUNDS), help="Only this round; 0: all.")
 ]
 KeepGoing = Annotated[bool, typer.Option("--keep-going", help="Go on after a violation.")]
-Json = Annotated[
-    str, typer.Option("--json", metavar="FILE", help="Write the JSON document to this file; - is standard output.")
-]
 
 
 def soak(
@@ -125,16 +122,17 @@ class _Soak(NamedTuple):
 
         print_lines(self.console, [f"seed {self.settings['seed']}"])
         results: list[CellResult] = []
-        try:
-            run_loop(self._play(results, keep_going=keep_going, only=only))
-        except (asyncio.CancelledError, KeyboardInterrupt):
+
+        def interrupted() -> None:
+            """Say and write what there is, and how the round that was cut off is played again."""
             where = f" kept in {json_to}" if json_to else ", none kept: --json FILE keeps them"
             drawn = f"--seed {self.settings['seed']} --seconds {self.settings['seconds']:.9g}{self.given}"
             again = f"stockade lab soak --round {only or len(results) + 1} {drawn}"
             done = f"interrupted: {plural(len(results), 'round')}{where}; the round that was cut off: {again}"
             print_lines(self.console, [done])
             self._write(json_to, results, complete=False)
-            raise
+
+        run_told(self._play(results, keep_going=keep_going, only=only), interrupted)
         matrix = matrix_of(results, self.parts.contender_names, self.parts.fault_names)
         print_lines(self.console, ["", *closing_lines(matrix, results, left_out, self.console.width)])
         if why := gave_up(results):
