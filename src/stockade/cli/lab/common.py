@@ -60,7 +60,7 @@ def run_loop(work: "Coroutine[Any, Any, T]") -> T:
         return runner.run(_cancelled_by_sigterm(work))
 
 
-def run_told(work: "Coroutine[Any, Any, T]", interrupted: "Callable[[], None]") -> T:
+def run_interruptible(work: "Coroutine[Any, Any, T]", interrupted: "Callable[[], None]") -> T:
     """Run it as `run_loop` does; if Ctrl-C or SIGTERM ends it, say what is kept and how to go on.
 
     Args:

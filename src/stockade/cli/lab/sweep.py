@@ -7,7 +7,7 @@ import typer
 
 from stockade.cli.exit_codes import FAILED, OK
 from stockade.cli.lab.burst import Database, Kafka, Redis, Workers
-from stockade.cli.lab.common import check_target, one_line_errors, plural, run_told
+from stockade.cli.lab.common import check_target, one_line_errors, plural, run_interruptible
 from stockade.cli.lab.parts import PIPE_WIDTH, console_of, names_in, print_lines
 from stockade.cli.numbers import count
 from stockade.cli.output.table import render
@@ -80,20 +80,15 @@ def sweep(
     Exit code 0: no strategy broke a rule that it claims to keep, and some
     point counts. 1: one did, or none does. 2: the sweep could not run.
     """
-    from stockade.lab.errors import LabError
     from stockade.lab.ring.state_file import code
-    from stockade.lab.sweeps.axes import AXES, RESOURCES, read_values
+    from stockade.lab.sweeps.axes import AXES, read_values
     from stockade.lab.sweeps.choose import complete_plan
     from stockade.lab.sweeps.plan import SweepPlan
     from stockade.lab.sweeps.sweep import Sweep
     from stockade.lab.sweeps.sweep_file import SweepFile
 
     with one_line_errors():
-        if json_to == "-":
-            raise LabError("--json takes a file here: the sweep is kept in it while it runs")
-        check_target(json_to)
-        if resource not in RESOURCES:
-            raise LabError(f"--resource takes {' or '.join(RESOURCES)}, not {resource!r}")
+        _check(json_to, resource)
         given = {"buyers": buyers, "keys": keys, "section": section, "pool": pool, "processes": processes}
         given |= {"skew": skew, "latency": latency, "partitions": partitions}
         chosen = {name: read_values(AXES[name], text) for name, text in given.items() if text}
@@ -102,6 +97,22 @@ def sweep(
         found = code()
         played = Sweep(plan, SweepFile(Path(json_to) if json_to else None, plan, found), found)
         raise typer.Exit(OK if _play(played, plan, console_of(json_to), json_to) else FAILED)
+
+
+def _check(json_to: str, resource: str) -> None:
+    """Refuse options that cannot be.
+
+    Raises:
+        LabError: the document cannot be kept there, or there is no such resource.
+    """
+    from stockade.lab.errors import LabError
+    from stockade.lab.sweeps.axes import RESOURCES
+
+    if json_to == "-":
+        raise LabError("--json takes a file here: the sweep is kept in it while it runs")
+    check_target(json_to)
+    if resource not in RESOURCES:
+        raise LabError(f"--resource takes {' or '.join(RESOURCES)}, not {resource!r}")
 
 
 def _play(sweep: "Sweep", plan: "SweepPlan", console: "Console", json_to: str) -> bool:
@@ -120,7 +131,7 @@ def _play(sweep: "Sweep", plan: "SweepPlan", console: "Console", json_to: str) -
         kept = f"kept in {json_to}; go on with the same command" if json_to else "none kept: --json FILE keeps them"
         print_lines(console, [f"interrupted: {total - sweep.turns_left} of {plural(total, 'turn')} {kept}"])
 
-    run_told(_played(sweep, console), interrupted)
+    run_interruptible(_played(sweep, console), interrupted)
     _show(sweep, plan, console)
     results = sweep.results
     return any(each.counts for each in results) and not any(each.claim_violated for each in results)

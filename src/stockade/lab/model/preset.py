@@ -4,7 +4,7 @@ A preset has one or more variants, e.g. with sorted and with unsorted locks. A v
 of one repeat. Neighbours: each preset is one file in `presets/`; `runs/runner.py` runs them.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from stockade.lab.model.burst import Burst, RepeatNames
@@ -48,19 +48,6 @@ class Variant:
     repeats: int = 30
     published_ms: Mapping[str, float] = field(default_factory=dict)
     payment: PaymentSetup | None = None
-
-    def published(self, strategies: Iterable[str], buyers: int, stock: int) -> dict[str, float]:
-        """What was published of these strategies under this load, in ms by strategy.
-
-        None for another load; nor if only one of them has a figure: figures of another machine say an order, no time.
-
-        Args:
-            strategies: that are compared.
-            buyers: of a repeat.
-            stock: at its start.
-        """
-        there = {name: self.published_ms[name] for name in strategies if name in self.published_ms}
-        return there if len(there) > 1 and (buyers, stock) == (self.buyers, self.stock) else {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from stockade.lab.model.contender import Contender
 from stockade.lab.model.payment import PaymentMeter
 from stockade.lab.model.preset import Variant
 from stockade.lab.reporting.checked_repeat import CheckedRepeat
+from stockade.lab.reporting.published import published
 from stockade.lab.reporting.summary import RunLabels, RunSummary, summarise
 from stockade.lab.reporting.table import LiveTable
 from stockade.lab.reporting.verdict import RunCounts, judge
@@ -71,8 +72,7 @@ class Runner:
             for name, variant in plan.variants:
                 choice = choose(variant, plan.contenders, self._target.name, self._redis, self._kafka)
                 played = [each.name for each in choice.run]
-                published = variant.published(played, *self._load_of(variant))
-                shown = replace(variant, published_ms=published)
+                shown = replace(variant, published_ms=published(variant, played, *self._load_of(variant)))
                 self._table.variant(name, shown, self._target, rows=bool(choice.run))
                 for left_out, reason in choice.left_out:
                     self._table.left_out(left_out, reason)

@@ -99,7 +99,7 @@ class OwnWorkload:
         Args:
             said: what the first one ended with.
         """
-        return self._error(f"no command was decided, each ended with an error: {said}; correct its `decide`")
+        return self._error(f"no command was decided, each ended with an error, so correct the commands first: {said}")
 
     def _each(self, first: Request, iterator: Iterator[Any]) -> Iterator[Request]:
         request, number = first, 1

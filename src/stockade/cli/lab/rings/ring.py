@@ -14,7 +14,7 @@ from stockade.cli.lab.common import (
     check_target,
     one_line_errors,
     plural,
-    run_told,
+    run_interruptible,
     write,
 )
 from stockade.cli.lab.parts import (
@@ -157,7 +157,7 @@ class _Ring(NamedTuple):
             print_lines(self.console, [self._interrupted(len(results), state)])
             self._write(json_to, results, complete=False)
 
-        run_told(self._play(file, histories, results), interrupted)
+        run_interruptible(self._play(file, histories, results), interrupted)
         matrix = matrix_of(results, self.parts.contender_names, self.parts.fault_names, self.design.not_run)
         print_lines(self.console, ["", *closing_lines(matrix, results, self.left_out, self.console.width)])
         self._write(json_to, results, complete=True)

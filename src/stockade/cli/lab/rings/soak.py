@@ -15,7 +15,7 @@ from stockade.cli.lab.common import (
     check_target,
     one_line_errors,
     plural,
-    run_told,
+    run_interruptible,
     write,
 )
 from stockade.cli.lab.parts import (
@@ -132,7 +132,7 @@ class _Soak(NamedTuple):
             print_lines(self.console, [done])
             self._write(json_to, results, complete=False)
 
-        run_told(self._play(results, keep_going=keep_going, only=only), interrupted)
+        run_interruptible(self._play(results, keep_going=keep_going, only=only), interrupted)
         matrix = matrix_of(results, self.parts.contender_names, self.parts.fault_names)
         print_lines(self.console, ["", *closing_lines(matrix, results, left_out, self.console.width)])
         if why := gave_up(results):
