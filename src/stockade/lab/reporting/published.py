@@ -1,4 +1,4 @@
-"""Which figures of the Kotlin project's report stand beside ours. Neighbours: the lab's table and its reports ask it."""
+"""Which figures of the Kotlin project's report stand beside ours. Neighbours: the lab's table and reports ask it."""
 
 from collections.abc import Iterable
 
