@@ -58,6 +58,9 @@ def test_a_workload_of_its_own_is_recorded():
     assert "coupons / sequencer" in out
     assert "as claimed" in out
     assert "violated as claimed, as it must be" in out
+    assert out.count("not judged here, rules of the shop: stock-conserved: there are no rows of the kind stock;") == 2
+    assert "points-conserved 20" not in out
+    assert "counters-conserved" in out
 
 
 def lab_record(*options):

@@ -8,6 +8,7 @@ from stockade.core import Key
 from stockade.lab import presets as folder
 from stockade.lab.model.burst import PREFIX, RepeatNames
 from stockade.lab.presets import find, presets
+from stockade.lab.reporting.published import published
 
 EXPECTED = {  # variant: buyers, opening, accepted, left
     "reference": (30, 20, 20, 0),
@@ -40,6 +41,15 @@ def test_every_file_is_found():
     files = {path.stem.replace("_", "-") for path in Path(folder.__file__).parent.glob("*.py")} - {"--init--"}
     assert set(presets()) == files
     assert set(VARIANTS) == set(EXPECTED)
+
+
+def test_one_published_figure_alone_says_nothing():
+    """Two or more of them say an order; those of another load none."""
+    ((_, variant),) = find("reference")
+    load = (variant.buyers, variant.stock)
+    assert published(variant, ["optimistic", "pessimistic"], *load) == {}
+    assert published(variant, ["kafka", "pessimistic"], *load) == {"kafka": 377, "pessimistic": 527}
+    assert published(variant, ["kafka", "pessimistic"], 5, variant.stock) == {}
 
 
 @pytest.mark.parametrize("name", VARIANTS)

@@ -14,7 +14,8 @@ class Rendezvous:
 
     Pass it as `checkpoint` to `open_service` or `SqlStore`. Under `unprotected` the transactions meet, and one update
     is lost: the negative control fails each time. Under a strategy that protects the rows they may not meet, because
-    the second waits for a lock; then the first goes on after `timeout_s`.
+    the second waits for a lock; then the first goes on after `timeout_s`. On SQLite a service reads in one thread:
+    give each transaction a service of its own on the same file, with one rendezvous for all of them.
 
     Args:
         parties: how many transactions meet. Those that come later do not wait.

@@ -10,6 +10,7 @@ from stockade.cli import app
 from stockade.lab.advice.advisor import advise
 from stockade.lab.advice.lines import lines_of
 from stockade.lab.advice.measurements import read_measurements
+from stockade.lab.errors import LabError
 from stockade.lab.presets import find
 from tests.docs.blocks import blocks
 from tests.lab.sweeps.made_up import made_document
@@ -207,6 +208,62 @@ def test_what_no_file_has_is_named(advice):
     assert "no other strategy counts here, so there is no margin" in lines
 
 
+def test_an_axis_of_one_strategy_leaves_nothing_to_choose(advice):
+    """Partitions concern `kafka` alone: that it is the fastest there is no reason to take it."""
+    found, lines = advice(made_document("partitions", (1, 6), {"kafka": [10, 20]}))
+    assert not found["stock"].axes
+    assert found["stock"].not_measured["partitions"] == "only kafka takes part, so there is nothing to choose between"
+    assert "decided/s" not in lines
+
+
+def test_what_was_not_measured_is_measured_where_the_rest_was(advice):
+    """The command names the database of the files; axes with one reason are one line."""
+    document = buyers({"optimistic": [10] * 3, "pessimistic": [90] * 3})
+    document["sweep"]["settings"]["database"] = "mariadb"
+    _, lines = advice(document)
+    assert "points: not measured; measure it with: stockade lab sweep --resource points --database mariadb" in lines
+    assert "  keys, section, pool, processes, skew, latency, partitions: not measured: no file has it" in lines
+
+
+RING = {"schema": "stockade.lab/3", "matrix": [{"strategy": "optimistic", "fault": "", "verdict": "as claimed"}]}
+
+
+@pytest.mark.parametrize(
+    ("documents", "says"),
+    [
+        ([RING], "0.json: a document of `stockade lab ring` holds no measurements. Measurements are in documents of"),
+        ([RING, RING], "1.json: a document of `stockade lab ring` holds no measurements"),
+        ([{"schema": "stockade.lab/3", "claims": []}], "a document of `stockade lab claims` holds no measurements"),
+        ([{"runs": [run("optimistic", [1.0], fault="crash")]}], "runs under faults, which say what broke"),
+        ([{"runs": [run("optimistic", [1.0]) | {"preset": "first-100"}]}], "runs of presets of another application"),
+        ([buyers({"optimistic": [1] * 3}, rounds=0)], "a sweep of which no turn was played"),
+    ],
+)
+def test_documents_without_measurements_are_refused(advice, documents, says):
+    """The kind of each, where measurements are, and the command that makes one."""
+    with pytest.raises(LabError) as caught:
+        advice(*documents)
+    assert says in str(caught.value)
+    assert "make one with: stockade lab sweep --json sweep.json" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_ring_beside_a_sweep_is_no_error(advice):
+    """The control; nor is a burst of another application, which is named."""
+    other = {"runs": [run("optimistic", [1.0]) | {"preset": "first-100"}]}
+    _, lines = advice(buyers({"optimistic": [1] * 3, "pessimistic": [20] * 3}), RING, other)
+    assert "left out: /2.json: first-100: presets of another application" in lines
+
+
+def test_a_history_is_no_document(tmp_path):
+    """One line names what it is, exit code 2."""
+    file = tmp_path / "history.jsonl"
+    file.write_text("{}\n")
+    done = CliRunner().invoke(app, ["lab", "advise", str(file)])
+    assert done.exit_code == 2
+    assert "history.jsonl: a history of `stockade lab record` holds no measurements. Measurements are in" in done.output
+
+
 def test_who_is_right_in_one_process_only_says_so(advice):
     """The condition stands beside the advice; so does a server that it needs."""
     _, lines = advice(buyers({"in-process": [1] * 3, "pessimistic": [20] * 3}))
@@ -331,7 +388,10 @@ def test_the_command_writes_a_document_of_the_schema(tmp_path):
     found["advice"][0]["axes"][0]["choices"][0].pop("why_not")
     with pytest.raises(jsonschema_rs.ValidationError):
         jsonschema_rs.validate(json.loads(SCHEMA), found)
-    for text, says in (("{", "no document of the lab"), ('{"schema": "stockade.lab/3"}', "none of the members")):
+    for text, says in (
+        ("{", "no document of the lab"),
+        ('{"schema": "stockade.lab/3"}', "is no document of the lab. Measurements are in"),
+    ):
         file.write_text(text)
         refused = CliRunner().invoke(app, ["lab", "advise", str(file)])
         assert refused.exit_code == 2

@@ -260,6 +260,10 @@ WRONG = {
         "points-conserved",
         small(initial={KEY: 2, "points:a": 5}, rows=(*FINAL.rows, FinalRow("points:a", 6, 0, 1))),
     ),
+    "a counter of an own row from nowhere": (
+        "counters-conserved",
+        small(initial={KEY: 2, "campaign:a": 5}, rows=(*FINAL.rows, FinalRow("campaign:a", 6, 0, 1))),
+    ),
     "sold more than there was": ("no-oversell", small(initial={KEY: 1})),
     "below zero on the way": (
         "no-oversell",

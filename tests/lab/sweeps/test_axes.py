@@ -44,6 +44,13 @@ def test_without_several_values_every_other_axis_is_swept():
     assert "latency" in {point.axis for point in points_of({}, "postgres")[0]}
 
 
+def test_a_thorough_sweep_has_more_values_of_every_axis():
+    """Between those of a usual one, or beside them."""
+    usual, thorough = ({each.id for each in points_of({}, "postgres", thorough=each)[0]} for each in (False, True))
+    assert usual < thorough
+    assert "buyers=15" in thorough - usual
+
+
 def test_only_the_axis_differs_between_its_points():
     """The point 0 of the section has fault points too, that of the latency has the link: else two things change."""
     points, _ = points_of({}, "postgres")

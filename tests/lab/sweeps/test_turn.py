@@ -10,9 +10,9 @@ from stockade.lab.model.contender import Contender
 from stockade.lab.model.repeat_result import Response, Violation
 from stockade.lab.reporting.checked_repeat import CheckedRepeat
 from stockade.lab.sweeps.axes import Point, Setting
-from stockade.lab.sweeps.plan import SweepPlan
+from stockade.lab.sweeps.plan import BURSTS, SweepPlan
 from stockade.lab.sweeps.playing import turn
-from stockade.lab.sweeps.playing.turn import BURSTS, TurnPlayer, baseline_ms
+from stockade.lab.sweeps.playing.turn import Opened, TurnPlayer, baseline_ms
 
 POINT = Point("buyers", 3, Setting(buyers=3))
 ANSWER = Response("made-up", "accepted", "", "", "", 0, 1)
@@ -53,10 +53,7 @@ def play(monkeypatch):
     async def none(*_):
         return None
 
-    async def opened(*_):
-        return turn._Open(Sender(), None)
-
-    async def run(*, warm=None, lone=None):
+    async def run(*, warm=None, lone=None, turn_s=60.0):
         async def check(_target, _variant, workload, _responses, *, timed):
             if timed:
                 return checked(3, buyers=3)
@@ -64,9 +61,9 @@ def play(monkeypatch):
 
         monkeypatch.setattr(turn, "create_rows", none)
         monkeypatch.setattr(turn, "check_repeat", check)
-        monkeypatch.setattr(TurnPlayer, "_open", opened)
         servers = SimpleNamespace(target=None, link=None, pids=lambda _: [])
-        return await TurnPlayer(SweepPlan([POINT], []), servers).play(POINT, Contender("optimistic"), 4)
+        opened = Opened(Contender("optimistic"), Sender(), None)
+        return await TurnPlayer(SweepPlan([POINT], [], turn_s=turn_s), servers).play(opened, POINT, 4)
 
     return run
 
@@ -88,3 +85,9 @@ async def test_without_a_baseline_nothing_is_blocked_by_any_time(play):
     assert {(each.alone_ms, each.resources.blocked_ms) for each in found} == {(None, None)}
     found = await play(lone=checked(wall_ms=0.5))
     assert {(each.alone_ms, each.resources.blocked_ms) for each in found} == {(0.5, 4.5)}
+
+
+async def test_a_turn_whose_time_is_over_has_one_burst(play):
+    """One is enough for a value of the round; with time left there are all of them (control)."""
+    assert len(await play(turn_s=0.0)) == 1
+    assert len(await play()) == BURSTS

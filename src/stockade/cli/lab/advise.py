@@ -6,13 +6,10 @@ from typing import Annotated
 import typer
 
 from stockade.cli.lab.common import check_target, one_line_errors, write
-from stockade.cli.lab.parts import console_of, print_lines
+from stockade.cli.lab.parts import Json, console_of, print_lines
 
 Files = Annotated[
-    list[str], typer.Argument(metavar="FILE…", help="Documents of `lab sweep`, `lab` and `lab ring` (--json).")
-]
-Json = Annotated[
-    str, typer.Option("--json", metavar="FILE", help="Write the JSON document to this file; - is standard output.")
+    list[str], typer.Argument(metavar="FILE…", help="Documents of `lab sweep` and `lab` (--json), and of `lab ring`.")
 ]
 
 
@@ -24,7 +21,11 @@ def advise(files: Files, *, json_to: Json = "") -> None:
     named. One that did not keep a claim in any of the files is never advised,
     nor one at a load at which the negative control did not fail.
 
-    Exit code 0: it could be read. 2: a file could not.
+    Measurements are in documents of `lab sweep` and of `lab`. One of `lab ring`
+    says what broke a claim, and needs one of these beside it.
+
+    Exit code 0: there is advice, or the reason why there is none. 2: a file
+    cannot be read, or no file holds measurements.
     """
     from stockade.lab.advice.advisor import advise as decide
     from stockade.lab.advice.lines import as_json, lines_of

@@ -4,32 +4,29 @@ The lab's modules are imported when it runs, so that `stockade --version` starts
 words.
 """
 
-import asyncio
 import json
-import signal
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from stockade.cli.common import AppOption, app_path, application_of
 from stockade.cli.exit_codes import FAILED, OK
 from stockade.cli.lab.common import check_target, one_line_errors, run_loop, write
 from stockade.cli.lab.live import HOST, PORT, serve_live
+from stockade.cli.lab.parts import Json, console_of, contenders_of
 from stockade.cli.numbers import count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rich.console import Console
+
     from stockade.lab.execution.aimed_fault import AimedFault
-    from stockade.lab.model.contender import Contender
     from stockade.lab.model.preset import Variant
     from stockade.lab.reporting.summary import RunSummary
     from stockade.lab.reporting.table import LiveTable
     from stockade.lab.runs.plan import Plan
     from stockade.lab.targets.target_database import TargetDatabase
-
-PIPE_WIDTH = 140  # columns of the table where there is no terminal to ask
 
 Preset = Annotated[
     str,
@@ -67,10 +64,6 @@ Buyers = Annotated[int | None, count("Buyers at once; default: the preset's.", 1
 Stock = Annotated[int | None, count("Units (or points) at the start.", 0, 1_000_000)]
 Repeats = Annotated[int | None, count("Timed repeats of each run.", 1, 10_000)]
 Pool = Annotated[int, count("Database connections of each process.", 1, 1_000)]
-Json = Annotated[
-    str, typer.Option("--json", metavar="FILE", help="Write the JSON document to this file; - is standard output.")
-]
-
 Live = Annotated[bool, typer.Option("--live", help="Serve a page: choose, run and compare there, step by step too.")]
 Host = Annotated[str, typer.Option(metavar="ADDRESS", help="With --live: listen there.")]
 Port = Annotated[int, count("With --live: port to listen on; 0 takes a free one.", 0, 65_535)]
@@ -112,7 +105,7 @@ def lab(
         plan = Plan(
             variants=_variants(preset, app),
             app=app_path(app),
-            contenders=_contenders(strategies),
+            contenders=contenders_of(strategies) or None,
             database=database,
             redis=redis,
             kafka=kafka,
@@ -125,7 +118,7 @@ def lab(
             pool_size=pool,
             faults=faults,
         )
-        raise typer.Exit(OK if run_loop(_run(plan, _console(to_stderr=json_to == "-"), json_to)) else FAILED)
+        raise typer.Exit(OK if run_loop(_run(plan, console_of(json_to), json_to)) else FAILED)
 
 
 def _is_for_a_word(context: typer.Context) -> bool:
@@ -176,7 +169,7 @@ def _option(context: typer.Context, name: str) -> str:
     return next(each.opts[-1] for each in context.command.params if each.name == name)
 
 
-async def _run(plan: "Plan", console: Console, json_to: str) -> bool:
+async def _run(plan: "Plan", console: "Console", json_to: str) -> bool:
     from stockade.lab.errors import LabError
     from stockade.lab.reporting.document import document
     from stockade.lab.reporting.environment import describe
@@ -184,10 +177,6 @@ async def _run(plan: "Plan", console: Console, json_to: str) -> bool:
     from stockade.lab.targets.target_database import open_target_database
 
     check_target(json_to)
-    task = asyncio.current_task()
-    assert task is not None
-    # a cancelled task ends its servers and removes its folders
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     with LiveTable(console, plan.processes, plan.longest_name) as table:
         table.waiting_for(f"opening {plan.database.partition(':')[0]}")
         async with open_target_database(plan.database, plan.connections, plan.application) as target:
@@ -253,14 +242,3 @@ def _faults(text: str, redis: str, processes: int) -> "tuple[Sequence[AimedFault
     if redis:
         raise LabError("--redis: a run under a fault hurts its servers, so it starts its own")
     return find(text), PROCESSES
-
-
-def _contenders(text: str) -> "list[Contender] | None":
-    from stockade.lab.model.contender import Contender
-
-    return [Contender.parse(name.strip()) for name in text.split(",") if name.strip()] or None
-
-
-def _console(*, to_stderr: bool) -> Console:
-    console = Console(stderr=to_stderr)
-    return console if console.is_terminal else Console(stderr=to_stderr, width=PIPE_WIDTH)

@@ -12,7 +12,8 @@ import typer
 
 from stockade.cli.exit_codes import FAILED, OK
 from stockade.cli.lab.common import check_target, one_line_errors, plural, run_loop, write
-from stockade.cli.lab.deadlock import Database, Json
+from stockade.cli.lab.deadlock import Database
+from stockade.cli.lab.parts import Json
 from stockade.cli.output.table import screen_width
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import typer
 from stockade.cli.exit_codes import TERMINATED, UNUSABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
 T = TypeVar("T")
 LONGEST_SEED: Final = 2**63 - 1  # that a history can keep
@@ -58,6 +58,20 @@ def run_loop(work: "Coroutine[Any, Any, T]") -> T:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_cancelled_by_sigterm(work))
+
+
+def run_interruptible(work: "Coroutine[Any, Any, T]", interrupted: "Callable[[], None]") -> T:
+    """Run it as `run_loop` does; if Ctrl-C or SIGTERM ends it, say what is kept and how to go on.
+
+    Args:
+        work: that plays many runs, and keeps those that are finished.
+        interrupted: says it.
+    """
+    try:
+        return run_loop(work)
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        interrupted()
+        raise
 
 
 async def _cancelled_by_sigterm(work: "Coroutine[Any, Any, T]") -> T:

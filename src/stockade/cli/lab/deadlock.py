@@ -11,6 +11,7 @@ import typer
 
 from stockade.cli.exit_codes import FAILED, OK
 from stockade.cli.lab.common import check_target, one_line_errors, plural, run_loop, write
+from stockade.cli.lab.parts import Json
 from stockade.cli.output.table import render, screen_width
 
 if TYPE_CHECKING:
@@ -37,9 +38,6 @@ _FIGURES = ("baskets_s", "deadlocks", "timeouts", "conflicts", "refused", "retri
 
 Database = Annotated[
     str, typer.Option(metavar="URL", help="sqlite, postgres or mariadb (a private server is started), or a URL.")
-]
-Json = Annotated[
-    str, typer.Option("--json", metavar="FILE", help="Write the JSON document to this file; - is standard output.")
 ]
 
 

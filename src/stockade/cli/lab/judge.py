@@ -7,6 +7,7 @@ import typer
 
 from stockade.cli.exit_codes import FAILED, OK
 from stockade.cli.lab.common import check_target, one_line_errors, write
+from stockade.cli.lab.parts import Json
 from stockade.cli.numbers import count
 from stockade.cli.output.table import render, screen_width
 
@@ -23,12 +24,9 @@ ExportTo = Annotated[
     str,
     typer.Option("--export", metavar="FILE", help="Write the calls of one history for a second checker (porcupine)."),
 ]
-JsonTo = Annotated[
-    str, typer.Option("--json", metavar="FILE", help="Write the JSON document to this file; - is standard output.")
-]
 
 
-def judge(*, files: Files, around: Around = 5, export: ExportTo = "", json_to: JsonTo = "") -> None:
+def judge(*, files: Files, around: Around = 5, export: ExportTo = "", json_to: Json = "") -> None:
     """Check histories that were kept; show where the first violation is.
 
     Exit code 0: no violation, whether the faults acted or not. 1: there is
@@ -72,6 +70,7 @@ def _judge(file: Path, around: int, *, to_stderr: bool) -> Judged:
     from stockade.lab.checkers.explain import RIGHT, explain, faults_then
     from stockade.lab.checkers.exposure import exposures
     from stockade.lab.checkers.indexed_history import IndexedHistory
+    from stockade.lab.checkers.not_judged import not_judged_lines
     from stockade.lab.history.history_file import read_history
 
     history = read_history(file)
@@ -79,7 +78,7 @@ def _judge(file: Path, around: int, *, to_stderr: bool) -> Judged:
     found = judge_indexed(indexed)
     lines = [f"{file}: {_what(history)}: {_verdict(found)}"]
     lines += [f"  {each.rule}: {each.detail}" for each in _one_of_each(found)]
-    lines += [_exposed(each) for each in exposures(history)]
+    lines += [*(_exposed(each) for each in exposures(history)), *not_judged_lines(history)]
     if found:
         lines += [f"  fault then: {text}" for text in faults_then(indexed, found[0])]
         for table in explain(indexed, found[0], around):

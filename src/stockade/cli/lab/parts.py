@@ -9,6 +9,7 @@ from rich.console import Console
 
 if TYPE_CHECKING:
     from stockade.core import JsonValue
+    from stockade.lab.model.contender import Contender
     from stockade.lab.ring.design import Parts
 
 Databases = Annotated[
@@ -22,6 +23,9 @@ Faults = Annotated[str, typer.Option(metavar="NAME,…", help="Names of faults, 
 Workloads = Annotated[str, typer.Option(metavar="NAME,…", help="Names of workloads, or all; empty: the usual ones.")]
 Histories = Annotated[
     str, typer.Option(metavar="FOLDER", help="Where histories of what failed are kept; made when one is.")
+]
+Json = Annotated[
+    str, typer.Option("--json", metavar="FILE", help="Write the JSON document to this file; - is standard output.")
 ]
 Complete = Annotated[
     bool,
@@ -77,6 +81,17 @@ def chosen(text: str, there: Iterable[str], kind: str) -> list[str]:
 def names_in(text: str) -> list[str]:
     """Names that an option separates by commas."""
     return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def contenders_of(text: str) -> "list[Contender]":
+    """The strategies that an option names, in their forms.
+
+    Raises:
+        LabError: one does not exist.
+    """
+    from stockade.lab.model.contender import Contender
+
+    return [Contender.parse(name) for name in names_in(text)]
 
 
 def as_given(**options: str) -> str:

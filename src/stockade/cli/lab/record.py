@@ -16,10 +16,10 @@ from stockade.cli.lab.common import (
     one_line_errors,
     run_loop,
 )
+from stockade.cli.lab.parts import contenders_of
 from stockade.cli.numbers import count, decimal
 
 if TYPE_CHECKING:
-    from stockade.lab.model.contender import Contender
     from stockade.lab.recording.plan import RecordingPlan
     from stockade.lab.ring.summary import RecordingSummary
     from stockade.lab.workloads.workload import Workload
@@ -93,11 +93,14 @@ def record(
     rule about data where it must: `unprotected` always. 1: one did not, or a
     fault did not act, so that nothing follows. 2: it could not be recorded.
     """
+    from stockade.lab.errors import LabError
     from stockade.lab.faults import find_faults
     from stockade.lab.recording.plan import RecordingPlan
 
     with one_line_errors():
-        contenders = _contenders(strategies)
+        contenders = contenders_of(strategies)
+        if not contenders:
+            raise LabError("--strategies names none, e.g. pessimistic,unprotected")
         _check_history(history, len(contenders))
         plan = RecordingPlan(_workload(workload, app), contenders[0], database, find_faults(fault), seed, seconds)
         plan = replace(plan, processes=processes, clients=clients or 0, rate=rate, pool_size=pool, app=app_path(app))
@@ -113,29 +116,13 @@ def _workload(text: str, app: str | None) -> "Workload":
     Raises:
         LabError: there is none of this name.
     """
-    from stockade.lab.presets import presets_of
-    from stockade.lab.workloads.registry import PRESET, find_workload
+    from stockade.lab.workloads.registry import find_workload
 
-    application = application_of(app)  # refused here rather than by each process
-    return find_workload(text, presets_of(application) if app and text.startswith(PRESET) else None)
-
-
-def _contenders(text: str) -> "list[Contender]":
-    """The strategies that the option names.
-
-    Raises:
-        LabError: none, or one that does not exist.
-    """
-    from stockade.lab.errors import LabError
-    from stockade.lab.model.contender import Contender
-
-    found = [Contender.parse(name.strip()) for name in text.split(",") if name.strip()]
-    if not found:
-        raise LabError("--strategies names none, e.g. pessimistic,unprotected")
-    return found
+    return find_workload(text, application_of(app))  # an unknown application is refused here, not by each process
 
 
 def _record(plan: "RecordingPlan", target: str) -> bool:
+    from stockade.lab.checkers.not_judged import not_judged_lines
     from stockade.lab.history.history_file import write_history
     from stockade.lab.recording.engine import record as carry_out
     from stockade.lab.ring.summary import summarise
@@ -148,7 +135,7 @@ def _record(plan: "RecordingPlan", target: str) -> bool:
             file = file / f"{name.replace(':', '-')}.jsonl"
         write_history(found, file)
     summary = summarise(plan, found)
-    for line in _lines(plan, summary, "+".join(found.faults)):
+    for line in [*_lines(plan, summary, "+".join(found.faults)), *not_judged_lines(found)]:
         typer.echo(line)
     return summary.kept
 

@@ -115,7 +115,7 @@ def advise(measured: Measurements) -> list[ResourceAdvice]:
 def _advise(measured: Measurements, resource: str, database: str, loads: Sequence[Load]) -> ResourceAdvice:
     choices = [_choose(load, rates, measured.complexity) for load, rates in rates_of(loads, measured.violated)]
     axes = list[AxisAdvice]()
-    for axis in AXES:
+    for axis in (name for name, each in AXES.items() if not each.strategies):  # of one strategy nothing is to choose
         along = [each for each in choices if each.load.point is not None and each.load.point.axis == axis]
         for file in dict.fromkeys(each.load.file for each in along):  # two machines are not one axis
             axes.append(_along(axis, [each for each in along if each.load.file == file]))
@@ -208,6 +208,9 @@ def _crossing(axis: str, choices: Sequence[Choice], before: str, after: str) -> 
 
 def _why_missing(axis: str, loads: Sequence[Load], choices: Sequence[Choice], measured: Measurements) -> str:
     """Why nothing can be said about an axis."""
+    own = AXES[axis].strategies
+    if own and any(each.point is not None and each.point.axis == axis for each in loads):
+        return f"only {', '.join(own)} takes part, so there is nothing to choose between"
     reasons = [each.why_not for each in choices if each.load.point is not None and each.load.point.axis == axis]
     left_out = [measured.left_out[each.file].get(axis, "") for each in loads if each.file in measured.left_out]
     found = dict.fromkeys(each for each in (*reasons, *left_out) if each)

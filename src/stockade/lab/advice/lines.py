@@ -1,6 +1,6 @@
 """Advice as sentences, and as JSON values. Pure functions. Neighbour: `advisor.py` has the advice."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from stockade.core import JsonValue
@@ -9,35 +9,58 @@ from stockade.lab.advice.measurements import PAYMENT, Measurements
 from stockade.lab.sweeps.analysis.statistics import Interval, rounded
 from stockade.lab.sweeps.analysis.summary import SHORT
 from stockade.lab.sweeps.axes import AXES
+from stockade.lab.targets.target_database import PRIVATE, SQLITE
 
 MEASURE: Final = {
-    "stock": "stockade lab sweep --json FILE",
-    "points": "stockade lab sweep --resource points --json FILE",
-    PAYMENT: "stockade lab --preset payment-once,payment-lost-reply --json FILE",
+    "stock": "lab sweep",
+    "points": "lab sweep --resource points",
+    PAYMENT: "lab --preset payment-once,payment-lost-reply",
 }
 
 
 def lines_of(advice: Sequence[ResourceAdvice], measured: Measurements) -> list[str]:
     """All advice, resource after resource."""
-    lines = [line for each in advice for line in ["", *_resource(each)]][1:]
+    where = next((each.database for each in measured.loads if each.database != SQLITE), "")
+    lines = [line for each in advice for line in ["", *_resource(each, where)]][1:]
     lines += [""] * bool(measured.violated)
     lines += [f"never advised: {name}: {why}" for name, why in measured.violated.items()]
+    lines += [
+        f"left out: {file}: {', '.join(dict.fromkeys(names))}: presets of another application"
+        for file, names in measured.other_presets.items()
+    ]
     lines += [
         f"unfinished: {file}: the sweep was interrupted; the same command goes on" for file in measured.unfinished
     ]
     return lines
 
 
-def _resource(advice: ResourceAdvice) -> list[str]:
+def _resource(advice: ResourceAdvice, database: str) -> list[str]:
+    """What is advised for a resource; of one that was not measured, how to do it where others were.
+
+    Args:
+        advice: for it.
+        database: a server that some file measured; empty: none did.
+    """
     if not advice.database:
-        return [f"{advice.resource}: not measured; measure it with: {MEASURE[advice.resource]}"]
+        option = f" --database {database if database in PRIVATE else 'URL'}" if database else ""
+        how = f"stockade {MEASURE[advice.resource]}{option} --json FILE"
+        return [f"{advice.resource}: not measured; measure it with: {how}"]
     lines = [f"{advice.resource} on {advice.database}"]
     for axis in advice.axes:
         lines += _axis(axis)
     for each in advice.bursts:
         lines.append(f"  {each.load.name}: {_choice(each)}")
-    lines += [f"  {axis}: not measured: {why}" for axis, why in advice.not_measured.items() if advice.axes]
+    if advice.axes:
+        lines += [f"  {', '.join(axes)}: not measured: {why}" for why, axes in by_reason(advice.not_measured).items()]
     return lines
+
+
+def by_reason(not_measured: Mapping[str, str]) -> dict[str, list[str]]:
+    """The axes that have one reason, together."""
+    found = dict[str, list[str]]()
+    for axis, why in not_measured.items():
+        found.setdefault(why, []).append(axis)
+    return found
 
 
 def _axis(found: AxisAdvice) -> list[str]:

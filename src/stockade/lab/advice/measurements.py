@@ -1,8 +1,8 @@
 """What the files say: rates of strategies under one load, and which strategies did not keep a claim anywhere.
 
 A sweep gives a load for each of its points. A document of `stockade lab` gives one for each preset: what its buyers
-share says about which resource it is. A document of `stockade lab ring` gives none, but strategies that broke a claim.
-Neighbours: `advisor.py` draws the conclusions.
+share says about which resource it is. A document of `stockade lab ring` gives none, but strategies that broke a claim;
+those of the other commands say nothing here. Neighbours: `advisor.py` draws the conclusions.
 """
 
 import json
@@ -16,7 +16,7 @@ from stockade.lab.errors import LabError
 from stockade.lab.model.burst import RepeatNames
 from stockade.lab.model.contender import Contender
 from stockade.lab.model.preset import Variant
-from stockade.lab.presets import find
+from stockade.lab.presets import find, presets
 from stockade.lab.reporting.verdict import AS_PROMISED, holds
 from stockade.lab.sweeps.analysis.crossovers import compare
 from stockade.lab.sweeps.analysis.statistics import Interval, interval
@@ -34,6 +34,19 @@ MEETING_RULES: Final = LOST_OR_OVERSOLD | {
     "recorded-not-charged",
 }
 VIOLATED: Final = "VIOLATED"  # a verdict of a ring
+MADE_BY: Final = {  # the word whose document has a member
+    "sweep": "lab sweep",
+    "runs": "lab",
+    "matrix": "lab ring",
+    "deadlock": "lab deadlock",
+    "claims": "lab claims",
+    "history": "lab judge",
+    "advice": "lab advise",
+}
+WHERE: Final = (
+    "Measurements are in documents of `stockade lab --json FILE` and `stockade lab sweep --json FILE`; "
+    "make one with: stockade lab sweep --json sweep.json"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +113,7 @@ class Measurements:
         complexity: by strategy, of sweeps.
         left_out: by file what its sweep did not play, with the reason.
         unfinished: files of sweeps that were interrupted.
+        other_presets: by file the presets of other applications: nothing is known of their rows.
     """
 
     loads: list[Load] = field(default_factory=list)
@@ -107,16 +121,19 @@ class Measurements:
     complexity: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     left_out: dict[str, Mapping[str, str]] = field(default_factory=dict)
     unfinished: list[str] = field(default_factory=list)
+    other_presets: dict[str, list[str]] = field(default_factory=dict)
 
 
 def read_measurements(files: Sequence[str]) -> Measurements:
     """Read documents of sweeps, of bursts and of rings.
 
     Raises:
-        LabError: a file cannot be read, or is no such document.
+        LabError: a file cannot be read, or is no such document, or none of them holds measurements.
     """
-    found = Measurements()
+    found, empty = Measurements(), list[str]()
     for file in files:
+        if file.endswith(".jsonl"):
+            raise LabError(f"{file}: a history of `stockade lab record` holds no measurements. {WHERE}")
         try:
             document = json.loads(Path(file).read_text(encoding="utf-8"))
             known = add(file, document, found)
@@ -125,8 +142,23 @@ def read_measurements(files: Sequence[str]) -> Measurements:
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise LabError(f"{file}: is no document of the lab that can be read ({error})") from None
         if not known:
-            raise LabError(f"{file}: has none of the members {', '.join(_READERS)}; see `stockade lab sweep --json`")
+            raise LabError(f"{file}: {_what(document)}. {WHERE}")
+        if not any(each.file == file for each in found.loads):
+            empty.append(f"{file}: {_what(document)}")
+    if not found.loads:
+        raise LabError(f"{'; '.join(empty)}. {WHERE}, and name it beside the others")
     return found
+
+
+def _what(document: Any) -> str:
+    """Why there are no measurements in a document."""
+    made_by = next((word for member, word in MADE_BY.items() if member in document), "")
+    if "sweep" in document:
+        return "a sweep of which no turn was played"
+    if "runs" in document:
+        faulty = any(run.get("fault") for run in document["runs"])
+        return "runs under faults, which say what broke" if faulty else "runs of presets of another application"
+    return f"a document of `stockade {made_by}` holds no measurements" if made_by else "is no document of the lab"
 
 
 def add(file: str, document: Any, found: Measurements) -> bool:
@@ -168,7 +200,9 @@ def _read_sweep(file: str, document: Any, found: Measurements) -> None:
 def _read_bursts(file: str, document: Any, found: Measurements) -> None:
     groups: defaultdict[tuple[str, str, int, int, int], list[Any]] = defaultdict(list)
     for run in document["runs"]:
-        if run.get("fault"):
+        if str(run["preset"]).partition(":")[0] not in presets():
+            found.other_presets.setdefault(file, []).append(str(run["preset"]))
+        elif run.get("fault"):
             _note_violation(file, run, found)
         else:
             load = (str(run["preset"]), str(run["database"]), int(run["processes"]))

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from stockade.lab.checkers.indexed_history import IndexedHistory
 from stockade.lab.checkers.requests import complete, exactly_once, in_time, order_states, same_answer, unexpected
 from stockade.lab.checkers.rows import (
+    counters_conserved,
     linearizable,
     no_oversell,
     points_conserved,
@@ -39,6 +40,7 @@ DATA_CHECKERS: Mapping[str, Checker] = MappingProxyType(
         real_time.RULE: real_time.check,
         stock_conserved.RULE: stock_conserved.check,
         points_conserved.RULE: points_conserved.check,
+        counters_conserved.RULE: counters_conserved.check,
         no_oversell.RULE: no_oversell.check,
         right_refusal.RULE: right_refusal.check,
         order_states.RULE: order_states.check,

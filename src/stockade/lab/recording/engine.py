@@ -14,7 +14,7 @@ from dataclasses import replace
 from itertools import combinations, pairwise
 from typing import Any, Final, NamedTuple
 
-from stockade.core import now_ms
+from stockade.core import Command, now_ms
 from stockade.devservers.workdir import OwnedFolder
 from stockade.lab.checkers.lateness import LATE
 from stockade.lab.checkers.system.liveness import EACH, WINDOW_S, WINDOWS
@@ -45,6 +45,7 @@ from stockade.lab.reporting.environment import describe
 from stockade.lab.runs.repeats import create_rows
 from stockade.lab.site.site_servers import SiteServers
 from stockade.lab.targets.target_database import PRIVATE, SQLITE, TargetDatabase
+from stockade.lab.workloads.own import OwnWorkload
 
 OVERLOADS: Final = ("overload", "small-pool")  # faults that multiply the clients
 RATE_STEP_S: Final = 0.1
@@ -97,7 +98,8 @@ async def _record(plan: RecordingPlan, opened: RecordingServers, observe: Observ
     target, workers = opened.target, opened.workers
     names = RepeatNames(_run_name(plan, target), 0, 0, 0, now_ms())
     setup = tuple(plan.workload.setup(names))
-    await create_rows(target, [Burst(setup, (), (), 0, 0)])
+    rows, requests = plan.workload.rows(names), plan.workload.requests(names, plan.seed)
+    await _create_rows(plan, target, setup)
     recorder, load = Recorder(), _load_settings(plan)
     fault_points = any(fault.fault_points for fault in plan.faults)
     async with AsyncExitStack() as stack:
@@ -108,8 +110,8 @@ async def _record(plan: RecordingPlan, opened: RecordingServers, observe: Observ
             file = folder.path / "events"
         opening = OpenService(opened.config, fault_points, str(file or ""))
         processes = await stack.enter_async_context(running("service", plan.processes, opening))
-        sender = Sender(processes, recorder, load, plan.workload.rows(names))
-        generator = LoadGenerator(plan.workload.requests(names, plan.seed), sender, load)
+        sender = Sender(processes, recorder, load, rows)
+        generator = LoadGenerator(requests, sender, load)
         final = FinalPhase(opened, setup, sender, recorder, processes, events=file)
         await final.begin()
         watch = LeftoverWatch(opened, processes, setup, _bounds(plan, load), 2 * plan.pool_size + 1)
@@ -119,11 +121,11 @@ async def _record(plan: RecordingPlan, opened: RecordingServers, observe: Observ
         faults = _Faults(plan, _disturbed(plan, opened, processes, load), log)
         observing: AbstractAsyncContextManager[None] = nullcontext()
         if observe is not None:
-            rows = plan.workload.rows(names)
             observing = observe(Observed(recorder, processes, opened.workers, log, target, rows))
         with rare_collection():
             async with watch.sampling(), lateness.watching(), observing:
                 phases = await _run_load(generator, recorder, faults, watch, (processes, workers))
+        _require_decisions(plan, recorder)
         if opened.site is not None and (why := await opened.site.restore()):
             log.append(FaultEvent(time.monotonic_ns(), "end of the load", "heal", why))
         await processes.restore()
@@ -175,6 +177,31 @@ class _Faults(NamedTuple):
         """
         if self.disturbed is not None:
             await schedule.run_schedule(self.entries, self.disturbed, self.log, began_s)
+
+
+async def _create_rows(plan: RecordingPlan, target: TargetDatabase, setup: Sequence[Command]) -> None:
+    """Make the rows of a workload.
+
+    Raises:
+        LabError: they cannot be made; that of a workload of a user's own names its file.
+    """
+    try:
+        await create_rows(target, [Burst(tuple(setup), (), (), 0, 0)])
+    except LabError as error:
+        raise plan.workload.cannot_be_made(error) if isinstance(plan.workload, OwnWorkload) else error from None
+
+
+def _require_decisions(plan: RecordingPlan, recorder: Recorder) -> None:
+    """Refuse to judge a strategy by commands of a user's own none of which works.
+
+    Raises:
+        LabError: every command ended with an error that no strategy has.
+    """
+    if recorder.decided or not isinstance(plan.workload, OwnWorkload):
+        return
+    said = [answer.unexpected for sent, _, answer in recorder.ended_since(0) if sent[3] is not None]
+    if said and all(said):
+        raise plan.workload.nothing_decided(said[0])
 
 
 def _disturbed(

@@ -15,6 +15,7 @@ from typing import Final, TypeVar
 from sqlalchemy import Connection
 
 from stockade.core import Command, JsonValue, Key
+from stockade.lab.checkers.not_judged import KINDS
 from stockade.lab.checkers.requests.complete import HAS_ORDERS
 from stockade.lab.checkers.system.events import RELAYED
 from stockade.lab.checkers.system.log_order import LOG_ENDS
@@ -113,6 +114,7 @@ class FinalPhase:
         if self._events is not None:
             extra[RELAYED] = True
         extra[HAS_ORDERS] = orders in application.schema.tables
+        extra[KINDS] = sorted(each.kind for each in application.resources)
         return FinalState(
             initial={**_inserted(found, self._initial), **self._initial},
             **found._asdict(),

@@ -8,12 +8,11 @@ from itertools import combinations, pairwise
 from typing import Final
 
 from stockade.lab.advice.advisor import LEAST_ROUNDS, AxisAdvice, Choice, ResourceAdvice, advise
-from stockade.lab.advice.lines import conditions
+from stockade.lab.advice.lines import by_reason, conditions
 from stockade.lab.advice.measurements import Measurements, add
 from stockade.lab.errors import LabError
 from stockade.lab.report.documents import Source
 from stockade.lab.report.page import BAD, GOOD, QUIET, Line, sentence
-from stockade.lab.report.proof import variants
 from stockade.lab.sweeps.axes import AXES
 
 MOST_NAMED: Final = 3  # conditions, loads or contradictions that are told one by one
@@ -26,7 +25,7 @@ def advised(sources: Sequence[Source]) -> list[Line]:
     measured, lines = Measurements(), list[Line]()
     for source in sources:
         try:
-            add(source.name, _known(source), measured)
+            add(source.name, source.values, measured)
         except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, LabError) as error:
             lines.append(Line("Nothing is advised", f"from {source.name}: it cannot be read so ({error}).", QUIET))
     found = [each for each in advise(measured) if each.database]
@@ -35,28 +34,31 @@ def advised(sources: Sequence[Source]) -> list[Line]:
     return [*resources, *(line for each in found for line in _contradictions(each)), *never, *lines]
 
 
-def _known(source: Source) -> dict[str, object]:
-    """The values of a document, without runs of presets that are not of the shop: nothing is known of their rows."""
-    runs = source.values.get("runs")
-    if not isinstance(runs, list):
-        return source.values
-    kept = [each for each in runs if variants(str(each["preset"]))]
-    return source.values | {"runs": kept}
-
-
 def _resource(found: ResourceAdvice) -> list[Line]:
     whole = [axis for axis in found.axes if any(each.advised for each in axis.choices)]
     names = {each.name for axis in whole for each in axis.choices if each.advised}
     if len(whole) > 1 and len(names) == 1 and not any(axis.flips for axis in whole):
         lines = [_everywhere(found, whole)]
-        lines += [line for axis in found.axes if axis not in whole for line in _axis(found, axis)]
     else:
-        lines = [line for axis in found.axes for line in _axis(found, axis)]
+        lines = [_axis(found, axis) for axis in whole]
+    undecided = [axis for axis in found.axes if axis not in whole]
+    lines += _undecided(found, undecided)
     lines += [line for each in found.bursts for line in _burst(found, each)]
-    if found.axes and found.not_measured:
-        said = "; ".join(f"{axis} ({why})" for axis, why in found.not_measured.items())
+    named = {axis.axis for axis in undecided}
+    absent = by_reason({axis: why for axis, why in found.not_measured.items() if axis not in named})
+    if found.axes and absent:
+        said = "; ".join(f"{sentence(axes)} ({why})" for why, axes in absent.items())
         lines.append(Line(f"Not measured for {found.resource} on {found.database}", f"{said}.", QUIET))
     return lines
+
+
+def _undecided(found: ResourceAdvice, axes: Sequence[AxisAdvice]) -> list[Line]:
+    """Why nothing can be decided along some axes: a line for each reason."""
+    reasons = dict[str, list[str]]()
+    for axis in axes:
+        reasons.setdefault(_nothing(axis.choices), []).append(axis.axis)
+    where = f"Nothing can be decided for {found.resource} on {found.database}, by"
+    return [Line(f"{where} {sentence(names)}", text, QUIET) for text, names in reasons.items()]
 
 
 def _everywhere(found: ResourceAdvice, axes: Sequence[AxisAdvice]) -> Line:
@@ -68,15 +70,13 @@ def _everywhere(found: ResourceAdvice, axes: Sequence[AxisAdvice]) -> Line:
     return Line(f"Take {known[0].name}", text.rstrip(), GOOD, "sweeps")
 
 
-def _axis(found: ResourceAdvice, axis: AxisAdvice) -> list[Line]:
+def _axis(found: ResourceAdvice, axis: AxisAdvice) -> Line:
     """One line for an axis: who up to which value, what that needs, and where it is too close."""
     known = [each for each in axis.choices if each.advised]
     where = f"{found.resource} on {found.database}, by {axis.axis}"
-    if not known:
-        return [_nothing(f"Nothing can be decided for {where}", axis.choices)]
     parts = _parts(axis, known)
     said = [f"{_names(part)} {_span(part, at, len(parts), axis.axis)}" for at, part in enumerate(parts)]
-    return [Line(f"Take {', '.join(said)}", f"For {where}. {_remarks(axis.choices, known)}".rstrip(), GOOD, "sweeps")]
+    return Line(f"Take {', '.join(said)}", f"For {where}. {_remarks(axis.choices, known)}".rstrip(), GOOD, "sweeps")
 
 
 def _parts(axis: AxisAdvice, known: Sequence[Choice]) -> list[list[Choice]]:
@@ -107,7 +107,7 @@ def _names(part: Sequence[Choice]) -> str:
 def _burst(found: ResourceAdvice, choice: Choice) -> list[Line]:
     where = f"{found.resource} on {found.database}, in the burst {choice.load.name}"
     if choice.advised is None:
-        return [_nothing(f"Nothing can be decided for {where}", [choice])]
+        return [Line(f"Nothing can be decided for {where}", _nothing([choice]), QUIET)]
     return [Line(f"Take {choice.name}", f"For {where}. {_remarks([choice], [choice])}".rstrip(), GOOD, "comparison")]
 
 
@@ -146,14 +146,13 @@ def _not_measured(choice: Choice) -> str:
     return f"Not measured: {choice.load.name} ({choice.why_not})"
 
 
-def _nothing(lead: str, choices: Sequence[Choice]) -> Line:
+def _nothing(choices: Sequence[Choice]) -> str:
     """Why nothing can be decided, and what to do about it."""
     counts = [rate.rate.samples for each in choices for rate in each.load.rates]
     if counts and max(counts) < LEAST_ROUNDS:
-        text = f"too few rounds ({max(counts)} of {LEAST_ROUNDS}): nothing can be decided; go on with {ROUNDS}."
-        return Line(lead, text, QUIET)
+        return f"too few rounds ({max(counts)} of {LEAST_ROUNDS}): nothing can be decided; go on with {ROUNDS}."
     reasons = list(dict.fromkeys(each.why_not for each in choices if each.why_not))
-    return Line(lead, f"{'; '.join(reasons)}.", QUIET)
+    return f"{'; '.join(reasons)}."
 
 
 def _contradictions(found: ResourceAdvice) -> list[Line]:

@@ -13,6 +13,7 @@ from stockade.lab.report.documents import Run, Source
 from stockade.lab.report.numbers import apart
 from stockade.lab.report.page import slug
 from stockade.lab.report.proof import kept, shown, variants
+from stockade.lab.reporting.published import published
 from stockade.lab.runs.plan import WARM_UPS
 from stockade.lab.sweeps.analysis.statistics import Interval, interval
 
@@ -63,10 +64,9 @@ class Group:
 
         Nor is there any if only one of its strategies was measured: there is no order to compare.
         """
-        same = [each for each in variants(self.preset) if (each.buyers, each.stock) == (self.buyers, self.stock)]
-        played = {run.strategy for run in self.runs}
-        found = {name: ms for variant in same for name, ms in variant.published_ms.items() if name in played}
-        return found if len(found) > 1 else {}
+        played = [run.strategy for run in self.runs]
+        found = [published(each, played, self.buyers, self.stock) for each in variants(self.preset)]
+        return found[0] if found else {}
 
 
 def groups(sources: Iterable[Source]) -> list[Group]:

@@ -6,20 +6,17 @@ Neighbour: `documents.py` has the rest of a document.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from stockade.lab.errors import LabError
 from stockade.lab.sweeps.analysis.crossovers import Crossover, crossovers
 from stockade.lab.sweeps.analysis.statistics import Interval
-from stockade.lab.sweeps.analysis.summary import FIGURES, PER_ORDER, PointResult
+from stockade.lab.sweeps.analysis.summary import FIGURES, PER_ORDER, PointResult, most_counted, servers_of
 from stockade.lab.sweeps.axes import AXES, Setting
 from stockade.lab.sweeps.reading import ReadSweep, read_sweep
 from stockade.lab.sweeps.sample import Sample
-
-USUAL: Final = "buyers=30"
-SQLITE: Final = "sqlite"
 
 
 class Complexity(msgspec.Struct, frozen=True):
@@ -96,14 +93,8 @@ class SweptPoint:
     @property
     def processor_ms(self) -> float | None:
         """Processor time of an order, of the service and all servers, in ms; None: a part was not measured."""
-        contender = self.result.contender
-        places = {
-            "service": True,
-            "database": self.database != SQLITE,  # which runs in the service
-            "redis": contender.redis_servers > 0,
-            "kafka": contender.needs_kafka,
-        }
-        found = [self.per_order[f"{place}_cpu_ms"] for place, needed in places.items() if needed]
+        places = ["service", *servers_of(self.result.contender, self.database)]
+        found = [self.per_order[f"{place}_cpu_ms"] for place in places]
         measured = [each.median for each in found if each is not None]
         return sum(measured) if len(measured) == len(found) else None
 
@@ -177,9 +168,6 @@ def _computed(read: ReadSweep, shape: _Shape) -> Sweep:
 
 
 def usual(points: Sequence[SweptPoint]) -> list[SweptPoint]:
-    """Those that count at the load at which most strategies do; of several such loads the usual one, or the first."""
-    by_load: dict[str, list[SweptPoint]] = {}
-    for each in points:
-        if each.counts:
-            by_load.setdefault(each.result.point.id, []).append(each)
-    return max(by_load.items(), key=lambda item: (len(item[1]), item[0] == USUAL), default=("", []))[1]
+    """Those at the point that `stockade lab sweep` shows the costs of."""
+    chosen = {each.point.id for each in most_counted([each.result for each in points])}
+    return [each for each in points if each.counts and each.result.point.id in chosen]

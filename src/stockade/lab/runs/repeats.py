@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from stockade.core import Command, Guard
+from stockade.core import Command, Guard, Rejected
 from stockade.lab.checks import violations
-from stockade.lab.errors import LabError
+from stockade.lab.errors import LabError, raised_at
 from stockade.lab.model.burst import Burst, RepeatNames
 from stockade.lab.model.preset import Variant
 from stockade.lab.model.repeat_result import RepeatResult, Response
@@ -54,11 +54,17 @@ async def create_rows(target: TargetDatabase, workloads: Sequence[Burst]) -> Non
     commands: list[Command] = [command for workload in workloads for command in workload.setup]
     for at in range(0, len(commands), SETUP_BATCH):
         deadline = time.monotonic() + SETUP_WAIT_S
-        for outcome in await store.transact(commands[at : at + SETUP_BATCH], Guard.ROW, deadline=deadline):
+        sent = commands[at : at + SETUP_BATCH]
+        for command, outcome in zip(sent, await store.transact(sent, Guard.ROW, deadline=deadline), strict=True):
             if isinstance(outcome, Exception):
-                raise LabError(f"the rows of the preset cannot be made: {outcome}") from outcome
-            if not outcome.accepted:
-                raise LabError(f"the rows of the preset cannot be made: {outcome}")
+                raise LabError(f"the rows cannot be made: {command.name} {_ended(outcome)}") from outcome
+            if isinstance(outcome, Rejected):
+                raise LabError(f"the rows cannot be made: {command.name} was refused ({outcome.code})")
+
+
+def _ended(error: Exception) -> str:
+    where = raised_at(error)
+    return f"ended with {type(error).__name__}: {' '.join(str(error).split())}{f' ({where})' if where else ''}"
 
 
 async def check_repeat(

@@ -20,6 +20,7 @@ from stockade.lab.model.contender import Contender
 from stockade.lab.model.payment import PaymentMeter
 from stockade.lab.model.preset import Variant
 from stockade.lab.reporting.checked_repeat import CheckedRepeat
+from stockade.lab.reporting.published import published
 from stockade.lab.reporting.summary import RunLabels, RunSummary, summarise
 from stockade.lab.reporting.table import LiveTable
 from stockade.lab.reporting.verdict import RunCounts, judge
@@ -70,7 +71,9 @@ class Runner:
             log_workers = stack.enter_context(LogWorkers(plan.workers, plan.partitions))
             for name, variant in plan.variants:
                 choice = choose(variant, plan.contenders, self._target.name, self._redis, self._kafka)
-                self._table.variant(name, variant, self._target, rows=bool(choice.run))
+                played = [each.name for each in choice.run]
+                shown = replace(variant, published_ms=published(variant, played, *self._load_of(variant)))
+                self._table.variant(name, shown, self._target, rows=bool(choice.run))
                 for left_out, reason in choice.left_out:
                     self._table.left_out(left_out, reason)
                 for contender in choice.run:
@@ -79,9 +82,13 @@ class Runner:
                         _open_sender(processes, self._config(variant, contender, log)) as sender,
                     ):
                         log_repeats = LogRepeats(sender, log_workers, self._target, WARM_UPS) if log else None
-                        rows.append(await self._run(name, variant, contender, sender, log_repeats))
+                        rows.append(await self._run(name, shown, contender, sender, log_repeats))
                     self._table.row(rows[-1])
         return rows
+
+    def _load_of(self, variant: Variant) -> tuple[int, int]:
+        """Buyers and stock."""
+        return or_default(self._plan.buyers, variant.buyers), or_default(self._plan.stock, variant.stock)
 
     def _open_log(
         self, contender: Contender, log_workers: LogWorkers
@@ -106,7 +113,7 @@ class Runner:
         plan = self._plan
         # kinds of repeats, executed in turn; only the first kind is timed
         kinds = [log_repeats.decide, log_repeats.accept] if log_repeats else [sender.send]
-        buyers, stock = or_default(plan.buyers, variant.buyers), or_default(plan.stock, variant.stock)
+        buyers, stock = self._load_of(variant)
         repeats = WARM_UPS + or_default(plan.repeats, variant.repeats)
         workloads = make_workloads(variant, buyers, stock, len(kinds) * repeats)
         self._table.progress(contender.name, 0, len(workloads))

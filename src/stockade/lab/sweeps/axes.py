@@ -43,6 +43,13 @@ class Setting:
     has_section: bool = False
     has_link: bool = False
 
+    @property
+    def opening(self) -> "Setting":
+        """What a strategy is opened with. Settings that differ in the orders only, or in how late answers are, have the
+        same one.
+        """
+        return replace(self, buyers=0, keys=0, skew=0.0, latency=0.0)
+
     def as_json(self) -> dict[str, JsonValue]:
         """Its members by name."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
@@ -64,7 +71,8 @@ class Axis:
     Attributes:
         name: of the option, and of a member of `Setting`.
         unit: of its values, for tables.
-        values: that a sweep without options plays.
+        values: that a sweep without options plays: enough to see where an order flips, in minutes.
+        more: between them, that a thorough sweep plays too.
         least: the smallest value.
         most: the largest.
         whole: values are whole numbers.
@@ -76,6 +84,7 @@ class Axis:
     name: str
     unit: str
     values: tuple[float, ...]
+    more: tuple[float, ...]
     least: float
     most: float
     whole: bool = True
@@ -83,18 +92,22 @@ class Axis:
     strategies: tuple[str, ...] = ()
     servers: bool = False
 
+    def values_of(self, *, thorough: bool) -> tuple[float, ...]:
+        """The values of a sweep without options for this axis, ascending."""
+        return tuple(sorted({*self.values, *self.more})) if thorough else self.values
+
 
 AXES: Final[Mapping[str, Axis]] = {
     each.name: each
     for each in (
-        Axis("buyers", "buyers", (5, 15, 30, 60, 120), 1, 2_000),
-        Axis("keys", "rows", (1, 3, 10, 30), 1, 1_000),
-        Axis("section", "ms", (0, 2, 10), 0, 1_000, whole=False, base={"has_section": True}),
-        Axis("pool", "connections", (2, 4, 16), 1, 200),
-        Axis("processes", "processes", (1, 2, 4), 1, 16),
-        Axis("skew", "exponent", (0, 1, 2), 0, 5, whole=False, base={"keys": 30}),
-        Axis("latency", "ms", (0, 1, 5), 0, 1_000, whole=False, base={"has_link": True}, servers=True),
-        Axis("partitions", "partitions", (1, 3, 6), 1, 64, base={"keys": 12}, strategies=("kafka",)),
+        Axis("buyers", "buyers", (5, 30, 120), (15, 60), 1, 2_000),
+        Axis("keys", "rows", (1, 10, 30), (3,), 1, 1_000),
+        Axis("section", "ms", (0, 10), (2,), 0, 1_000, whole=False, base={"has_section": True}),
+        Axis("pool", "connections", (4, 16), (2,), 1, 200),
+        Axis("processes", "processes", (1, 4), (2,), 1, 16),
+        Axis("skew", "exponent", (0, 2), (1,), 0, 5, whole=False, base={"keys": 30}),
+        Axis("latency", "ms", (0, 2), (1, 5), 0, 1_000, whole=False, base={"has_link": True}, servers=True),
+        Axis("partitions", "partitions", (1, 6), (3,), 1, 64, base={"keys": 12}, strategies=("kafka",)),
     )
 }
 
@@ -136,18 +149,21 @@ def read_values(axis: Axis, text: str) -> tuple[float, ...]:
     return tuple(sorted(found))
 
 
-def points_of(chosen: Mapping[str, Sequence[float]], database: str) -> tuple[list[Point], dict[str, str]]:
+def points_of(
+    chosen: Mapping[str, Sequence[float]], database: str, *, thorough: bool = False
+) -> tuple[list[Point], dict[str, str]]:
     """The points of a sweep, and the axes that are left out with the reason.
 
     Args:
         chosen: by axis the values that the user gave: one is of every point, several are swept. If none has several,
             every axis without a value is swept over its own values.
         database: `sqlite`, `postgres` or `mariadb`, or a URL.
+        thorough: those values are all that an axis has.
     """
     usual = Setting(**{name: values[0] for name, values in chosen.items() if len(values) == 1})  # type: ignore[arg-type]
     swept = {name: tuple(values) for name, values in chosen.items() if len(values) > 1}
     if not swept:
-        swept = {name: axis.values for name, axis in AXES.items() if name not in chosen}
+        swept = {name: axis.values_of(thorough=thorough) for name, axis in AXES.items() if name not in chosen}
     points, left_out = list[Point](), dict[str, str]()
     for name, axis in AXES.items():
         if name not in swept:

@@ -11,23 +11,26 @@ from stockade.lab.model.contender import Contender
 from stockade.lab.ring.usual_parts import missing_servers
 from stockade.lab.runs.plan import why_not
 from stockade.lab.sweeps.axes import AXES, points_of
-from stockade.lab.sweeps.plan import CONTROL, SweepPlan, dialect_of
+from stockade.lab.sweeps.plan import CONTROL, LONGEST_TURN_S, SweepPlan, dialect_of
 from stockade.strategies import registry
 
 
-def complete_plan(plan: SweepPlan, chosen: Mapping[str, Sequence[float]], names: Sequence[str]) -> SweepPlan:
+def complete_plan(
+    plan: SweepPlan, chosen: Mapping[str, Sequence[float]], names: Sequence[str], *, thorough: bool = False
+) -> SweepPlan:
     """The plan with its points and contenders, and with what is left out.
 
     Args:
         plan: everything else.
         chosen: by axis the values that the user gave.
         names: of contenders; none: all that can run here, on SQLite those that need no server.
+        thorough: every value that an axis has, and no turn is cut short.
 
     Raises:
         LabError: a strategy that is named cannot run here, or there is nothing to play.
     """
     dialect = dialect_of(plan.database)
-    points, left_out = points_of(chosen, plan.database)
+    points, left_out = points_of(chosen, plan.database, thorough=thorough)
     contenders = list[Contender]()
     for contender in [Contender.parse(name) for name in names] or [Contender(name) for name in registry.names()]:
         why = _why_not(contender, dialect, plan, usual=not names)
@@ -47,7 +50,8 @@ def complete_plan(plan: SweepPlan, chosen: Mapping[str, Sequence[float]], names:
     if not points or len(contenders) == 1:
         reasons = "; ".join(f"{name}: {why}" for name, why in left_out.items())
         raise LabError(f"there is nothing to compare{f': {reasons}' if reasons else ''}")
-    return replace(plan, points=points, contenders=contenders, left_out=left_out)
+    turn_s = LONGEST_TURN_S if thorough else plan.turn_s
+    return replace(plan, points=points, contenders=contenders, left_out=left_out, turn_s=turn_s)
 
 
 def _why_not(contender: Contender, dialect: str, plan: SweepPlan, *, usual: bool) -> str:

@@ -7,11 +7,10 @@ from typing import NamedTuple
 from stockade.core import JsonValue
 from stockade.lab.sweeps.analysis.crossovers import FLIPS, NONE, NOT_CLEAR, Crossover
 from stockade.lab.sweeps.analysis.statistics import Interval
-from stockade.lab.sweeps.analysis.summary import SHORT, PointResult
+from stockade.lab.sweeps.analysis.summary import SHORT, PointResult, most_counted, servers_of
 from stockade.lab.sweeps.axes import AXES
-from stockade.lab.sweeps.plan import CONTROL
+from stockade.lab.sweeps.plan import BURSTS, CONTROL
 from stockade.lab.sweeps.sweep import Progress
-from stockade.lab.targets.target_database import SQLITE
 
 SECONDS_OF_A_MINUTE = 60
 ABSENT = "-"
@@ -67,9 +66,20 @@ def _rate(result: PointResult | None) -> str:
     return f"[{text}]{'' if result.control_failed else ' *'}"
 
 
-def note_lines(results: Sequence[PointResult]) -> list[str]:
-    """What was left out of the tables, and which strategies broke a claim."""
+def note_lines(results: Sequence[PointResult], turn_s: float = 0.0) -> list[str]:
+    """What was left out of the tables, which turns were cut short, and which strategies broke a claim.
+
+    Args:
+        results: of the sweep.
+        turn_s: a turn that takes longer is cut short, in seconds; 0: none is.
+    """
     lines = [_short(each) for each in results if each.must_hold and each.failed_share]
+    cut = [
+        f"{each.point.id} {each.contender.name} in {each.cut}" for each in results if each.must_hold and each.cut.times
+    ]
+    if turn_s and cut:
+        why = f"fewer than {BURSTS} bursts, as a turn took more than {turn_s:g} s; --thorough plays all"
+        lines.append(f"cut short ({why}): {'; '.join(cut)}")
     lines += [
         f"not accepted, although alone: {each.point.id} {each.contender.name}: in {each.without_baseline}"
         for each in results
@@ -95,24 +105,17 @@ def cost_table(results: Sequence[PointResult], database: str) -> Table:
         results: of the sweep.
         database: its dialect.
     """
-    by_point: dict[str, list[PointResult]] = {}
-    for result in results:
-        if result.counts:
-            by_point.setdefault(result.point.id, []).append(result)
+    found = most_counted(results)
     heads = ["strategy", "trans", "conn ms", "blocked ms", "redis", "cpu ms", "server cpu ms", "p50", "p95", "unfair"]
-    if not by_point:
+    if not found:
         return Table("what an order costs: no point counts", heads, [])
-    where = max(by_point, key=lambda id_: (len(by_point[id_]), id_ == "buyers=30"))
-    rows = [_cost(each, database) for each in by_point[where]]
-    return Table(f"what an order costs at {where}, medians; latencies in ms", heads, rows)
+    rows = [_cost(each, database) for each in found]
+    return Table(f"what an order costs at {found[0].point.id}, medians; latencies in ms", heads, rows)
 
 
 def _cost(result: PointResult, database: str) -> list[str]:
-    contender = result.contender
-    # SQLite runs in the service; a server that was not measured is not one without work
-    places = {"database": database != SQLITE, "redis": contender.redis_servers > 0, "kafka": contender.needs_kafka}
-    servers = [result.per_order(f"{place}_cpu_ms") for place, needed in places.items() if needed]
-    measured = [each.median for each in servers if each is not None]
+    servers = [result.per_order(f"{place}_cpu_ms") for place in servers_of(result.contender, database)]
+    measured = [each.median for each in servers if each is not None]  # one that was not is not one without work
     return [
         result.contender.name,
         *(_number(result.per_order(name)) for name in ("transactions", "connection_ms", "blocked_ms")),

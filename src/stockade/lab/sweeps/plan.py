@@ -2,18 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeAlias
 
 from stockade.core import JsonValue
 from stockade.lab.errors import LabError
 from stockade.lab.model.contender import Contender
-from stockade.lab.sweeps.axes import AXES, STOCK, Point
+from stockade.lab.sweeps.axes import AXES, STOCK, Point, Setting
 from stockade.lab.targets.target_database import PRIVATE, SQLITE
 from stockade.shop.application import PATH
 from stockade.store.engine.registry import read_url
 
 CONTROL: Final = "unprotected"
+BURSTS: Final = 3  # of a turn, each with orders of its own: what disturbs one of them does not decide the round
+TURN_S: Final = 2.5
+LONGEST_TURN_S: Final = 600.0  # of a thorough sweep: no turn is cut short
 LEAST_REPEATS: Final = 6  # so many samples give their median an interval of 95 %
+
+
+Turn: TypeAlias = tuple[Point, Contender]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +33,7 @@ class SweepPlan:
         resource: `stock` or `points`: the rows that buyers share.
         repeats: rounds; in each one every point is played once under every strategy.
         wait_s: longest time that one command may wait, in seconds.
+        turn_s: a turn that has taken so long plays no further burst, in seconds; a value needs one at least.
         workers: processes that decide under `kafka`.
         redis: URLs separated by commas; empty: private servers, where a strategy needs them.
         kafka: `host:port,…`; empty: a private broker, where a strategy needs it.
@@ -40,6 +47,7 @@ class SweepPlan:
     resource: str = STOCK
     repeats: int = LEAST_REPEATS
     wait_s: float = 20.0
+    turn_s: float = TURN_S
     workers: int = 1
     redis: str = ""
     kafka: str = ""
@@ -47,9 +55,21 @@ class SweepPlan:
     left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def turns(self) -> list[tuple[Point, Contender]]:
-        """What one round plays, in the order of the plan."""
-        return [(point, contender) for point in self.points for contender in self.contenders_of(point)]
+    def turns(self) -> list[Turn]:
+        """What one round plays, in order; points of one setting, such as `buyers=30` and `keys=1`, are one turn."""
+        found = dict[tuple[Setting, str], Turn]()
+        for point in self.points:
+            for contender in self.contenders_of(point):
+                found.setdefault((point.setting, contender.name), (point, contender))
+        return list(found.values())
+
+    @property
+    def groups(self) -> list[list[Turn]]:
+        """The same; those together for which a strategy is opened once."""
+        found = dict[Setting, list[Turn]]()
+        for point, contender in self.turns:
+            found.setdefault(point.setting.opening, []).append((point, contender))
+        return list(found.values())
 
     def contenders_of(self, point: Point) -> list[Contender]:
         """Who plays a point: on an axis that concerns some strategies only, those and the control."""
@@ -85,6 +105,7 @@ class SweepPlan:
             "resource": self.resource,
             "strategies": [each.name for each in self.contenders],
             "wait_s": self.wait_s,
+            "turn_s": self.turn_s,
             "workers": self.workers,
         }
 

@@ -1,11 +1,9 @@
 """Every workload by name. A new one is one file here that defines `WORKLOAD`, and one line in this list."""
 
-from collections.abc import Mapping
 from typing import Final
 
 from stockade.lab.errors import LabError
-from stockade.lab.model.preset import Preset
-from stockade.lab.presets import find, presets
+from stockade.lab.presets import find, presets_of
 from stockade.lab.workloads import (
     baskets,
     cancels,
@@ -17,10 +15,13 @@ from stockade.lab.workloads import (
     reservations,
 )
 from stockade.lab.workloads.of_preset import OfPreset
+from stockade.lab.workloads.own import OwnWorkload
 from stockade.lab.workloads.workload import Workload
-from stockade.service.application import find_attribute
+from stockade.service.application import Application
+from stockade.shop.application import APPLICATION
 
 PRESET: Final = "preset:"
+SOLD: Final = {"stock", "points"}  # kinds of rows of every workload of the registry
 WORKLOADS: Final[dict[str, Workload]] = {
     each.name: each
     for each in (
@@ -34,25 +35,28 @@ WORKLOADS: Final[dict[str, Workload]] = {
         one_of_n.WORKLOAD,
     )
 }
-MEMBERS: Final = ("name", "summary", "load", "must_break", "setup", "rows", "requests")
 
 
-def find_workload(text: str, known: Mapping[str, Preset] | None = None) -> Workload:
+def find_workload(text: str, application: Application = APPLICATION) -> Workload:
     """A workload.
 
     Args:
         text: a name of the registry, `preset:NAME` for a burst preset, or `MODULE:NAME` for one of your own.
-        known: the presets that there are; None: those of the shop.
+        application: whose presets there are, and whose commands one of your own sends.
 
     Raises:
-        LabError: there is none; the message lists those that exist.
-        UnknownApplication: the module cannot be imported.
+        LabError: there is none, or it is none; the message lists those that exist, or says what is wrong in which file.
     """
     if text in WORKLOADS:
+        if not {each.kind for each in application.resources} >= SOLD:
+            raise LabError(
+                f"the workload {text} sends commands of the shop, which the application {application.name} has not: "
+                "name one of its own, --workload MODULE:NAME"
+            )
         return WORKLOADS[text]
     if text.startswith(PRESET):
         try:
-            variants = find(text.removeprefix(PRESET), presets() if known is None else known)
+            variants = find(text.removeprefix(PRESET), presets_of(application))
         except ValueError as error:
             raise LabError(str(error)) from None
         if len(variants) > 1:
@@ -60,8 +64,4 @@ def find_workload(text: str, known: Mapping[str, Preset] | None = None) -> Workl
         return OfPreset(*variants[0])
     if ":" not in text:
         raise LabError(f"unknown workload {text!r}; there are: {', '.join(WORKLOADS)}, preset:NAME, MODULE:NAME")
-    found = find_attribute(text)
-    if missing := [each for each in MEMBERS if not hasattr(found, each)]:
-        raise LabError(f"{text} is no workload: it has no {', '.join(missing)}; docs/lab.md says what each is")
-    workload: Workload = found
-    return workload
+    return OwnWorkload(text, application)

@@ -1,6 +1,5 @@
 """`stockade lab ring`: plays every cell of the ring, and prints what was claimed against what was observed."""
 
-import asyncio
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
@@ -15,7 +14,7 @@ from stockade.cli.lab.common import (
     check_target,
     one_line_errors,
     plural,
-    run_loop,
+    run_interruptible,
     write,
 )
 from stockade.cli.lab.parts import (
@@ -24,6 +23,7 @@ from stockade.cli.lab.parts import (
     Databases,
     Faults,
     Histories,
+    Json,
     Strategies,
     Workloads,
     as_given,
@@ -60,9 +60,6 @@ State = Annotated[
     typer.Option("--state", metavar="FILE", help="Keep finished cells in this file; an interrupted ring goes on."),
 ]
 List = Annotated[bool, typer.Option("--list", help="Print the ids of the cells, and play none.")]
-Json = Annotated[
-    str, typer.Option("--json", metavar="FILE", help="Write the JSON document to this file; - is standard output.")
-]
 DEFAULT_SEED, DEFAULT_SECONDS = 1, 6.0
 
 
@@ -173,12 +170,14 @@ class _Ring(NamedTuple):
         if known := sum(each.id in file.finished for each in cells):
             done = f"{known} of {plural(len(cells), 'cell')} {'is' if known == 1 else 'are'} finished in {state}"
             print_lines(self.console, [f"{done}; the others are played"])
-        try:
-            run_loop(self._play(file, histories, results))
-        except (asyncio.CancelledError, KeyboardInterrupt):
+
+        def stopped() -> None:
+            """Say and write what there is."""
             print_lines(self.console, [self._interrupted(len(results), state)])
             self._write(json_to, results, complete=False)
-            raise
+
+        try:
+            run_interruptible(self._play(file, histories, results), stopped)
         except Exception:
             if results:  # whatever ended it: they are worth something
                 self._write(json_to, results, complete=False)

@@ -1,6 +1,5 @@
 """`stockade lab soak`: long recordings whose workload, strategy and faults are drawn from a seed."""
 
-import asyncio
 import json
 import secrets
 from pathlib import Path
@@ -16,7 +15,7 @@ from stockade.cli.lab.common import (
     check_target,
     one_line_errors,
     plural,
-    run_loop,
+    run_interruptible,
     write,
 )
 from stockade.cli.lab.parts import (
@@ -25,6 +24,7 @@ from stockade.cli.lab.parts import (
     Databases,
     Faults,
     Histories,
+    Json,
     Strategies,
     Workloads,
     as_given,
@@ -58,9 +58,6 @@ RecordingSeed = Annotated[
     count("Record the round of --round with this seed, as the line of a round that failed says.", 0, LONGEST_SEED),
 ]
 KeepGoing = Annotated[bool, typer.Option("--keep-going", help="Go on after a violation.")]
-Json = Annotated[
-    str, typer.Option("--json", metavar="FILE", help="Write the JSON document to this file; - is standard output.")
-]
 
 
 def soak(
@@ -135,15 +132,17 @@ class _Soak(NamedTuple):
 
         print_lines(self.console, [f"seed {self.settings['seed']}"])
         results: list[CellResult] = []
-        try:
-            run_loop(self._play(results))
-        except (asyncio.CancelledError, KeyboardInterrupt):
+
+        def stopped() -> None:
+            """Say and write what there is, and how the round that was cut off is played again."""
             where = f" kept in {json_to}" if json_to else ", none kept: --json FILE keeps them"
             again = f"stockade lab soak --round {self.only or len(results) + 1} {self._drawn()}"
             done = f"interrupted: {plural(len(results), 'round')}{where}; the round that was cut off: {again}"
             print_lines(self.console, [done])
             self._write(json_to, results, complete=False)
-            raise
+
+        try:
+            run_interruptible(self._play(results), stopped)
         except Exception:
             if results:  # whatever ended it: they are worth something
                 self._write(json_to, results, complete=False)

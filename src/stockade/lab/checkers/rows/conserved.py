@@ -1,7 +1,8 @@
 """Conservation: what there was, and every change of an accepted request, make what is left; of each row and in total.
 
 A lost update breaks it: two requests were accepted, and the row changed once. The ledger may say nothing of it, so the
-changes are those that the operations asked for. `stock_conserved` and `points_conserved` share this.
+changes are those that the operations asked for. `stock_conserved`, `points_conserved` and `counters_conserved` share
+this.
 """
 
 from collections import defaultdict

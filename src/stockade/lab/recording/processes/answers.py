@@ -10,6 +10,7 @@ from hashlib import blake2b
 from typing import Final, NamedTuple
 
 from stockade.core import Accepted, JsonValue, Outcome, StockadeError
+from stockade.lab.errors import raised_at
 from stockade.lab.history.operation import FAILED, OK, REFUSED, UNKNOWN
 
 PROCESS_ENDED: Final = "PROCESS_ENDED"  # it took the request and ended without an answer
@@ -43,7 +44,9 @@ def of_error(error: BaseException) -> Answer:
         return Answer(UNKNOWN, CANCELLED)
     if isinstance(error, StockadeError):
         return Answer(FAILED if error.outcome == "none" else UNKNOWN, error.code)
-    return Answer(UNKNOWN, type(error).__name__, unexpected=f"{type(error).__name__}: {error}")
+    where = raised_at(error)
+    text = f"{type(error).__name__}: {error}{f' ({where})' if where else ''}"
+    return Answer(UNKNOWN, type(error).__name__, unexpected="; ".join([text, *getattr(error, "__notes__", ())]))
 
 
 def hash_of(data: Mapping[str, JsonValue]) -> str:

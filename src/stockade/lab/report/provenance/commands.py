@@ -16,7 +16,7 @@ from stockade.lab.report.documents import Document, Run
 from stockade.lab.report.proof import variants
 from stockade.lab.report.swept import Sweep, SweptPoint
 from stockade.lab.sweeps.axes import AXES, STOCK, Setting, points_of
-from stockade.lab.sweeps.plan import LEAST_REPEATS
+from stockade.lab.sweeps.plan import LEAST_REPEATS, LONGEST_TURN_S
 from stockade.shop.application import PATH
 
 OF_RECORDINGS: Final = {  # option: setting of a history
@@ -71,11 +71,18 @@ def command_of_sweep(sweep: Sweep) -> str:
         parts.append(f"--resource {settings['resource']}")
     if settings.get("repeats", LEAST_REPEATS) != LEAST_REPEATS:
         parts.append(f"--repeats {settings['repeats']}")
+    if _is_thorough(sweep):
+        parts.append("--thorough")
     parts += [f"--{axis} {','.join(f'{value:g}' for value in values)}" for axis, values in _axes(sweep).items()]
     if settings.get("workers", 1) != 1:
         parts.append(f"--workers {settings['workers']}")
     names = settings.get("strategies") or list(dict.fromkeys(each.strategy for each in sweep.points))
     return " ".join([*parts, f"--strategies {','.join(map(str, names))}"])
+
+
+def _is_thorough(sweep: Sweep) -> bool:
+    """Whether no turn was to be cut short; files of before do not say, and none was."""
+    return sweep.settings.get("turn_s") == LONGEST_TURN_S
 
 
 def _axes(sweep: Sweep) -> dict[str, list[float]]:
@@ -86,7 +93,7 @@ def _axes(sweep: Sweep) -> dict[str, list[float]]:
             swept[axis] = values
         elif values := _chosen(axis, sweep.points):
             alone[axis] = values
-    usual, _ = points_of(alone, str(sweep.settings.get("database", "sqlite")))
+    usual, _ = points_of(alone, str(sweep.settings.get("database", "sqlite")), thorough=_is_thorough(sweep))
     made = {each for each in usual if each.axis not in sweep.left_out}
     return alone if made == {each.result.point for each in sweep.points} else alone | swept
 

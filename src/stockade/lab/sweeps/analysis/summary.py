@@ -8,6 +8,7 @@ Neighbours: `crossovers.py` compares points, `document.py` writes them.
 """
 
 import statistics
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -18,8 +19,9 @@ from stockade.lab.reporting.summary import percentile
 from stockade.lab.reporting.verdict import holds
 from stockade.lab.sweeps.analysis.statistics import Interval, interval, rounded
 from stockade.lab.sweeps.axes import Point
-from stockade.lab.sweeps.plan import CONTROL
+from stockade.lab.sweeps.plan import BURSTS, CONTROL
 from stockade.lab.sweeps.sample import Sample
+from stockade.lab.targets.target_database import SQLITE
 
 NOT_FAILED: Final = "control did not fail"
 LOST_OR_OVERSOLD: Final = frozenset({"oversell", "conservation"})  # rules that only orders that meet can break
@@ -28,6 +30,7 @@ VIOLATED: Final = "broke a rule"
 NO_CLAIM: Final = "claims nothing here"
 NOTHING_DECIDED: Final = "decided nothing"
 FAILED_SHARE: Final = "failed_share"
+USUAL: Final = "buyers=30"  # the point of the usual setting
 
 # by name: the figure of one sample; None: it was not measured. Those of `PER_ORDER` are divided by decided orders.
 FIGURES: Final[Mapping[str, Callable[[Sample], float | None]]] = {
@@ -124,6 +127,12 @@ class PointResult:
         return rounds_in_which(self.samples, lambda sample: sample.short)
 
     @property
+    def cut(self) -> Rounds:
+        """In how many rounds a turn was cut short: it took so long that it has fewer bursts."""
+        bursts = Counter(sample.round for sample in self.samples)
+        return Rounds(sum(each < BURSTS for each in bursts.values()), len(bursts))
+
+    @property
     def without_baseline(self) -> Rounds:
         """In how many rounds an order that had everything for itself was not accepted."""
         return rounds_in_which(self.samples, lambda sample: sample.alone_ms is None)
@@ -204,6 +213,30 @@ class PointResult:
         ordered = sorted(ms for sample in self.samples for ms in sample.latencies_ms)
         names = {"p50": 50, "p90": 90, "p95": 95, "p99": 99, "longest": 100}
         return {name: rounded(percentile(ordered, percent)) for name, percent in names.items()}
+
+
+def most_counted(results: Iterable[PointResult]) -> list[PointResult]:
+    """Those that count at the point at which most strategies do; of several such points the usual one, or the first.
+
+    Args:
+        results: of a sweep, or of several on one database.
+    """
+    by_point: dict[str, list[PointResult]] = {}
+    for each in results:
+        if each.counts:
+            by_point.setdefault(each.point.id, []).append(each)
+    return max(by_point.items(), key=lambda item: (len(item[1]), item[0] == USUAL), default=("", []))[1]
+
+
+def servers_of(contender: Contender, database: str) -> list[str]:
+    """Where servers work for a strategy: names of `PER_ORDER` without `_cpu_ms`. SQLite runs in the service.
+
+    Args:
+        contender: who.
+        database: its dialect.
+    """
+    places = {"database": database != SQLITE, "redis": contender.redis_servers > 0, "kafka": contender.needs_kafka}
+    return [place for place, needed in places.items() if needed]
 
 
 def results_of(

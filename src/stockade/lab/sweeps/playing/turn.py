@@ -5,16 +5,17 @@ recordings is not used: it takes seconds to open and to close one load, and a sw
 comes through pipes of the lab's process, which at more than 10,000 operations a second would be what is measured. Here
 the buyers are tasks of the process that takes their orders, as under `stockade lab`.
 
-A turn opens the strategy and closes it again. Two strategies are never open at once: an idle one has connections,
-renewals and a registration, and the store refuses strategies that do not compose. Neighbours: `sweep.py` gives the
-turns, `sample.py` is the result.
+A strategy is opened once for the points that need no other opening, and closed again. Two strategies are never open at
+once: an idle one has connections, renewals and a registration, and the store refuses strategies that do not compose.
+Neighbours: `sweep.py` gives the turns, `sample.py` is the result.
 """
 
 import secrets
 import statistics
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
@@ -32,7 +33,7 @@ from stockade.lab.reporting.checked_repeat import CheckedRepeat
 from stockade.lab.runs.repeats import check_repeat, create_rows
 from stockade.lab.sweeps.analysis.statistics import inversions
 from stockade.lab.sweeps.axes import Point, Setting
-from stockade.lab.sweeps.plan import SweepPlan
+from stockade.lab.sweeps.plan import BURSTS, SweepPlan
 from stockade.lab.sweeps.playing.burst import variant_of
 from stockade.lab.sweeps.playing.processor_time import processor_ns, spent_ms
 from stockade.lab.sweeps.playing.servers import DATABASE, KAFKA, REDIS, SweepServers
@@ -41,7 +42,6 @@ from stockade.lab.targets.redis_commands import commands_sent
 from stockade.strategies.options import Options
 
 ALONE: Final = 3  # orders that have everything for themselves, one after the other; their median counts
-BURSTS: Final = 3  # that count, each with orders of its own: what disturbs one of them does not decide the round
 
 
 class _Before(NamedTuple):
@@ -54,11 +54,27 @@ class _Before(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Open:
-    """A strategy that is open."""
+class Opened:
+    """A strategy that is open.
 
+    Attributes:
+        contender: who.
+        sender: its processes.
+        workers: that decide, of a strategy over a log.
+        alone: by the lateness of the database's answers, what orders showed that had everything for themselves.
+    """
+
+    contender: Contender
     sender: ProcessSender
     workers: LogWorkers | None
+    alone: dict[float, "_Alone"] = field(default_factory=dict)
+
+
+class _Alone(NamedTuple):
+    """How long an order takes that has everything for itself, in ms, and which rules such orders broke."""
+
+    ms: float | None
+    rules: tuple[str, ...]
 
 
 class TurnPlayer:
@@ -83,54 +99,77 @@ class TurnPlayer:
     ) -> None:
         await self._stack.aclose()
 
-    async def play(self, point: Point, contender: Contender, number: int) -> list[Sample]:
-        """Play one turn; a sample for each burst that counts.
+    async def play(self, opened: Opened, point: Point, number: int) -> list[Sample]:
+        """Play one turn; a sample for each burst that counts, at least one.
 
         Args:
+            opened: who, with the opening of the point.
             point: where.
-            contender: who.
             number: of the round; equal ones have equal orders.
 
         Raises:
             LabError: a process failed, ended or did not answer, or the rows cannot be made.
         """
-        variant, setting = variant_of(self._plan.resource, point.setting), point.setting
+        variant, began_s = variant_of(self._plan.resource, point.setting), time.monotonic()
         run, target = secrets.token_hex(4), self._servers.target
         warm, *timed = (self._workload(variant, run, (1 + BURSTS) * number + kind) for kind in range(1 + BURSTS))
-        single = variant_of(self._plan.resource, replace(setting, buyers=1, keys=1))
-        alone = [self._workload(single, f"{run}a", count) for count in range(ALONE)]
-        await create_rows(target, [warm, *timed, *alone])
+        await create_rows(target, [warm, *timed])
         if self._servers.link is not None:
-            late = Conditions(latency_s=setting.latency / 2000)  # there and back
-            self._servers.link.set_conditions(late if setting.latency else CLEAN)
-        async with AsyncExitStack() as stack:
-            opened = await self._open(stack, setting, contender)
-            warmed = await opened.sender.send(warm.orders)
-            lone = [await self._alone(opened.sender, each, single) for each in alone]
-            bursts = [await self._burst(opened, contender, each) for each in timed]
+            late = Conditions(latency_s=point.setting.latency / 2000)  # there and back
+            self._servers.link.set_conditions(late if point.setting.latency else CLEAN)
+        warmed = await opened.sender.send(warm.orders)
+        alone = await self._alone(opened, point.setting, run)
+        bursts = list[tuple[Burst, SendResult, _Used]]()
+        for workload in timed:
+            if not bursts or time.monotonic() - began_s < self._plan.turn_s:
+                bursts.append(await self._burst(opened, workload))
         first = await check_repeat(target, variant, warm, warmed.responses, timed=False)
-        rules = tuple(dict.fromkeys(each.rule for checked in (first, *lone) for each in checked.violations))
-        alone_ms, found = baseline_ms(lone), list[Sample]()
-        for burst, (workload, (result, used)) in enumerate(zip(timed, bursts, strict=True)):
+        rules, found = (*(each.rule for each in first.violations), *alone.rules), list[Sample]()
+        for burst, (workload, result, used) in enumerate(bursts):
             checked = await check_repeat(target, variant, workload, result.responses, timed=True)
-            place = _Place(number, burst, alone_ms, () if burst else rules)
+            place = _Place(number, burst, alone.ms, () if burst else tuple(dict.fromkeys(rules)))
             found.append(_sample(place, checked, result, used))
         return found
 
-    async def _burst(self, opened: _Open, contender: Contender, workload: Burst) -> "tuple[SendResult, _Used]":
-        before = await self._before(opened, contender)
+    async def _burst(self, opened: Opened, workload: Burst) -> "tuple[Burst, SendResult, _Used]":
+        before = await self._before(opened)
         result = await opened.sender.send(workload.orders)
-        return result, await self._used(opened, contender, before, result)
+        return workload, result, await self._used(opened, before, result)
 
     def _workload(self, variant: Variant, run: str, number: int) -> Burst:
         return variant.workload(RepeatNames(run, number, variant.buyers, 0, now_ms()))
 
-    async def _alone(self, sender: ProcessSender, workload: Burst, variant: Variant) -> CheckedRepeat:
-        """An order that has everything for itself."""
-        result = await sender.send(workload.orders)
-        return await check_repeat(self._servers.target, variant, workload, result.responses, timed=False)
+    async def _alone(self, opened: Opened, setting: Setting, run: str) -> _Alone:
+        """Orders that have everything for themselves, once in an opening for each lateness of answers.
 
-    async def _open(self, stack: AsyncExitStack, setting: Setting, contender: Contender) -> _Open:
+        They share nothing, so it does not matter how many buyers and rows the point has.
+        """
+        if setting.latency not in opened.alone:
+            variant, target = variant_of(self._plan.resource, replace(setting, buyers=1, keys=1)), self._servers.target
+            workloads, lone = [self._workload(variant, f"{run}a", count) for count in range(ALONE)], []
+            await create_rows(target, workloads)
+            for workload in workloads:
+                result = await opened.sender.send(workload.orders)
+                lone.append(await check_repeat(target, variant, workload, result.responses, timed=False))
+            rules = tuple(each.rule for checked in lone for each in checked.violations)
+            opened.alone[setting.latency] = _Alone(baseline_ms(lone), rules)
+        return opened.alone[setting.latency]
+
+    @asynccontextmanager
+    async def open(self, setting: Setting, contender: Contender) -> AsyncIterator[Opened]:
+        """Open a strategy for all points of one opening; it is closed at the end of the block.
+
+        Args:
+            setting: of any of them.
+            contender: who.
+
+        Raises:
+            LabError: it cannot be opened.
+        """
+        async with AsyncExitStack() as stack:
+            yield await self._open(stack, setting, contender)
+
+    async def _open(self, stack: AsyncExitStack, setting: Setting, contender: Contender) -> Opened:
         sender, workers = self._sender(setting.processes), None
         url = self._servers.url(linked=setting.has_link)
         section_ms = setting.section if setting.has_section else None
@@ -147,7 +186,7 @@ class TurnPlayer:
         config = SenderConfig(url, contender.strategy, options, setting.pool, self._plan.app)
         await sender.prepare(replace(config, metered=True, section_ms=section_ms))
         stack.push_async_callback(sender.close_shop)
-        return _Open(sender, workers)
+        return Opened(contender, sender, workers)
 
     def _sender(self, processes: int) -> ProcessSender:
         if processes not in self._senders:
@@ -160,18 +199,18 @@ class TurnPlayer:
             self._log_workers[partitions] = self._stack.enter_context(workers)
         return self._log_workers[partitions]
 
-    async def _before(self, opened: _Open, contender: Contender) -> _Before:
+    async def _before(self, opened: Opened) -> _Before:
         workers = await opened.workers.progress() if opened.workers else []
-        redis = await self._redis_commands(contender)
-        servers = {place: processor_ns(self._servers.pids(place)) for place in self._places(contender)}
+        redis = await self._redis_commands(opened.contender)
+        servers = {place: processor_ns(self._servers.pids(place)) for place in self._places(opened.contender)}
         return _Before(processor_ns(_pids(opened)), servers, redis, workers)
 
-    async def _used(self, opened: _Open, contender: Contender, before: _Before, result: SendResult) -> "_Used":
+    async def _used(self, opened: Opened, before: _Before, result: SendResult) -> "_Used":
         service_ms = spent_ms(before.service, processor_ns(_pids(opened)))
         servers = {
             place: spent_ms(then, processor_ns(self._servers.pids(place))) for place, then in before.servers.items()
         }
-        redis = await self._redis_commands(contender)
+        redis = await self._redis_commands(opened.contender)
         commands = redis - before.redis if redis is not None and before.redis is not None else None
         stats, connections = Stats(**result.stats.as_dict()), result.connections or ConnectionUse()
         if opened.workers:
@@ -202,7 +241,7 @@ class _Used(NamedTuple):
     redis_commands: int | None
 
 
-def _pids(opened: _Open) -> list[int]:
+def _pids(opened: Opened) -> list[int]:
     return [*opened.sender.pids, *(opened.workers.pids if opened.workers else [])]
 
 
