@@ -93,7 +93,7 @@ async def visiting(database: Database) -> AsyncIterator[Visitor]:
     """The application over a database, and its visitor."""
     url = database.url.render_as_string(False)
     with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(database=url, state_dir=folder, token_secret="of a benchmark " * 3, shop_front="yes")
+        settings = Settings(database=url, state_dir=folder, token_secret="of-a-benchmark-" * 3, shop_front="yes")
         async with open_shop(settings, jobs=False) as shop:
             app, state = create_app(shop)
             transport = httpx2.ASGITransport(app=app)

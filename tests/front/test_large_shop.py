@@ -5,7 +5,7 @@ import html
 import re
 from functools import partial
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, text
 
 from stockade.shop.front.pages import admin
 from stockade.shop.model.tables import products, skus
@@ -35,6 +35,14 @@ def add(conn, numbers):
     conn.execute(insert(outbox), refused)
 
 
+def analysed(conn):
+    """Statistics as PostgreSQL and MariaDB make them by themselves, sooner or later; SQLite never does."""
+    kind = conn.dialect.name
+    tables = ", ".join(each.name for each in (products, skus, outbox))
+    if kind != "sqlite":
+        conn.execute(text(f"ANALYZE {tables}" if kind == "postgresql" else f"ANALYZE TABLE {tables}"))
+
+
 async def touched(visitor, path):
     """How many rows the statements of a page touch; and the page."""
     with rows_touched() as counted:
@@ -53,7 +61,9 @@ async def test_a_page_of_a_large_shop_reads_as_few_rows(database_url, tmp_path, 
     async with visiting(database_url, tmp_path) as root:
         await root.sign_in("root", admin=True)
         for numbers in (range(FEW), range(FEW, MANY)):
-            await root.api.state.shop.database.write(partial(add, numbers=numbers), timeout_s=20)
+            database = root.api.state.shop.database
+            await database.write(partial(add, numbers=numbers), timeout_s=20)
+            await database.write(analysed, timeout_s=20)
             found = {}
             for path in PAGES:
                 found[path], page = await touched(root, path)
@@ -65,6 +75,5 @@ async def test_a_page_of_a_large_shop_reads_as_few_rows(database_url, tmp_path, 
             found["control"] = counted.count
             counts.append(found)
     small, large = counts
-    assert {path: (small[path], large[path]) for path in large if large[path] > MORE * small[path] + EVERY}.keys() == {
-        "control"
-    }
+    more = {path: (small[path], large[path]) for path in large if large[path] > MORE * small[path] + EVERY}
+    assert list(more) == ["control"], more
