@@ -8,14 +8,16 @@ from functools import partial
 from sqlalchemy import func, insert, select, text
 
 from stockade.shop.front.pages import admin
+from stockade.shop.front.pages.catalog import PER_PAGE
 from stockade.shop.model.tables import products, skus
+from stockade.shop.queries import name_search
 from stockade.store.schema.tables import outbox
 from stockade.store.transaction.outbox_events import OUTBOX_PARTITIONS
 from tests.front.conftest import visiting
 from tests.http.conftest import make_schema
 from tests.shop.rows_touched import EVERY, rows_touched
 
-FEW, MANY = 300, 3_000
+FEW, MANY, LAST = 300, 3_000, 50
 MORE = 1.3  # how much more a page may read where there are ten times as many
 LISTS = ("/shop", "/shop?sort=cheap", "/shop?sort=dear", "/shop/admin")
 PAGES = (*LISTS, "/shop/products/product-000123", "/shop/admin/audit", "/shop/admin/events")
@@ -25,7 +27,10 @@ def add(conn, numbers):
     """Products with a SKU each, and events that the sink refused."""
     names = [f"{number:06}" for number in numbers]
     product = {"category": "clothes", "status": "ACTIVE", "created_ms": 0}
-    named = [{"id": f"product-{n}", "name": f"Shirt {n}", "folded_name": f"shirt {n}", **product} for n in names]
+    kinds = {n: "zebra" if int(n) >= MANY - LAST else "shirt" for n in names}
+    named = [
+        {"id": f"product-{n}", "name": f"{kinds[n]} {n}", "folded_name": f"{kinds[n]} {n}", **product} for n in names
+    ]
     conn.execute(insert(products), named)
     sku = {"on_hand": 9, "reserved": 2, "version": 1, "stamp": 0}
     prices = [{"id": f"sku-{n}", "product_id": f"product-{n}", "price": 1000 + int(n) % 97, **sku} for n in names]
@@ -52,10 +57,12 @@ async def touched(visitor, path):
 
 
 async def test_a_page_of_a_large_shop_reads_as_few_rows(database_url, tmp_path, monkeypatch):
-    """With ten times the products and dead letters each page, also the one behind it, touches as many rows; the
-    control, which counts all products, touches more."""
+    """With ten times the products and dead letters each page, also the one behind it, touches as many rows, and a
+    search does not read the products before those that it finds; the control, which reads all, touches more."""
     monkeypatch.setattr(admin, "MAX_COUNTED", 100)  # so that the small shop has more than the pages show
     monkeypatch.setattr(admin, "MAX_LETTERS", 10)
+    monkeypatch.setattr(name_search, "MAX_FOUND", 5)
+    monkeypatch.setattr(name_search, "MAX_READ", 10)
     await make_schema(database_url)
     counts = []
     async with visiting(database_url, tmp_path) as root:
@@ -70,10 +77,13 @@ async def test_a_page_of_a_large_shop_reads_as_few_rows(database_url, tmp_path, 
                 if path in LISTS:
                     behind = re.search(r'rel="next" href="([^"]+)"', page)[1]
                     found[f"{path}, behind"], _ = await touched(root, html.unescape(behind))
+            searched, page = await touched(root, "/shop?q=zebra")
             with rows_touched() as counted:
                 await root.api.state.shop.read(lambda conn: conn.execute(select(func.sum(skus.c.price))).scalar())
             found["control"] = counted.count
             counts.append(found)
+    assert page.count("<h2>") == PER_PAGE
     small, large = counts
+    assert searched < large["control"] / 3
     more = {path: (small[path], large[path]) for path in large if large[path] > MORE * small[path] + EVERY}
     assert list(more) == ["control"], more
