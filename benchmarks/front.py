@@ -19,7 +19,7 @@ from statistics import median
 
 import httpx2
 import uvloop
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from benchmarks.audit import analysing, run_all
 from benchmarks.big_shop import KINDS as KINDS_OF_ORDERS

@@ -65,17 +65,16 @@ async def _audit(visit: Visit) -> Response:
     def check(conn: Connection) -> tuple[Summary, list[Violation]]:
         return summary(conn), audit(conn)
 
-    shown: dict[str, Any] = {"rules": len(RULES), "too_long": ""}
     begun_s = time.perf_counter()
     try:
         figures, violations = await visit.read(check, wait_s=READ_WAIT_S)
     except Busy:
         if time.perf_counter() - begun_s < READ_WAIT_S:
             raise
-        return await visit.page("admin/audit", 503, done=False, **{**shown, "too_long": f"{READ_WAIT_S:g}"})
+        return await visit.page("admin/audit", 503, done=False, rules=len(RULES), too_long=f"{READ_WAIT_S:g}")
     took_s = time.perf_counter() - begun_s
-    found = {"figures": figures, "violations": violations, "took_s": f"{took_s:.2f}"}
-    return await visit.page("admin/audit", done=True, **shown, **found)
+    found: dict[str, Any] = {"figures": figures, "violations": violations, "took_s": f"{took_s:.2f}"}
+    return await visit.page("admin/audit", done=True, rules=len(RULES), too_long="", **found)
 
 
 async def _events(visit: Visit) -> Response:
