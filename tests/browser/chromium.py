@@ -104,6 +104,16 @@ class Windows:
             self.errors.append(f"{kind}: {text}")
 
 
+async def at_each_width(page):
+    """The name of each device, with the page at its width, which it must fit; then the page is as wide as before."""
+    before = page.viewport_size
+    for device, size in DEVICES.items():
+        await page.set_viewport_size(size)
+        assert await page.evaluate("document.documentElement.scrollWidth") <= size["width"], (page.url, device)
+        yield device
+    await page.set_viewport_size(before)
+
+
 async def violations(page, only=()):
     """What axe-core finds serious or critical on the page as it stands; a line for each rule.
 

@@ -2,13 +2,15 @@
 
 Fixtures: `open_page` makes pages, each in a context of its own (`await open_page("phone", language="ko", dark=True)`);
 `page` is one at desktop width; `device` runs a test at phone and at desktop width. A test fails when its pages wrote an
-error to the console. `assert_accessible(page)` asks axe-core, in light and in dark. `shot(page, name)` writes a picture
-into build/screenshots, to be looked at.
+error to the console. `assert_accessible(page)` asks axe-core, in light and in dark. `look(page, name)` says that a page
+fits both widths. With STOCKADE_SCREENSHOTS=1 it and `shot(page, name)` write pictures into build/screenshots, to be
+looked at: they take a third of the time of these tests, and no test reads them.
 
 Tests here and their Chromium share one event loop for the session, so a server can run in the loop of its test.
 Neighbour: `chromium.py`.
 """
 
+import os
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ import pytest_asyncio
 from tests.browser import chromium as chromium_program
 
 HERE = Path(__file__).parent
+SCREENSHOTS = os.environ.get("STOCKADE_SCREENSHOTS") == "1"
 
 
 def pytest_collection_modifyitems(items):
@@ -74,9 +77,11 @@ def assert_accessible():
 
 @pytest.fixture
 def shot():
-    """Function that writes a picture of the whole page into build/screenshots, to be looked at."""
+    """Function that writes a picture of the whole page into build/screenshots, where pictures are asked for."""
 
     async def write(page, name, schemes=("light",)):
+        if not SCREENSHOTS:
+            return
         chromium_program.SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         for scheme in schemes:
             await page.emulate_media(color_scheme=scheme)
@@ -84,3 +89,14 @@ def shot():
             await page.screenshot(path=chromium_program.SCREENSHOTS / f"{name}{suffix}.png", full_page=True)
 
     return write
+
+
+@pytest.fixture
+def look(shot):
+    """Function that fails where a page is wider than a phone or a desktop; each has its picture."""
+
+    async def fits(page, name, schemes=("light",)):
+        async for device in chromium_program.at_each_width(page):
+            await shot(page, f"{name}-{device}", schemes)
+
+    return fits

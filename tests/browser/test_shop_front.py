@@ -34,46 +34,44 @@ async def in_basket(page, served, number, quantity):
     await page.wait_for_url("**/basket")
 
 
-async def test_the_walk_through_the_shop(served, open_page, device, assert_accessible, shot):
+async def test_the_walk_through_the_shop(served, open_page, assert_accessible, look):
     """From the products over the basket, with too much of one, to the order and the points: each page can be used by
-    everybody, in light and in dark, and no wider than the device."""
-    number, user = {"phone": (1, "user-1"), "desktop": (2, "user-2")}[device]
-    page = await open_page(device)
+    everybody, in light and in dark, and fits a phone and a desktop."""
+    number, user = 1, "user-1"
+    page = await open_page("phone")
 
-    async def look(name, schemes=("light",)):
-        if device == "phone" or name in ("product", "basket-refused", "order"):  # the others differ in width only
-            await assert_accessible(page)
-        await shot(page, f"shop-{name}-{device}", schemes)
-        assert await page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
+    async def examine(name):
+        await assert_accessible(page)
+        await look(page, f"shop-{name}", ("light", "dark"))
 
     await page.goto(served.url)
-    await look("products", ("light", "dark"))
+    await examine("products")
     await page.fill("input[type=search]", f"product {number}")
     await page.press("input[type=search]", "Enter")
     await page.click(f"h2 a:text-is('Product {number}')")
     await page.click("text=Sign in to buy")
-    await look("sign-in")
+    await examine("sign-in")
     await page.click(f"button[value={user}]")
     await page.wait_for_url(f"**/products/product-{number}")
-    await look("product")
+    await examine("product")
     await in_basket(page, served, number, 2)
     await in_basket(page, served, number + 2, 500)
     await page.click(BUY)
     await page.wait_for_url("**refused=**")
     assert "You asked for 500, and 100 are there." in await page.text_content(".lacking")
-    await look("basket-refused", ("light", "dark"))
+    await examine("basket-refused")
     await page.fill(".lacking input[name=quantity]", "1")
     price = 1000 * (number * 2 + number + 2)
     assert f"{price:,}" in await page.text_content("[data-total]")
     await page.click(BUY)
     await page.wait_for_url("**/orders/**")
     assert "Thank you" in await page.text_content(".notice")
-    await look("order", ("light", "dark"))
+    await examine("order")
     await page.click("text=Points")
     assert f"−{price:,}" in await page.text_content("table")
-    await look("points")
+    await examine("points")
     await page.click("nav >> text=Orders")
-    await look("orders")
+    await examine("orders")
     assert await served.orders(user) == 1
 
 
@@ -262,9 +260,8 @@ async def test_not_now_and_again(served, open_page, assert_accessible, shot):
     assert await served.orders("user-10") == 2
 
 
-async def test_the_administrators_view(served, open_page, device, assert_accessible, shot):
+async def test_the_administrators_view(served, page, assert_accessible, look):
     """Stock, audit and events can be read and used by everybody, at both widths."""
-    page = await open_page(device)
     await page.goto(f"{served.url}/sign-in")
     await page.click("button[value=admin]")
     for name, path in (("stock", ""), ("audit", "/audit"), ("events", "/events")):
@@ -272,10 +269,8 @@ async def test_the_administrators_view(served, open_page, device, assert_accessi
         if name == "audit":
             await page.click("main button.main")
             await page.wait_for_selector(".notice.good")
-        if device == "desktop":
-            await assert_accessible(page)
-        await shot(page, f"shop-admin-{name}-{device}")
-        assert await page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
+        await assert_accessible(page)
+        await look(page, f"shop-admin-{name}")
 
 
 HOSTILE = """() => {

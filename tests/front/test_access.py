@@ -3,6 +3,7 @@
 One application serves all tests here; what a test changes belongs to that test alone. Neighbour: `test_protection.py`.
 """
 
+import html
 import re
 import sqlite3
 from contextlib import closing
@@ -56,6 +57,7 @@ OWNED = [route for route in MAY if "_id}" in route and "product" not in route]
 NO_ROWS = {f"POST /shop/{each}" for each in ("sign-in", "sign-in/demo", "sign-out", "admin/audit", "admin/events")}
 NO_ROWS |= {"POST /shop/charges/{charge_id}/confirm"}
 ACTED_ON = r'INTO "?(orders|order_lines|point_charges|payments|skus|point_accounts)"? '  # a refusal itself is recorded
+MAX_REDIRECTS = 5
 CROSS_SITE = ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}, {"Origin": "null"})
 
 
@@ -99,6 +101,17 @@ class Shop:
         self.http.cookies.clear()
         content = urlencode(dict(fields)) if method == "POST" else None
         return await self.http.request(method, path.format_map(Filled(ids)), headers=given, content=content)
+
+    async def reached(self, session, address):
+        """The status of the page to which an address leads, however often it is redirected."""
+        for _ in range(MAX_REDIRECTS):
+            self.http.cookies.clear()
+            cookie = {"Cookie": f"stockade_session={self.sessions.sign(session)}"}
+            answer = await self.http.get(address, headers=cookie)
+            if answer.status_code != 303:
+                return answer.status_code
+            address = answer.headers["location"]
+        pytest.fail(f"{address} leads nowhere")
 
     def rows(self, of=""):
         """The rows of the database, of all tables or of those that `of` matches."""
@@ -193,6 +206,37 @@ async def test_a_forged_form_does_nothing(shop, route):
     acted = await shop.send(route, ids, session, {**fields, FORM_TOKEN: shop.sessions.form_token(session)}, **origin)
     assert shop.rows() != before or route in NO_ROWS
     assert signed_in(acted) == (route in ("POST /shop/sign-in", "POST /shop/sign-in/demo"))
+
+
+def ways_back(answer):
+    """Where an answer leads back to: the address that it redirects to, or those of its links to this page."""
+    if answer.status_code == 303:
+        return [answer.headers["location"]]
+    return [
+        html.unescape(each) for each in re.findall(r'href="(/shop/language\?to=ko[^"]*|[^"]*back=[^"]*)"', answer.text)
+    ]
+
+
+@pytest.mark.parametrize("route", FORMS)
+async def test_every_way_back_from_a_form_is_a_page(shop, route):
+    """However a form is answered, its links and its address lead GET to a page; the control: no other address does."""
+    ids, fields = await shop.fill()
+    nothing = {**ids, "order_id": "0" * 26, "charge_id": "0" * 26}
+    for who in ("nobody", "root" if MAY[route] == ADMIN else "ann"):
+        session = shop.session(who)
+        token = {FORM_TOKEN: shop.sessions.form_token(session)}
+        for answer in (
+            await shop.send(route, ids, session, token),
+            await shop.send(route, ids, session, fields),
+            await shop.send(route, nothing, session, {**fields, **token}),
+            await shop.send(route, ids, session, {**fields, **token}, **{"Content-Type": "text/plain"}),
+            await shop.send(route, ids, session, {**fields, **token}),
+        ):
+            assert ways_back(answer)
+            for address in ways_back(answer):
+                assert await shop.reached(session, address) == 200, (who, answer.status_code, address)
+    assert await shop.reached(session, route.split()[1].format_map(Filled(ids))) == 200
+    assert await shop.reached(session, "/shop/nothing") == 404
 
 
 @pytest.mark.parametrize("route", OWNED)

@@ -1,6 +1,7 @@
 """Orders, points and the administrator's view through the pages, by a visitor without a script."""
 
 import asyncio
+import html
 import re
 
 from sqlalchemy import update
@@ -129,7 +130,10 @@ async def test_a_queued_order_is_shown_while_it_waits(ann):
     answer = await ann.post("/shop/orders", form)
     ann.api.state.shop.strategies["stock"] = before
     place = answer.headers["location"]
-    assert "waits for its turn" in (await ann.get(place)).text
+    page = (await ann.get(place)).text
+    assert "waits for its turn" in page
+    english = await ann.get(html.unescape(re.search(r'href="(/shop/language\?to=en[^"]*)"', page)[1]))
+    assert english.headers["location"] == place, "the language link has the proof too"
     assert (await ann.get(place, Accept="application/json")).json() == {"status": "PENDING"}
     assert (await ann.get(place.partition("?")[0])).status_code == 404, "without the proof it is not there"
     assert order_of(await ann.post("/shop/orders", form)) == order_of(answer)
@@ -233,6 +237,32 @@ async def test_the_audit_is_run_and_finds_what_is_broken(ann):
     page = (await ann.send("/shop/admin/audit", "/shop/admin/audit")).text
     assert "Broken rules" in page
     assert f"stock:{sku}" in page
+
+
+async def test_an_audit_that_takes_too_long_is_ended(ann, monkeypatch):
+    """The page says so, and where a large shop is checked."""
+    count = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 1e12) SELECT count(*) FROM c"
+    await ann.sign_in("root", admin=True)
+    with monkeypatch.context() as patched:
+        patched.setattr(admin, "READ_WAIT_S", 0.01)
+        patched.setattr(admin, "summary", lambda conn: conn.exec_driver_sql(count).scalar())
+        ended = await ann.send("/shop/admin/audit", "/shop/admin/audit")
+    assert ended.status_code == 503
+    assert "<code>stockade audit</code>" in ended.text
+    assert "Every rule holds" in (await ann.send("/shop/admin/audit", "/shop/admin/audit")).text
+
+
+async def test_a_defect_has_a_number(ann, monkeypatch):
+    """The page of a defect has the number under which the log has its cause."""
+
+    async def broken(*_, **__):
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(ann.api.state.shop, "read", broken)
+    page = await ann.get("/shop")
+    assert page.status_code == 500
+    assert f"<code>{page.headers['x-log-id']}</code>" in page.text
+    assert 'href="/shop">Open the page again' in page.text
 
 
 async def test_dead_letters_are_shown_and_sent_again(ann):

@@ -18,6 +18,7 @@ from stockade.shop.config.settings import Settings
 from stockade.shop.front import rendering
 from stockade.shop.front.forms import Fields
 from stockade.shop.front.languages import Words
+from stockade.shop.front.own_addresses import OwnAddresses
 from stockade.shop.front.pages import admin
 from stockade.shop.front.sessions import Sessions
 from stockade.shop.front.visit import Visit
@@ -42,6 +43,7 @@ MANY, ONE = (Product(f"product-{n}", "a shirt", "clothes", "ACTIVE", 1, SKUS[:n]
 LETTER = DeadLetter(7, "no such <command>", "0:12", Record(0, 12, b"sku-1", b"{}", {}), None)
 EVENT = admin._Letter(3, "order.placed", "order-1", "no such topic", "{}")
 FIGURES = Summary(1, 9, 2, 7, 3, 3000, 1, 5000, {"PAID": 3, "LATER": 1})
+AUDITED = {"done": True, "rules": 9, "figures": FIGURES, "took_s": "0.10", "too_long": ""}
 SOLD_OUT, FEW, LEFT, HIDDEN = (
     queries.CartItem(f"sku-{n}", 5, 1000, there, on_sale)
     for n, (there, on_sale) in enumerate(((0, True), (3, True), (9, True), (9, False)))
@@ -53,7 +55,9 @@ LAG = Lag(1, 1, 1000)
 EVENTS = {"sink": "log", "lag": LAG, "dead": [], "most": 1000, "log": False, "letters": [], "reached": True, "sent": ""}
 POINTS = {"account": None, "entries": None, "charged": False, "again": False, "notice": ""}
 SIGN_IN = {"wrong": "", "ended": False, "back": "/shop", "demo_users": (), "demo_admin": "admin"}
-PROBLEM = {"code": "NOT_READY", "title": "x", "detail": "x", "status": 503, "outcome": "unknown"}
+PROBLEM = {"code": "X", "title": "x", "detail": "x", "status": 503, "outcome": "unknown", "retryable": True}
+REFUSAL = {**PROBLEM, "outcome": "none", "detail": "y", "retryable": False}
+PLAIN = {"sentence_of_it": "x", "fields": [], "log_id": ""}
 ENTRIES = [queries.PointEntry("1", "USE", -1, 9, "order-1", AT), queries.PointEntry("2", "CHARGE", 1, 9, "order-1", AT)]
 CHARGE = queries.Charge("charge-1", "ann", "READY", 500, "KRW", STEPS, AT, pg_order_id="pg-1")
 
@@ -102,20 +106,18 @@ CASES = [
     ("charge", {"charge": CHARGE, "notice": ""}, {"user": "ann"}),
     ("sign_in", SIGN_IN, {}),
     ("sign_in", {**SIGN_IN, "wrong": "ended", "ended": True, "demo_users": ("a", "b")}, {"shop_front": "demo"}),
-    ("problem", {"problem": PROBLEM, "sentence_of_it": "x", "fields": [("key", "k")]}, {"docs_page": "yes"}),
-    ("problem", {"problem": {**PROBLEM, "outcome": "none", "detail": "y"}, "sentence_of_it": "x", "fields": []}, {}),
-    ("problem", {"problem": {**PROBLEM, "outcome": "none", "status": 404}, "sentence_of_it": "x", "fields": []}, {}),
+    ("problem", {"problem": PROBLEM, **PLAIN, "fields": [("key", "k")]}, {"docs_page": "yes"}),
+    ("problem", {"problem": PROBLEM, **PLAIN, "log_id": "1"}, {}),
+    ("problem", {"problem": REFUSAL, **PLAIN}, {}),
+    ("problem", {"problem": {**REFUSAL, "status": 404}, **PLAIN}, {}),
     ("admin/stock", {"found": stock(hidden=True), "cursor": "c", "notice": "DONE"}, {"user": "root", "admin": True}),
     ("admin/stock", {"found": stock(hidden=False), "cursor": "", "notice": "PENDING"}, {"path": "/shop/admin"}),
     ("admin/stock", {"found": stock(hidden=False), "cursor": "", "notice": "OUT_OF_STOCK"}, {}),
     ("admin/stock", {"found": stock(hidden=False), "cursor": "", "notice": ""}, {}),
-    ("admin/audit", {"done": False, "rules": 9}, {}),
-    ("admin/audit", {"done": True, "rules": 9, "figures": FIGURES, "violations": [], "took_s": "0.10"}, {}),
-    (
-        "admin/audit",
-        {"done": True, "rules": 9, "figures": FIGURES, "violations": [Violation("a", "b", 1, 2)], "took_s": "0.10"},
-        {},
-    ),
+    ("admin/audit", {"done": False, "rules": 9, "too_long": ""}, {}),
+    ("admin/audit", {"done": False, "rules": 9, "too_long": "60"}, {}),
+    ("admin/audit", {**AUDITED, "violations": []}, {}),
+    ("admin/audit", {**AUDITED, "violations": [Violation("a", "b", 1, 2)]}, {}),
     ("admin/events", EVENTS, {}),
     ("admin/events", {**EVENTS, "dead": [EVENT], "log": True, "sent": "1"}, {}),
     ("admin/events", {**EVENTS, "log": True, "letters": [admin._of(LETTER)]}, {}),
@@ -128,7 +130,8 @@ def visit_of(*, user="", admin=False, path="/shop", query=(), **settings):
     sessions = Sessions(lambda: [b"a secret"])
     state = SimpleNamespace(settings=Settings(**{"shop_front": "yes", "docs_page": "no", **settings}))
     session = sessions.begin(0, user, admin=admin)
-    made = Visit(state, {}, sessions, session, Words("en"), path, {}, "shop", secure=False, by_script=False)
+    about = {"words": Words("en"), "addresses": OwnAddresses(["/shop"]), "method": "GET", "path": path, "path_ids": {}}
+    made = Visit(state, {}, sessions, session, **about, host="shop", secure=False, by_script=False)
     made.query = Fields(list(query))
     return made
 

@@ -5,8 +5,9 @@ import string
 
 import pytest
 
-from stockade.shop.front.languages import LANGUAGES, Words, chosen_language, words_of
+from stockade.shop.front.languages import LANGUAGES, Words, words_of
 from stockade.shop.front.rendering import environment, money
+from stockade.shop.http.requests.accept_language import language_for
 from stockade.shop.http.responses.error_codes import ERROR_CODES
 from tests.test_tidy import ROOT
 
@@ -33,9 +34,9 @@ def test_korean_is_korean():
 
 
 def test_every_word_is_used_and_every_used_word_is_there():
-    """A template names no key that is missing, and no key is left that no template shows."""
-    text = "".join(path.read_text("utf-8") for path in TEMPLATES.rglob("*.html"))
-    used = set(re.findall(r'(?<!\w)t\("([\w.]+)"', text))
+    """Nothing names a key that is missing, and no key is left that nothing shows."""
+    text = "".join(path.read_text("utf-8") for path in TEMPLATES.parent.rglob("*.*") if path.suffix in (".html", ".py"))
+    used = set(re.findall(r"(?<!\w)(?:t|visit\.words)\([\"']([\w.]+)[\"']", text))
     assert used <= {*words_of("en"), *BY_PREFIX}
     unused = [key for key in words_of("en") if key not in used and not key.startswith(BY_PREFIX)]
     assert unused == []
@@ -55,13 +56,16 @@ def test_codes_of_the_words_are_codes():
         ("", "de, en;q=0.5, ko;q=0.7", "ko"),
         ("", "ko;q=0, en;q=0.1", "en"),
         ("", "ko;q=x", "en"),
+        ("", "ko;q=nan", "en"),
+        ("", "ko;q=inf", "en"),
+        ("", "fr, ko ; q=0.2", "ko"),
         ("en", "ko", "en"),
         ("xx", "ko", "ko"),
     ],
 )
 def test_the_language_is_the_chosen_one_or_that_of_the_browser(cookie, accepted, language):
     """A choice counts, then what the browser prefers, then English."""
-    assert chosen_language(cookie, accepted) == language
+    assert language_for(cookie, accepted, LANGUAGES) == language
 
 
 def test_money_reads_as_people_write_it():

@@ -60,7 +60,7 @@ async def found(database, q, **options):
 
 
 async def candidates(database, q):
-    return await database.read(lambda c: name_search.candidates(c, folded(q)))
+    return await database.read(lambda c: name_search.candidates(c, folded(q)).ids)
 
 
 async def test_the_index_finds_what_the_names_have(database):

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     Update,
     and_,
+    bindparam,
     delete,
     func,
     insert,
@@ -29,6 +30,7 @@ from sqlalchemy import (
 
 from stockade.store.engine.database import Database
 from stockade.store.engine.insert_race import repeat_if_taken
+from stockade.store.index_order import in_index_order
 from stockade.store.schema.tables import StoreTables
 from stockade.store.transaction.outbox_events import OUTBOX_PARTITIONS
 
@@ -254,9 +256,21 @@ class Outbox:
         return await self._database.read(body)
 
     async def dead(self, limit: int = 100) -> list[tuple[OutboxEvent, str]]:
-        """The oldest dead letters, each with the reason of its last refusal."""
-        query = select(self._events.c.error, *self._columns).where(self._dead).order_by(self._events.c.id).limit(limit)
-        rows = await self._database.read(lambda c: c.execute(query).all())
+        """The oldest dead letters, each with the reason of its last refusal.
+
+        The index has them by partition: the oldest of each are read, so a million dead letters cost no more than a few.
+        """
+        column = self._events.c
+        query = select(column.error, *self._columns).where(self._dead, column.part == bindparam("partition"))
+        query = query.order_by(column.id).limit(limit)
+
+        def body(connection: Connection) -> list[Any]:
+            with in_index_order(connection):
+                partitions = range(OUTBOX_PARTITIONS)
+                found = [row for each in partitions for row in connection.execute(query, {"partition": each})]
+            return sorted(found, key=lambda row: row.id)[:limit]
+
+        rows = await self._database.read(body)
         return [(OutboxEvent(*values)._replace(body=bytes(values[5])), error) for error, *values in rows]
 
     async def requeue(self, ids: Collection[int]) -> int:

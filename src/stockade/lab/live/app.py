@@ -18,11 +18,13 @@ from starlette.routing import Route
 from stockade.lab.charts import dark_rules
 from stockade.lab.checkers import MAX_OF_ONE_CHECKER
 from stockade.lab.errors import LabError
+from stockade.lab.lines import said_by
 from stockade.lab.live.pictures import FIGURES, Pictures
 from stockade.lab.live.plan import BOUNDS, MOST_CONTROLS, read_plan
 from stockade.lab.live.session import Occupied, Session
-from stockade.lab.live.words import LANGUAGES, language_of, summaries, words
+from stockade.lab.live.words import LANGUAGES, summaries, words
 from stockade.lab.slow_motion.two_buyers import CONTROLS
+from stockade.shop.http.requests.accept_language import language_for
 
 MOST_PAGES: Final = 8  # that listen at a time
 STATIC: Final = Path(__file__).parent / "static"
@@ -40,6 +42,8 @@ def _said(answer: Answer) -> Answer:
             return JSONResponse({"error": str(error)}, 409)
         except LabError as error:
             return JSONResponse({"error": str(error)}, 400)
+        except OSError as error:  # no process, no memory, no file can be had
+            return JSONResponse({"error": f"{said_by(error)}; free some, then try again"}, 503)
 
     return handle
 
@@ -84,8 +88,8 @@ class Pages:
     async def page(self, request: Request) -> Response:
         """The page, in the language that the browser or the visitor wants."""
         self._pictures.warm()
-        asked = request.query_params.get("lang", "")
-        language = asked if asked in LANGUAGES else language_of(request.headers.get("accept-language", ""))
+        accepted = request.headers.get("accept-language", "")
+        language = language_for(request.query_params.get("lang", ""), accepted, LANGUAGES)
         said = words(language)
         found = self._session.choices
         controls = {name: why for name, why in found.controls.items() if ":" not in name}
@@ -104,6 +108,7 @@ class Pages:
             summaries=said_of,
             in_short={name: summary.rpartition(":")[0] or summary for name, summary in said_of.items()},
             most_controls=MOST_CONTROLS,
+            most_pages=MOST_PAGES,
             most_violations=MAX_OF_ONE_CHECKER,
         )
         return HTMLResponse(text, headers={"content-language": language})
@@ -180,4 +185,4 @@ def _looks(request: Request) -> tuple[int, str]:
     """Width and language that a picture is asked for in."""
     width, language = request.query_params.get("width", ""), request.query_params.get("lang", "")
     digits = width if width.isdecimal() and len(width) < 6 else "720"
-    return int(digits), language if language in LANGUAGES else "en"
+    return int(digits), language_for(language, "", LANGUAGES)

@@ -19,6 +19,7 @@ from stockade.lab.lines import MOST_BYTES
 END_WAIT_S: Final = 10.0  # in order: servers are ended, folders removed
 TERM_WAIT_S: Final = 5.0
 PRINTED: Final = 600  # characters of what a child that died has printed
+AGAIN: Final = "begin again, and report it if that happens twice"
 
 
 class Child:
@@ -81,7 +82,7 @@ class Child:
             raise LabError(f"the process said a line of more than {MOST_BYTES:,} bytes") from None
         if not line:
             if await self._process.wait():
-                raise LabError(f"the process ended with {self._process.returncode}: {self._last_words()}")
+                raise LabError(f"the process ended with {self._process.returncode}: {self._last_words()}; {AGAIN}")
             return None
         found = _parsed(line)
         if error := found.get("error"):
@@ -129,5 +130,6 @@ def _parsed(line: bytes) -> dict[str, Any]:
     except ValueError:
         found = None
     if not isinstance(found, dict):
-        raise LabError(f"the process said what nobody understands: {line[:PRINTED].decode(errors='replace').strip()}")
+        said = line[:PRINTED].decode(errors="replace").strip()
+        raise LabError(f"the process said what nobody understands: {said}; {AGAIN}")
     return found

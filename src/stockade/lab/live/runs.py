@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from stockade.lab.errors import LabError
+from stockade.lab.live.child import AGAIN
 from stockade.lab.live.choices import burst_variants
 from stockade.lab.live.plan import BURST, LivePlan
 from stockade.lab.live.running.figures import thinned
@@ -109,7 +110,7 @@ class Run:
             self._take(received)
         except (LookupError, TypeError) as error:
             what = f"{type(error).__name__} {error} in {str(dict(received))[:MOST_SAID]}"
-            raise LabError(f"the process said what nobody understands: {what}") from error
+            raise LabError(f"the process said what nobody understands: {what}; {AGAIN}") from error
 
     def _take(self, received: Mapping[str, Any]) -> None:
         event = received.get("event")

@@ -3,7 +3,7 @@
 - The token is the first part of every path, compared in constant time; a changing request needs it in a header too,
   which no other site can send (there is no CORS).
 - The Host header must be an address or `localhost`: a name that an attacker lets point here is none (DNS rebinding).
-- A strict Content-Security-Policy: own files only, no inline script, no inline style, no frames.
+- A strict Content-Security-Policy, that of `page_headers`; and no address leaves the page, because it has the token.
 
 Neighbour: `app.py` has what is behind.
 """
@@ -16,22 +16,13 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from stockade.shop.http.responses.page_headers import page_headers
+
 TOKEN_HEADER: Final = "x-stockade-token"  # noqa: S105 - its name
 TOKEN_BYTES: Final = 24
 MOST_BODY: Final = 16_384
 CHANGING: Final = ("POST",)
-POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-HEADERS: Final = (
-    (b"content-security-policy", POLICY.encode()),
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"cross-origin-opener-policy", b"same-origin"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-    (b"cache-control", b"no-store"),
-)
+HEADERS: Final = page_headers("no-store")
 
 
 def new_token() -> str:

@@ -1,7 +1,8 @@
 """The words of the live page by language; `words.toml` has them, one dictionary for everything.
 
-`story.*` are the steps of slow motion (`lab/slow_motion/story.py`), `why.*` says how a control protects a row. A
-workload says itself in English what it is; `summaries.ko.toml` has that in Korean.
+`story.*` are the steps of slow motion (`lab/slow_motion/story.py`), `why.*` says how a control protects a row, and
+`rule.*`, in `rules.toml`, what it means that a rule is broken. A workload says itself in English what it is;
+`summaries.ko.toml` has that in Korean.
 Neighbours: `templates/`, `static/`.
 """
 
@@ -11,17 +12,19 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from stockade.shop.http.requests.accept_language import preferred_language
-
-LANGUAGES: Final = {"en": "English", "ko": "한국어"}
-FILE: Final = Path(__file__).with_name("words.toml")
+LANGUAGES: Final = {"en": "English", "ko": "한국어"}  # the first is for whoever wants none of them
+FILES: Final = {"": Path(__file__).with_name("words.toml"), "rule.": Path(__file__).with_name("rules.toml")}
 SUMMARIES: Final = {"ko": Path(__file__).with_name("summaries.ko.toml")}
 
 
 @cache
 def words(language: str) -> dict[str, str]:
     """All words in one language."""
-    return {name: texts[language] for name, texts in tomllib.loads(FILE.read_text(encoding="utf-8")).items()}
+    return {
+        f"{before}{name}": texts[language]
+        for before, file in FILES.items()
+        for name, texts in tomllib.loads(file.read_text(encoding="utf-8")).items()
+    }
 
 
 @cache
@@ -39,12 +42,3 @@ def summaries(language: str, english: Mapping[str, str]) -> dict[str, str]:
     """
     found = translated_summaries(language)
     return {name: found.get(name, text) for name, text in english.items()}
-
-
-def language_of(accepted: str) -> str:
-    """The language that a browser wants most of those that there are; English if none.
-
-    Args:
-        accepted: its Accept-Language header.
-    """
-    return preferred_language(accepted, LANGUAGES, "en")

@@ -13,14 +13,17 @@ from starlette.types import Receive, Scope
 from stockade.core.clock import now_ms
 from stockade.shop.front import languages
 from stockade.shop.front.forms import FORM, MAX_FIELDS, MAX_PARAMETERS, Fields, cookies_of, header, read_fields
-from stockade.shop.front.languages import Words, chosen_language
+from stockade.shop.front.languages import LANGUAGES, Words
+from stockade.shop.front.own_addresses import OwnAddresses
 from stockade.shop.front.page_route import PageRoute
 from stockade.shop.front.pages import PAGES
+from stockade.shop.front.pages.catalog import LANGUAGE
 from stockade.shop.front.pages.problem import problem_page
 from stockade.shop.front.pages.sign_in import SIGN_IN
 from stockade.shop.front.rendering import ASSETS, asset_response
 from stockade.shop.front.sessions import COOKIE, FORM_TOKEN, Sessions
 from stockade.shop.front.visit import Endpoints, Visit
+from stockade.shop.http.requests.accept_language import language_for
 from stockade.shop.http.requests.authorization import Access
 from stockade.shop.http.requests.request_parsing import ClientDisconnected, read_body
 from stockade.shop.http.responses.problems import ProblemError, error_response, problem, unexpected
@@ -41,16 +44,26 @@ def front_handlers(state: AppState) -> dict[str, dict[str, Handler]]:
         state: of the application.
     """
     endpoints = {(route.method, route.path): Endpoint(route, state) for route in ROUTES if route.command is not None}
-    front = _Front(state, endpoints, Sessions(state.tokens.secrets))
+    paths = [
+        each.path for each in PAGES if each.method == "GET" and each.path != LANGUAGE and ":path}" not in each.path
+    ]
+    front = _Front(state, endpoints, Sessions(state.tokens.secrets), OwnAddresses(paths))
     handlers: dict[str, dict[str, Handler]] = {}
     for route in PAGES:
         answer: Handler = _Page(route, front).answer
         if state.shop.tracing is not None:
             answer = state.shop.tracing.request(f"{route.method} {route.path}", answer)
         handlers.setdefault(route.path, {})[route.method] = answer
+    for path, by_method in handlers.items():
+        if "GET" not in by_method:  # whoever opens the address of a form gets the page that has it
+            by_method["GET"] = _Page(PageRoute("GET", path, _to_its_page, Access.ANYONE), front).answer
     for name in ASSETS:
         handlers[f"/shop/assets/{name}"] = {"GET": _asset(name)}
     return handlers
+
+
+async def _to_its_page(visit: Visit) -> Response:
+    return visit.go(visit.here())
 
 
 def _asset(name: str) -> Handler:
@@ -67,6 +80,7 @@ class _Front:
     state: AppState
     endpoints: Endpoints
     sessions: Sessions
+    addresses: OwnAddresses
     refused: ConcurrencyLimit = field(default_factory=lambda: ConcurrencyLimit(MAX_REFUSED))
 
     def visit(self, scope: Scope) -> Visit:
@@ -75,7 +89,7 @@ class _Front:
         cookies = cookies_of(scope)
         found = self.sessions.read(cookies.get(COOKIE, ""), now_s)
         session = found or self.sessions.begin(now_s)
-        accepted = chosen_language(cookies.get(languages.COOKIE, ""), header(scope, b"accept-language"))
+        chosen = language_for(cookies.get(languages.COOKIE, ""), header(scope, b"accept-language"), LANGUAGES)
         # what a client writes into this header itself only makes its own cookie stricter
         secure = "https" in (scope["scheme"], header(scope, b"x-forwarded-proto").partition(",")[0].strip())
         visit = Visit(
@@ -83,7 +97,9 @@ class _Front:
             endpoints=self.endpoints,
             sessions=self.sessions,
             session=session,
-            words=Words(accepted),
+            words=Words(chosen),
+            addresses=self.addresses,
+            method=scope["method"],
             path=scope["path"],
             path_ids=dict(scope["path_params"]),
             host=header(scope, b"host"),
@@ -141,12 +157,13 @@ class _Page:
         if route.method == "POST":
             form = await self._form(visit, scope, receive, self._state.settings.body_wait_s)
             if form is None and not visit.user_id:  # the session has ended while the page was open
-                return visit.go(SIGN_IN, ended="yes")
+                return visit.go(SIGN_IN, ended="yes", back="" if route.access is Access.ANYONE else visit.here())
             if form is None:  # nothing of it is offered again
-                raise ProblemError("FORBIDDEN", "the form is not from a page of this session")
+                refusal = problem("FORBIDDEN", "the form is not from a page of this session")
+                return problem_page(visit, refusal, visit.words("problem.other_session"))
             visit.form = form
         if route.access is not Access.ANYONE and not visit.user_id:
-            return visit.go(SIGN_IN, back=visit.path if route.method == "GET" else "")
+            return visit.go(SIGN_IN, back=visit.here())
         if route.access is Access.ADMIN and not visit.session.admin:
             raise ProblemError("FORBIDDEN", "only an administrator may see this")
         return await route.make(visit)

@@ -1,4 +1,4 @@
-"""The words of the pages, a file for each language, and which language a visitor reads.
+"""The words of the pages, a file for each language.
 
 A test compares the files: all of them have the same keys, with the same names to fill in. Neighbours: `words` has the
 files, `rendering` gives them to the templates.
@@ -10,10 +10,7 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
-from stockade.shop.http.requests.accept_language import preferred_language
-
-LANGUAGES = {"en": "English", "ko": "한국어"}
-DEFAULT = "en"
+LANGUAGES = {"en": "English", "ko": "한국어"}  # the first is for whoever wants none of them
 COOKIE = "stockade_language"
 
 
@@ -55,8 +52,3 @@ class Words:
     def known(self, key: str, fallback: str) -> str:
         """The words of a key that may be missing, for what the service is free to add: codes and states."""
         return self._words.get(key, fallback)
-
-
-def chosen_language(cookie: str, accepted: str) -> str:
-    """The language of the cookie, else the one that the browser wants most, else `DEFAULT`."""
-    return cookie if cookie in LANGUAGES else preferred_language(accepted, LANGUAGES, DEFAULT)

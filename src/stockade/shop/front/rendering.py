@@ -1,7 +1,6 @@
 """Makes pages: templates with escaped text, the words of a language, and headers that let a browser do nothing else.
 
-The content security policy lets the browser load from this service alone: no inline script, no inline style. Neighbour:
-`visit` calls it for one request.
+Neighbours: `visit` calls it for one request, `page_headers` has the policy.
 """
 
 from collections.abc import Mapping
@@ -15,28 +14,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from stockade.gateways.money import DECIMALS
 from stockade.shop.front.languages import LANGUAGES, Words
+from stockade.shop.http.responses.page_headers import page_headers
 from stockade.shop.http.responses.response import Headers, Response
 
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-# with no-referrer a browser would send `Origin: null` with a form
-SAFE: Headers = (
-    (b"content-security-policy", POLICY.encode()),
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"same-origin"),
-    (b"cross-origin-opener-policy", b"same-origin"),
-    (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=()"),
-)
 HTML = b"text/html; charset=utf-8"
-OWN_PAGE: Headers = (*SAFE, (b"cache-control", b"no-store"), (b"vary", b"Cookie, Accept, Accept-Language"))
+OWN_PAGE: Headers = (*page_headers("no-store", forms=True), (b"vary", b"Cookie, Accept, Accept-Language"))
 ASSETS = {
     "front.css": b"text/css; charset=utf-8",
     "front.js": b"text/javascript; charset=utf-8",
     "icon.svg": b"image/svg+xml",
 }
-_KEPT: Headers = (*SAFE, (b"cache-control", b"public, max-age=86400"))
+_KEPT = page_headers("public, max-age=86400", forms=True)
 _TILES = 6
 
 

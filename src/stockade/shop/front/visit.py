@@ -17,6 +17,7 @@ from stockade.shop import queries
 from stockade.shop.config.strategy_choice import chosen_strategy
 from stockade.shop.front.forms import Fields, new_key
 from stockade.shop.front.languages import Words
+from stockade.shop.front.own_addresses import HOME, OwnAddresses
 from stockade.shop.front.rendering import HTML, OWN_PAGE, money, render
 from stockade.shop.front.sessions import Session, Sessions
 from stockade.shop.http.responses.error_codes import ERROR_CODES
@@ -26,6 +27,7 @@ from stockade.shop.http.routing.endpoint import Endpoint
 
 T = TypeVar("T")
 Endpoints = Mapping[tuple[str, str], Endpoint]
+_AGAIN_FROM = 429  # statuses from here on say that the same address may answer later
 _NO_PURSE: dict[str, Any] = {"points": None, "in_basket": None}
 
 
@@ -60,6 +62,8 @@ class Visit:
         sessions: signs cookies and forms.
         session: of the visitor; of nobody where there was none.
         words: of the visitor's language.
+        addresses: of the pages.
+        method: of the request.
         path: of the request.
         path_ids: the ids in the path, by name.
         host: the Host header.
@@ -75,6 +79,8 @@ class Visit:
     sessions: Sessions
     session: Session
     words: Words
+    addresses: OwnAddresses
+    method: str
     path: str
     path_ids: dict[str, str]
     host: str
@@ -125,13 +131,25 @@ class Visit:
 
     async def page(self, template: str, status: int = 200, **values: Any) -> Response:
         """A page, with what every page shows around it."""
-        shown = {**self._around(), **await self._purse(), **values}
+        shown = {**self._around(status), **await self._purse(), **values}
         return self._response(status, render(template, self.words, shown), HTML)
 
     def plain_page(self, template: str, status: int, headers: Headers, **values: Any) -> Response:
         """A page for which nothing is read: it may have to say that nothing can be."""
-        shown = {**self._around(), **_NO_PURSE, **values}
+        shown = {**self._around(status), **_NO_PURSE, **values}
         return self._response(status, render(template, self.words, shown), HTML, headers)
+
+    def here(self, status: int = 200) -> str:
+        """Where a link on this page leads back to: an address that GET answers with a page.
+
+        Args:
+            status: with which this page is answered.
+        """
+        if status in (403, 404):  # what is not there for this visitor will not be there later
+            return HOME
+        if self.method != "POST" and (status < 400 or status >= _AGAIN_FROM) and self.query.pairs:
+            return self.addresses.own(f"{self.path}?{urlencode(self.query.pairs)}")
+        return self.addresses.page_at(self.path)
 
     def go(self, path: str, **query: object) -> Response:
         """To another page, after a form: a reload of that page does not send the form again."""
@@ -154,13 +172,14 @@ class Visit:
         cookies = tuple((b"set-cookie", each) for each in self.cookies)
         return Response(status, body, media_type, (*OWN_PAGE, *headers, *cookies))
 
-    def _around(self) -> dict[str, Any]:
+    def _around(self, status: int) -> dict[str, Any]:
         settings = self.state.settings
         return {
             "user_id": self.user_id,
             "admin": self.session.admin,
             "form_token": self.sessions.form_token(self.session),
             "path": self.path,
+            "here": self.here(status),
             "query": self.query,
             "money": lambda amount: money(amount, settings.currency, self.words),
             "new_key": lambda: new_key(now_ms()),

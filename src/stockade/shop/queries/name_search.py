@@ -3,7 +3,7 @@
 Neighbours: `model.name_parts` keeps the index, `queries.products` asks.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, literal, select
 
@@ -19,36 +19,48 @@ _KEPT = select(func.count()).where(parts.c.part == KEPT[0], parts.c.product_id =
 _UNFOLDED = and_(parts.c.part == "", parts.c.product_id != "")
 
 
-def candidates(conn: Connection, text: str) -> list[str] | None:
-    """Ids of products that alone may have a text in their names; some of them may not have it.
+class Candidates(NamedTuple):
+    """The products that alone may have a text in their names; some of them may not have it.
+
+    Attributes:
+        ids: at most MAX_FOUND of them by the index, and as many whose names it does not have; None: there may be more.
+        part: where there are more, the part of the text that the fewest have: the index has them in the order of their
+            ids. Empty where it has not all of them.
+    """
+
+    ids: list[str] | None
+    part: str = ""
+
+
+def candidates(conn: Connection, text: str) -> Candidates:
+    """Look a text up.
 
     Args:
         conn: a connection to read on.
         text: folded, not empty.
-
-    Returns:
-        At most MAX_FOUND ids by the index, and as many of products whose names it does not have; None if there may be
-        more, or if this database has no such index.
     """
     if not conn.execute(_KEPT).scalar_one():
-        return None
-    unfolded, having = _few(conn, select(parts.c.product_id).where(_UNFOLDED)), _having(conn, text)
+        return Candidates(None)
+    unfolded, (having, part) = _few(conn, select(parts.c.product_id).where(_UNFOLDED)), _having(conn, text)
     found = None if having is None else _few(conn, having)
-    return None if unfolded is None or found is None else unfolded + found
+    if unfolded is None or found is None:
+        return Candidates(None, "" if unfolded is None or unfolded else part)
+    return Candidates(unfolded + found)
 
 
-def _having(conn: Connection, text: str) -> Select[Any] | None:
-    """The products with the parts that the fewest have; None if very many have each part of the text."""
+def _having(conn: Connection, text: str) -> tuple[Select[Any] | None, str]:
+    """The products with the parts that the fewest have, None if very many have each part of the text; and the rarest
+    part, empty for a text that is shorter than a part."""
     if len(text) < PART_LENGTH:
         begins = and_(parts.c.part >= text, parts.c.part < text + _AFTER)
         some = select(parts.c.product_id).where(begins)
-        return None if _bounded_count(conn, begins) > MAX_READ else some.distinct()
+        return None if _bounded_count(conn, begins) > MAX_READ else some.distinct(), ""
     pieces = sorted({text[at : at + PART_LENGTH] for at in range(len(text) - PART_LENGTH + 1)})[:MAX_PARTS]
     counts = {piece: _bounded_count(conn, parts.c.part == piece) for piece in pieces}
     rarest, *others = sorted(pieces, key=counts.__getitem__)
     if counts[rarest] > MAX_READ:
-        return None
-    return _with_all(rarest, others[:JOINED] if counts[rarest] > MAX_FOUND else [])
+        return None, rarest
+    return _with_all(rarest, others[:JOINED] if counts[rarest] > MAX_FOUND else []), rarest
 
 
 def _few(conn: Connection, statement: Select[Any]) -> list[str] | None:

@@ -23,11 +23,12 @@ from stockade.shop.model.fields import (
     Version,
 )
 from stockade.shop.model.limits import is_text
+from stockade.shop.model.tables import product_name_parts as parts
 from stockade.shop.model.tables import products as product_table
 from stockade.shop.model.tables import skus as sku_table
-from stockade.shop.queries.name_search import candidates
+from stockade.shop.queries.name_search import Candidates, candidates
 from stockade.shop.queries.page import BadQuery, Page, after, check_limit, decode_cursor, page
-from stockade.store.index_order import in_index_order
+from stockade.store.index_order import in_index_order, without_index
 
 MAX_SEARCH = 200  # characters
 
@@ -102,16 +103,22 @@ def products(
     check_limit(limit)
     _check(q, sort, status)
     scope = f"products:{sort}:{'desc' if descending else 'asc'}"
-    columns, statement = _by_price() if sort == "price" else ([product_table.c.id], _PRODUCT)
-    statement = statement.where(product_table.c.status == status)
     behind = decode_cursor(cursor, scope, *((int, str) if sort == "price" else (str,)))
+    few, part = candidates(conn, folded(q)) if q else Candidates(None)
+    columns, statement = _by_price() if sort == "price" else _by_id(part)
+    # the index of statuses has the order of ids alone, and of all products
+    in_status = without_index(conn, product_table.c.status) if sort == "price" or part else product_table.c.status
+    statement = statement.where(in_status == status)
+    if q:
+        statement = _having(statement, q, few)
     if behind is not None and sort == "price":
         statement = statement.where(after(columns, behind, descending=descending))
     elif behind is not None:
         column = columns[0]
         statement = statement.where(column < behind[0] if descending else column > behind[0])
     order = [column.desc() if descending else column for column in columns]
-    rows = _found(conn, statement.order_by(*order).limit(limit + 1), q, in_order_of_id=sort == "id")
+    with in_index_order(conn) if q and few is None and sort == "id" else nullcontext():
+        rows = conn.execute(statement.order_by(*order).limit(limit + 1)).all()
     skus = _skus_of(conn, [row.id for row in rows[:limit]])
 
     def key(row: Any) -> Sequence[str | int]:
@@ -129,18 +136,9 @@ def _check(q: str, sort: str, status: str) -> None:
         raise BadQuery(f"status must be {constants.ACTIVE} or {constants.HIDDEN}, not {status!r:.40}")
 
 
-def _found(conn: Connection, statement: Any, q: str, *, in_order_of_id: bool) -> Sequence[Any]:
-    """The rows of a page: of those that an index finds, or of the list, which is read until the page is full."""
-    if not q:
-        return _rows(conn, statement)
-    few = candidates(conn, folded(q))
-    statement = statement.where(_named(q)) if few is None else statement.where(product_table.c.id.in_(few), _named(q))
-    with in_index_order(conn) if few is None and in_order_of_id else nullcontext():
-        return _rows(conn, statement)
-
-
-def _rows(conn: Connection, statement: Any) -> Sequence[Any]:
-    return conn.execute(statement).all()
+def _having(statement: Any, q: str, ids: Sequence[str] | None) -> Any:
+    """Those with a text in their names, of these ids; None: of all."""
+    return statement.where(_named(q)) if ids is None else statement.where(product_table.c.id.in_(ids), _named(q))
 
 
 def _named(q: str) -> ColumnElement[bool]:
@@ -172,6 +170,21 @@ def stock(conn: Connection, sku_id: str) -> Stock | None:
     """The stock of a SKU as it is now, or None."""
     row = conn.execute(_STOCK, {"id": sku_id}).one_or_none()
     return None if row is None else Stock(sku_id, row.on_hand, row.reserved, row.on_hand - row.reserved)
+
+
+def _by_id(part: str) -> tuple[list[Any], Any]:
+    """Products in the order of their ids: all, or those whose names have a part, in which the index of parts has them.
+
+    Args:
+        part: of names; empty for all products.
+    """
+    if not part:
+        return [product_table.c.id], _PRODUCT
+    of_part = parts.c.product_id == product_table.c.id
+    statement = _PRODUCT.select_from(parts).join(product_table, of_part).where(parts.c.part == part)
+    for name in ("mysql", "mariadb"):
+        statement = statement.prefix_with("STRAIGHT_JOIN", dialect=name)
+    return [parts.c.product_id], statement
 
 
 def _by_price() -> tuple[list[Any], Any]:

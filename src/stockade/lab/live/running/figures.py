@@ -12,27 +12,23 @@ MOST_FAULTS: Final = 60  # notes of one leg that a page shows
 MOST_DETAIL: Final = 300  # characters
 
 
-@dataclass(slots=True)
-class Point:
-    """What one round of a burst showed, or one window of a recording.
+@dataclass(slots=True, kw_only=True)
+class Figures:
+    """What a point and the sums both have.
 
     Attributes:
-        x: number of the round from 1, or seconds since the load began.
-        accepted: orders in this window.
+        accepted: orders.
         refused: the same.
         failed: without a decision, and nothing happened.
         unknown: without a decision, and it may have happened.
         rate: decided orders per second.
         p50_ms: median time from sending to the answer; None where nothing was answered.
         p95_ms: the same for 95 of 100.
-        waiting: requests without an answer at the end of the window; None: not known.
         batch: orders in a transaction; None where there was none.
         left: free units, or points, by the database; None: not read.
-        violations: found so far; None: they are looked for after the load.
         twice: versions of a row that two requests were given so far, in a recording; None: not watched.
     """
 
-    x: float
     accepted: int = 0
     refused: int = 0
     failed: int = 0
@@ -40,10 +36,8 @@ class Point:
     rate: float = 0.0
     p50_ms: float | None = None
     p95_ms: float | None = None
-    waiting: int | None = None
     batch: float | None = None
     left: int | None = None
-    violations: int | None = None
     twice: int | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -51,45 +45,41 @@ class Point:
         return {name: round(value, 3) if isinstance(value, float) else value for name, value in asdict(self).items()}
 
 
-@dataclass(slots=True)
-class Sums:
-    """The sums of one leg.
+@dataclass(slots=True, kw_only=True)
+class Point(Figures):
+    """What one round of a burst showed, or one window of a recording.
 
     Attributes:
-        accepted: orders; of a burst those of its worst round, as in the table of the lab.
-        refused: the same.
-        failed: the same.
-        unknown: the same.
-        rate: decided orders per second.
-        p50_ms: over all answers.
-        p95_ms: the same.
-        p99_ms: the same.
-        batch: orders in a transaction.
-        left: free units, or points, at the end; of a burst in its worst round.
-        violations: how many of each rule; of a recording what the checkers found, after the load.
-        twice: see `Point`; it stays beside what the checkers find, which has a bound.
-        detail: the first one in words.
+        x: number of the round from 1, or seconds since the load began.
+        waiting: requests without an answer at the end of the window; None: not known.
+        violations: found so far; None: they are looked for after the load.
+    """
+
+    x: float
+    waiting: int | None = None
+    violations: int | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Sums(Figures):
+    """The sums of one leg: of a burst the orders of its worst round, as in the table of the lab, and all answers.
+
+    Attributes:
+        p99_ms: time from sending to the answer, for 99 of 100.
+        violations: how many of each rule; of a recording what the checkers found, after the load. `twice` stays beside
+            them, because what the checkers find has a bound.
+        detail: the first violation in words.
         faults: what was injected and healed: seconds, name, action, detail.
     """
 
-    accepted: int = 0
-    refused: int = 0
-    failed: int = 0
-    unknown: int = 0
-    rate: float = 0.0
-    p50_ms: float | None = None
-    p95_ms: float | None = None
     p99_ms: float | None = None
-    batch: float | None = None
-    left: int | None = None
     violations: dict[str, int] = field(default_factory=dict)
-    twice: int | None = None
     detail: str = ""
     faults: list[tuple[float, str, str, str]] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
-        """For the page."""
-        found = {name: round(value, 3) if isinstance(value, float) else value for name, value in asdict(self).items()}
+        """For the page, with bounds on what is in words."""
+        found = Figures.as_json(self)
         return {**found, "detail": self.detail[:MOST_DETAIL], "faults": self.faults[-MOST_FAULTS:]}
 
     def note(self, rule: str, detail: str, count: int = 1) -> None:

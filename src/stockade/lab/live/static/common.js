@@ -4,6 +4,7 @@ const words = JSON.parse(document.body.dataset.words);
 const token = document.body.dataset.token;
 export const language = document.body.dataset.language;
 export const mostViolations = document.body.dataset.mostViolations;
+export const mostPages = document.body.dataset.mostPages;
 export const mostControls = Number(document.body.dataset.mostControls);
 export const slowControls = JSON.parse(document.body.dataset.slow);
 export const summaries = JSON.parse(document.getElementById("summaries").dataset.summaries);
@@ -40,12 +41,14 @@ export function write(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** A POST of JSON; throws an Error with the lab's own words. */
+/** A POST of JSON; throws an Error with the lab's own words, or one that says that the lab did not answer. */
 export async function post(path, body = {}) {
   const answer = await fetch(path, {
     method: "POST",
     headers: { "content-type": "application/json", "x-stockade-token": token },
     body: JSON.stringify(body),
+  }).catch(() => {
+    throw new Error(say("connection.none")); // the browser's own words name neither the lab nor what to do
   });
   const text = await answer.text();
   let found;

@@ -1,6 +1,6 @@
 // The live page: takes the events of the server, keeps the runs, and has them shown.
 
-import { byId, lab, post, say, write } from "./common.js";
+import { byId, lab, mostPages, post, say, write } from "./common.js";
 import { prepareForm } from "./form.js";
 import { prepareShow, show, showEarlier } from "./show.js";
 import { openSlow, prepareSlow } from "./slow.js";
@@ -70,7 +70,9 @@ function listen() {
     connection.hidden = !text;
   };
   source.addEventListener("open", () => notice(""));
-  source.addEventListener("error", () => notice(say("connection.lost")));
+  // a browser tries again when a connection was lost, and never when it was refused
+  source.addEventListener("error", () =>
+    notice(source.readyState === EventSource.CLOSED ? say("connection.refused", { most: mostPages }) : say("connection.lost")));
   source.addEventListener("end", () => {
     source.close();
     ended();

@@ -64,8 +64,9 @@ function speak(run) {
   const all = [[`${run.number} ${run.state}`, say(`now.${run.state}`, { number: run.number, error: run.error })]];
   run.legs.forEach((leg, at) => {
     if (!leg.verdict && !leg.why) return;
-    const { kind, text } = verdict(leg, run);
-    all.unshift([`${run.number} leg ${at} ${kind}`, `${leg.control}: ${text}`]);
+    const { kind, text, rules = [] } = verdict(leg, run);
+    const meaning = rules.length ? ` ${say(`rule.${rules[0]}`)}` : "";
+    all.unshift([`${run.number} leg ${at} ${kind}`, `${leg.control}: ${text}${meaning}`]);
   });
   const fresh = all.filter(([name]) => !spoken.has(name));
   fresh.forEach(([name]) => spoken.add(name));
@@ -73,12 +74,13 @@ function speak(run) {
   while (byId("spoken").children.length > MOST_SPOKEN) byId("spoken").firstElementChild.remove();
 }
 
-/** The verdict on one control: a kind for its colour, and the plain sentence. */
+/** The verdict on one control: a kind for its colour, the plain sentence, the broken rules, and the lab's own words. */
 export function verdict(leg, run) {
   const sums = leg.sums;
   const burst = run.plan.kind === "burst";
   const rules = sums.violations ?? {};
   if (leg.why) return { kind: "odd", text: say("leg.left_out", { why: leg.why }) };
+  const said = { rules: Object.keys(rules).slice(0, SAID_RULES), label: "verdict.first", detail: sums.detail };
   const more = sums.accepted - run.right;
   const values = { stock: number(run.right), more: number(more) };
   for (const name of ["accepted", "refused", "left"]) values[name] = number(sums[name]);
@@ -86,10 +88,13 @@ export function verdict(leg, run) {
     return { kind: "oversold", text: say("verdict.oversold", values) };
   }
   const broken = Object.entries(rules).map(([rule, count]) => `${rule} ${number(count)}`);
+  if (leg.verdict === "late") return { kind: "odd", text: say("odd.late"), ...said };
   if (broken.length) {
-    return { kind: "broken", text: say("verdict.broken", { rules: broken.slice(0, SAID_RULES).join(", "), detail: sums.detail }) };
+    return { kind: "broken", text: say("verdict.broken", { rules: broken.slice(0, SAID_RULES).join(", ") }), ...said };
   }
-  if (leg.kept === false) return { kind: "odd", text: say("verdict.odd", { reason: leg.reason }) };
+  if (leg.kept === false) {
+    return { kind: "odd", text: say(`odd.${leg.verdict}`), label: "verdict.reason", detail: leg.reason };
+  }
   const held = say(burst ? "verdict.held_burst" : "verdict.held", values);
   if (run.seen_to_fail) return { kind: "held", text: held };
   return { kind: "unshown", text: say(leg.must_fail ? "verdict.unshown_control" : "verdict.unshown", { held }) };
@@ -103,6 +108,9 @@ function card(leg, run) {
     root: make("article", { class: "card", "data-control": leg.control }),
     badge: make("span", { class: "badge" }),
     sentence: make("p", { class: "sentence" }),
+    rules: make("ul", { class: "small" }),
+    label: make("span"),
+    detail: make("span", { lang: "en" }), // the lab's own words
     expected: make("p", { class: "small" }),
     why: make("p"),
     figures: make("dl", { class: "figures" }),
@@ -119,7 +127,7 @@ function card(leg, run) {
   parts.see = make("p", { class: "actions" }, see);
   parts.see.hidden = !slowControls.includes(leg.control);
   const note = make("p", { class: "small" }, run.plan.kind === "burst" ? say("worst") : say("judged", { most: mostViolations }));
-  parts.root.append(title, parts.sentence, parts.expected, parts.why, parts.see, parts.figures, note, parts.faults);
+  parts.root.append(title, parts.sentence, parts.rules, make("p", { class: "small" }, parts.label, " ", parts.detail), parts.expected, parts.why, parts.see, parts.figures, note, parts.faults);
   byId("legs").append(parts.root);
   return parts;
 }
@@ -152,6 +160,9 @@ function fill(parts, leg, run) {
   parts.root.classList.add(found.kind);
   write(parts.badge, badge(found.kind));
   write(parts.sentence, found.text);
+  parts.rules.replaceChildren(...(found.rules ?? []).map((rule) => make("li", {}, `${rule}: ${say(`rule.${rule}`)}`)));
+  write(parts.label, found.detail ? say(found.label) : "");
+  write(parts.detail, found.detail ?? "");
   const broken = found.kind === "oversold" || found.kind === "broken";
   write(parts.expected, !broken ? "" : leg.must_fail ? say("expected.must") : leg.kept ? say("expected.not_claimed") : say("expected.defect"));
   const name = `why.${leg.control.split(":")[0]}`;

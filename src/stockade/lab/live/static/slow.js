@@ -110,7 +110,8 @@ function line(each) {
 
 function end() {
   const answers = Object.entries(race.buyers).map(([who, buyer]) => say("slow.answer", { who: named(who), answer: state(buyer) }));
-  return say(`slow.end_${race.end.kind}`, { ...race.end, answers: answers.join(" ") });
+  const rule = race.violations[0]?.rule;
+  return say(`slow.end_${race.end.kind}`, { ...race.end, answers: answers.join(" "), rule, meaning: say(`rule.${rule}`) });
 }
 
 function showEnd() {
@@ -120,6 +121,7 @@ function showEnd() {
   const kind = { held: "held", undecided: "odd" }[race.end.kind] ?? "oversold";
   const lines = race.ledger.map((each) => make("li", {}, say("slow.ledger_line", { ...each, who: each.who ? named(each.who) : say("slow.ledger_made") })));
   const why = make("p", {}, say(`why.${race.control}`));
-  place.append(make("article", { class: `card ${kind}` }, make("p", { class: "sentence" }, end()), why,
+  const detail = race.end.detail ? [make("p", { class: "small" }, say("verdict.first"), " ", make("span", { lang: "en" }, race.end.detail))] : [];
+  place.append(make("article", { class: `card ${kind}` }, make("p", { class: "sentence" }, end()), ...detail, why,
     make("h3", {}, say("slow.ledger")), make("ul", {}, ...lines)));
 }

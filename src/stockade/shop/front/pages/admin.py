@@ -6,7 +6,7 @@ could carry out; `stockade dead-letters` shows and sends again everything.
 
 import asyncio
 import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -56,7 +56,7 @@ async def _adjust(visit: Visit) -> Response:
 
 
 async def _audit_page(visit: Visit) -> Response:
-    return await visit.page("admin/audit", done=False, rules=len(RULES))
+    return await visit.page("admin/audit", done=False, rules=len(RULES), too_long="")
 
 
 async def _audit(visit: Visit) -> Response:
@@ -66,11 +66,15 @@ async def _audit(visit: Visit) -> Response:
         return summary(conn), audit(conn)
 
     begun_s = time.perf_counter()
-    figures, violations = await visit.read(check, wait_s=READ_WAIT_S)
+    try:
+        figures, violations = await visit.read(check, wait_s=READ_WAIT_S)
+    except Busy:
+        if time.perf_counter() - begun_s < READ_WAIT_S:
+            raise
+        return await visit.page("admin/audit", 503, done=False, rules=len(RULES), too_long=f"{READ_WAIT_S:g}")
     took_s = time.perf_counter() - begun_s
-    return await visit.page(
-        "admin/audit", done=True, rules=len(RULES), figures=figures, violations=violations, took_s=f"{took_s:.2f}"
-    )
+    found: dict[str, Any] = {"figures": figures, "violations": violations, "took_s": f"{took_s:.2f}"}
+    return await visit.page("admin/audit", done=True, rules=len(RULES), too_long="", **found)
 
 
 async def _events(visit: Visit) -> Response:

@@ -1,7 +1,5 @@
 """Products: the list with search, one product with its stock, and the language of the pages."""
 
-import re
-
 from sqlalchemy import Connection
 
 from stockade.shop import queries
@@ -14,13 +12,8 @@ from stockade.shop.http.responses.response import Response
 
 PER_PAGE = 12
 SORTS = {"id": ("id", False), "cheap": ("price", False), "dear": ("price", True)}
+LANGUAGE = "/shop/language"  # it leads to a page, and is none
 _YEAR_S = 365 * 24 * 3_600
-_OWN_PATH = re.compile(r"/shop(/[\w.:/-]*)?\Z", re.ASCII)
-
-
-def own_path(text: str) -> str:
-    """A path of the shop front to go back to; the products where it is another one: nobody is led to another site."""
-    return text if _OWN_PATH.match(text) and "//" not in text else "/shop"
 
 
 async def _products(visit: Visit) -> Response:
@@ -50,7 +43,7 @@ async def _language(visit: Visit) -> Response:
     language = visit.query.text("to")
     if language in LANGUAGES:
         visit.set_cookie(COOKIE, language, _YEAR_S)
-    return visit.go(own_path(visit.query.text("back")))
+    return visit.go(visit.addresses.own(visit.query.text("back")))
 
 
 async def _home(visit: Visit) -> Response:
@@ -61,5 +54,5 @@ CATALOG = (
     PageRoute("GET", "/", _home, Access.ANYONE),
     PageRoute("GET", "/shop", _products, Access.ANYONE),
     PageRoute("GET", "/shop/products/{product_id}", _product, Access.ANYONE),
-    PageRoute("GET", "/shop/language", _language, Access.ANYONE),
+    PageRoute("GET", LANGUAGE, _language, Access.ANYONE),
 )

@@ -15,22 +15,26 @@ from stockade.shop.http.responses.response import Headers, Response
 _WITHOUT = (FORM_TOKEN,)  # the page has its own
 
 
-def problem_page(visit: Visit, response: Response) -> Response:
+def problem_page(visit: Visit, response: Response, sentence: str = "") -> Response:
     """The page for a problem body of the API; for a script, the sentence.
 
     Args:
         visit: the request that met it.
         response: as the API would answer.
+        sentence: what is wrong, for a buyer; empty: what the code means.
     """
     found = msgspec.json.decode(response.body)
     passed: Headers = tuple((name, value) for name, value in response.headers if name in (b"retry-after", b"x-log-id"))
-    sentence = visit.sentence(found["code"])
+    sentence = sentence or visit.sentence(found["code"])
+    log_id = dict(passed).get(b"x-log-id", b"").decode()
     again = bool(found["retryable"]) and bool(visit.form.pairs)
     if visit.by_script:
-        told = {"code": found["code"], "text": sentence, "retry": again, "outcome": found["outcome"]}
+        text = f"{sentence} {visit.words('problem.log_id')} {log_id}" if log_id else sentence
+        told = {"code": found["code"], "text": text, "retry": again, "outcome": found["outcome"]}
         return visit.tell(response.status, told, passed)
     fields = [(name, value) for name, value in visit.form.pairs if name not in _WITHOUT] if again else []
-    return visit.plain_page("problem", response.status, passed, problem=found, sentence_of_it=sentence, fields=fields)
+    shown = {"problem": found, "sentence_of_it": sentence, "fields": fields, "log_id": log_id}
+    return visit.plain_page("problem", response.status, passed, **shown)
 
 
 def refused(visit: Visit, code: str, detail: str = "") -> Response:

@@ -10,7 +10,6 @@ from stockade.identity import BadToken
 from stockade.identity.user_ids import user_id_of
 from stockade.shop.config.addresses import is_loopback
 from stockade.shop.front.page_route import PageRoute
-from stockade.shop.front.pages.catalog import own_path
 from stockade.shop.front.sessions import COOKIE
 from stockade.shop.front.visit import Visit
 from stockade.shop.http.requests.authorization import Access
@@ -28,7 +27,7 @@ async def _form(visit: Visit, *, status: int = 200, wrong: str = "") -> Response
         status,
         wrong=wrong,
         ended=visit.query.text("ended") == "yes",
-        back=own_path(visit.query.text("back") or visit.form.text("back")),
+        back=visit.addresses.own(visit.query.text("back") or visit.form.text("back")),
         demo_users=DEMO_USERS if visit.state.settings.shop_front == "demo" else (),
         demo_admin=DEMO_ADMIN,
     )
@@ -61,7 +60,7 @@ def _begin(visit: Visit, user_id: str, *, admin: bool, latest_s: int) -> Respons
     now_s = now_ms() // 1000
     session = visit.sessions.begin(now_s, user_id, admin=admin, latest_s=latest_s)
     visit.set_cookie(COOKIE, visit.sessions.sign(session), max(session.ends_s - now_s, 0))
-    return visit.go(own_path(visit.form.text("back")))
+    return visit.go(visit.addresses.own(visit.form.text("back")))
 
 
 async def _sign_out(visit: Visit) -> Response:

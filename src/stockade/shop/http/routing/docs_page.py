@@ -1,7 +1,7 @@
 """The page at /docs: Swagger UI over /openapi.json, which works without the internet.
 
 The files of Swagger UI are those of an installed package (`stockade[docs-page]`), which is never imported: only its
-files are read. The content security policy lets the browser load from this service alone. Neighbour: `service_routes`.
+files are read. Neighbours: `service_routes`, `page_headers`.
 """
 
 from functools import lru_cache
@@ -10,21 +10,13 @@ from pathlib import Path
 
 from starlette.types import Receive, Scope
 
+from stockade.shop.http.responses.page_headers import page_headers
 from stockade.shop.http.responses.problems import problem
-from stockade.shop.http.responses.response import Handler, Headers, Response
+from stockade.shop.http.responses.response import Handler, Response
 
 PACKAGE = "flask_swagger_ui"
 INSTALL = "pip install 'stockade[docs-page]'"
-_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self' data:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-_HEADERS: Headers = (
-    (b"content-security-policy", _POLICY.encode()),
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"cache-control", b"no-cache"),
-)
+_HEADERS = page_headers("no-cache", data_urls=True)
 _PAGE = b"""<!DOCTYPE html>
 <html lang="en">
 <head>
