@@ -5,6 +5,8 @@ import re
 from itertools import chain
 from pathlib import Path
 
+from stockade.lab.recording.summary import LATE, NOT_AS_CLAIMED, NOT_EXPOSED
+
 from stockade.lab.checkers import CHECKERS
 from stockade.lab.checks import CHECKS
 from stockade.lab.live.app import STATIC
@@ -12,7 +14,6 @@ from stockade.lab.live.choices import burst_variants
 from stockade.lab.live.running.recording_leg import TWICE
 from stockade.lab.live.words import summaries, translated_summaries, words
 from stockade.lab.model.repeat_result import ACCEPTED, FAILED, REJECTED
-from stockade.lab.recording.summary import LATE, NOT_AS_CLAIMED, NOT_EXPOSED
 from stockade.lab.reporting.verdict import NOT_AS_PROMISED
 from stockade.lab.slow_motion import two_buyers
 from stockade.lab.workloads.registry import WORKLOADS
