@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import replace
 from itertools import combinations, pairwise
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from stockade.core import Command, now_ms
@@ -103,11 +104,7 @@ async def _record(plan: RecordingPlan, opened: RecordingServers, observe: Observ
     recorder, load = Recorder(), _load_settings(plan)
     fault_points = any(fault.fault_points for fault in plan.faults)
     async with AsyncExitStack() as stack:
-        file = None
-        if target.private:  # a relay takes all events of a database: not of a user's
-            folder = await asyncio.to_thread(OwnedFolder, "events")
-            stack.callback(folder.close)
-            file = folder.path / "events"
+        file = await _events_file(target, stack)
         opening = OpenService(opened.config, fault_points, str(file or ""))
         processes = await stack.enter_async_context(running("service", plan.processes, opening))
         sender = Sender(processes, recorder, load, rows)
@@ -146,6 +143,15 @@ async def _record(plan: RecordingPlan, opened: RecordingServers, observe: Observ
         fault_log=tuple(log),
         final=replace(state, extra={**state.extra, **noted, LATE: lateness.found}),
     )
+
+
+async def _events_file(target: TargetDatabase, stack: AsyncExitStack) -> Path | None:
+    """Where relays write the events that they deliver; None: there are none, as they would take a user's events."""
+    if not target.private:
+        return None
+    folder = await asyncio.to_thread(OwnedFolder, "events")
+    stack.callback(folder.close)
+    return folder.path / "events"
 
 
 class _Faults(NamedTuple):
