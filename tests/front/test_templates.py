@@ -57,16 +57,18 @@ POINTS = {"account": None, "entries": None, "charged": False, "again": False, "n
 SIGN_IN = {"wrong": "", "ended": False, "back": "/shop", "demo_users": (), "demo_admin": "admin"}
 PROBLEM = {"code": "X", "title": "x", "detail": "x", "status": 503, "outcome": "unknown", "retryable": True}
 REFUSAL = {**PROBLEM, "outcome": "none", "detail": "y", "retryable": False}
-PLAIN = {"sentence_of_it": "x", "fields": [], "log_id": ""}
+PLAIN = {"sentence_of_it": "x", "fields": [], "log_id": "", "shown_on": ""}
 ENTRIES = [queries.PointEntry("1", "USE", -1, 9, "order-1", AT), queries.PointEntry("2", "CHARGE", 1, 9, "order-1", AT)]
 CHARGE = queries.Charge("charge-1", "ann", "READY", 500, "KRW", STEPS, AT, pg_order_id="pg-1")
 
 
 def stock(*, hidden):
-    """A page of the stock."""
-    return Page([SkuStock("sku-1", NAME, 1000, 9, 2, 7, hidden)], "more" if hidden else None)
+    """What the page of the stock is given."""
+    found = Page([SkuStock("sku-1", NAME, 1000, 9, 2, 7, hidden)], "more" if hidden else None)
+    return {"found": found, "cursor": "", "refused": {"sku": "", "delta": "", "reason": ""}}
 
 
+AGAIN = {"sku": "sku-1", "delta": "-9", "reason": "x"}
 # template, what its page gives it, and how the visit differs from that of a visitor who has not signed in
 CASES = [
     ("products", {"found": Page([]), "search": "", "sort": "id", "sorts": ["id", "cheap"]}, {}),
@@ -110,10 +112,15 @@ CASES = [
     ("problem", {"problem": PROBLEM, **PLAIN, "log_id": "1"}, {}),
     ("problem", {"problem": REFUSAL, **PLAIN}, {}),
     ("problem", {"problem": {**REFUSAL, "status": 404}, **PLAIN}, {}),
-    ("admin/stock", {"found": stock(hidden=True), "cursor": "c", "notice": "DONE"}, {"user": "root", "admin": True}),
-    ("admin/stock", {"found": stock(hidden=False), "cursor": "", "notice": "PENDING"}, {"path": "/shop/admin"}),
-    ("admin/stock", {"found": stock(hidden=False), "cursor": "", "notice": "OUT_OF_STOCK"}, {}),
-    ("admin/stock", {"found": stock(hidden=False), "cursor": "", "notice": ""}, {}),
+    ("admin/stock", {**stock(hidden=True), "cursor": "c", "notice": "DONE"}, {"user": "root", "admin": True}),
+    ("admin/stock", {**stock(hidden=False), "notice": "PENDING"}, {"path": "/shop/admin"}),
+    ("admin/stock", {**stock(hidden=False), "notice": "OUT_OF_STOCK"}, {}),
+    (
+        "admin/stock",
+        {**stock(hidden=False), "notice": "OUT_OF_STOCK", "refused": AGAIN},
+        {},
+    ),
+    ("admin/stock", {**stock(hidden=False), "notice": ""}, {}),
     ("admin/audit", {"done": False, "rules": 9, "too_long": ""}, {}),
     ("admin/audit", {"done": False, "rules": 9, "too_long": "60"}, {}),
     ("admin/audit", {**AUDITED, "violations": []}, {}),

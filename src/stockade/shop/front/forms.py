@@ -14,6 +14,22 @@ from stockade.shop.model.limits import MAX_LINES
 FORM = "application/x-www-form-urlencoded"
 MAX_FIELDS = 3 * MAX_LINES + 20  # an order has three for each line
 MAX_PARAMETERS = 20
+MAX_DIGITS = 18
+SHOWN_ON = "shown_on"  # the field of every form with the address of its page
+
+
+class FieldError(ProblemError):
+    """A field is no whole number, or is out of range: INVALID_REQUEST, and the page says which one.
+
+    Args:
+        field: its name.
+        least: that it may be.
+        most: that it may be.
+    """
+
+    def __init__(self, field: str, least: int, most: int) -> None:
+        super().__init__("INVALID_REQUEST", f"{field} must be a whole number from {least} to {most}")
+        self.field, self.least, self.most = field, least, most
 
 
 class Fields:
@@ -37,29 +53,24 @@ class Fields:
         """All values of a field."""
         return [value.strip() for each, value in self.pairs if each == name]
 
-    def number(self, name: str) -> int:
-        """A field as a whole number.
+    def number(self, name: str, least: int, most: int) -> int:
+        """A field as a whole number within its bounds.
 
         Raises:
-            ProblemError: INVALID_REQUEST, it is none.
+            FieldError: it is none.
         """
-        return whole(self.text(name))
+        return _whole(name, self.text(name), least, most)
 
-    def numbers(self, name: str) -> list[int]:
+    def numbers(self, name: str, least: int, most: int) -> list[int]:
         """All values of a field as whole numbers; raises as `number`."""
-        return [whole(text) for text in self.texts(name)]
+        return [_whole(name, text, least, most) for text in self.texts(name)]
 
 
-def whole(text: str) -> int:
-    """A text as a whole number, with an optional sign.
-
-    Raises:
-        ProblemError: INVALID_REQUEST, it is none.
-    """
-    digits = text.removeprefix("-").removeprefix("+")
-    if not (digits.isascii() and digits.isdigit() and len(digits) <= 15):
-        raise ProblemError("INVALID_REQUEST", f"{text!r:.40} is not a whole number")
-    return int(text)
+def _whole(name: str, text: str, least: int, most: int) -> int:
+    digits = text[1:] if text[:1] in ("-", "+") else text
+    if digits.isascii() and digits.isdigit() and len(digits) <= MAX_DIGITS and least <= int(text) <= most:
+        return int(text)
+    raise FieldError(name, least, most)
 
 
 def read_fields(raw: str, most: int) -> Fields:

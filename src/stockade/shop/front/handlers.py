@@ -12,13 +12,22 @@ from starlette.types import Receive, Scope
 
 from stockade.core.clock import now_ms
 from stockade.shop.front import languages
-from stockade.shop.front.forms import FORM, MAX_FIELDS, MAX_PARAMETERS, Fields, cookies_of, header, read_fields
+from stockade.shop.front.forms import (
+    FORM,
+    MAX_FIELDS,
+    MAX_PARAMETERS,
+    SHOWN_ON,
+    Fields,
+    cookies_of,
+    header,
+    read_fields,
+)
 from stockade.shop.front.languages import LANGUAGES, Words
 from stockade.shop.front.own_addresses import OwnAddresses
 from stockade.shop.front.page_route import PageRoute
 from stockade.shop.front.pages import PAGES
 from stockade.shop.front.pages.catalog import LANGUAGE
-from stockade.shop.front.pages.problem import problem_page
+from stockade.shop.front.pages.problem import problem_page, sentence_of
 from stockade.shop.front.pages.sign_in import SIGN_IN
 from stockade.shop.front.rendering import ASSETS, asset_response
 from stockade.shop.front.sessions import COOKIE, FORM_TOKEN, Sessions
@@ -135,7 +144,7 @@ class _Page:
             entered = True
             response = await self._respond(visit, scope, receive)
         except Exception as error:  # noqa: BLE001  # the edge: whatever happens, the visitor gets a page
-            response = problem_page(visit, self._read(error, scope))
+            response = problem_page(visit, self._read(error, scope), sentence_of(visit, error))
         except asyncio.CancelledError:
             if not concurrency.stopping:
                 raise
@@ -155,10 +164,10 @@ class _Page:
         route = self._route
         visit.query = read_fields(scope["query_string"].decode("latin-1"), MAX_PARAMETERS)
         if route.method == "POST":
-            form = await self._form(visit, scope, receive, self._state.settings.body_wait_s)
-            if form is None and not visit.user_id:  # the session has ended while the page was open
-                return visit.go(SIGN_IN, ended="yes", back="" if route.access is Access.ANYONE else visit.here())
-            if form is None:  # nothing of it is offered again
+            form, ours = await self._form(visit, scope, receive, self._state.settings.body_wait_s)
+            if not ours and not visit.user_id:  # the session has ended while the page was open
+                return visit.go(SIGN_IN, ended="yes", back=self._page_of(visit, form))
+            if not ours:  # nothing of it is offered again
                 refusal = problem("FORBIDDEN", "the form is not from a page of this session")
                 return problem_page(visit, refusal, visit.words("problem.other_session"))
             visit.form = form
@@ -168,14 +177,20 @@ class _Page:
             raise ProblemError("FORBIDDEN", "only an administrator may see this")
         return await route.make(visit)
 
-    async def _form(self, visit: Visit, scope: Scope, receive: Receive, wait_s: float) -> Fields | None:
-        """The form; None where no page of this session made it."""
+    def _page_of(self, visit: Visit, form: Fields) -> str:
+        """The page that had a form, by the form itself; a made-up one leads to a page of the shop all the same."""
+        if self._route.access is Access.ANYONE:  # to sign in: where that was to lead
+            return visit.addresses.own(form.text("back"))
+        return visit.addresses.own(form.text(SHOWN_ON) or visit.here())
+
+    async def _form(self, visit: Visit, scope: Scope, receive: Receive, wait_s: float) -> tuple[Fields, bool]:
+        """The form, and whether a page of this session made it."""
         _require_same_origin(scope, visit)
         if header(scope, b"content-type").partition(";")[0].strip().lower() != FORM:
             raise ProblemError("UNSUPPORTED_MEDIA_TYPE", f"a form is sent as {FORM}")
         raw = await read_body(receive, self._state.settings.max_body_kib * 1024, wait_s)
         form = read_fields(raw.decode("latin-1"), MAX_FIELDS)
-        return form if visit.sessions.is_form_token(form.text(FORM_TOKEN), visit.session) else None
+        return form, visit.sessions.is_form_token(form.text(FORM_TOKEN), visit.session)
 
     async def _read_refused_form(self, visit: Visit, scope: Scope, receive: Receive) -> None:
         """Read the form of a request above `max_in_flight`, so that the page of its refusal can offer it again."""
@@ -184,7 +199,8 @@ class _Page:
             return
         refused.enter()
         try:
-            visit.form = await self._form(visit, scope, receive, REFUSED_WAIT_S) or visit.form
+            form, ours = await self._form(visit, scope, receive, REFUSED_WAIT_S)
+            visit.form = form if ours else visit.form
         except (ProblemError, ClientDisconnected):
             pass  # the refusal stands; a form that is late or not in order is not offered again
         finally:

@@ -21,6 +21,7 @@ from stockade.shop.front.visit import Visit
 from stockade.shop.http.requests.authorization import Access
 from stockade.shop.http.responses.response import Response
 from stockade.shop.http.routing.routes.audit import READ_WAIT_S
+from stockade.shop.model.limits import MAX_REASON, MAX_STOCK
 from stockade.store.outbox import Outbox
 
 PER_PAGE = 25
@@ -28,6 +29,7 @@ MAX_LETTERS = 50
 MAX_COUNTED = 1_000
 MAX_SHOWN_BYTES = 2_000
 LOG_WAIT_S = 10.0
+MAX_ID = 2**63 - 1  # of an event
 
 
 class _Letter(NamedTuple):
@@ -43,16 +45,21 @@ class _Letter(NamedTuple):
 async def _stock(visit: Visit) -> Response:
     cursor = visit.query.text("cursor")
     found = await visit.read(lambda conn: queries.stock_list(conn, limit=PER_PAGE, cursor=cursor or None))
-    return await visit.page("admin/stock", found=found, cursor=cursor, notice=visit.query.text("notice"))
+    refused = {name: visit.query.text(name) for name in ("sku", "delta", "reason")}
+    return await visit.page(
+        "admin/stock", found=found, cursor=cursor, notice=visit.query.text("notice"), refused=refused
+    )
 
 
 async def _adjust(visit: Visit) -> Response:
     form = visit.form
-    body = {"delta": form.number("delta"), "reason": form.text("reason")}
+    body = {"delta": form.number("delta", -MAX_STOCK, MAX_STOCK), "reason": form.text("reason")}
     route = "/v1/skus/{sku_id}/stock-adjustments"
     answer = await visit.command("POST", route, {"sku_id": form.text("sku")}, body)
     notice = answer.code or ("PENDING" if answer.status == 202 else "DONE")
-    return visit.go("/shop/admin", cursor=form.text("cursor"), notice=notice)
+    # a refused form is shown again in its row, as it was filled in
+    kept = {name: form.text(name)[:MAX_REASON] for name in ("sku", "delta", "reason")} if answer.code else {}
+    return visit.go("/shop/admin", cursor=form.text("cursor"), notice=notice, **kept)
 
 
 async def _audit_page(visit: Visit) -> Response:
@@ -118,7 +125,7 @@ def _text(raw: bytes) -> str:
 
 
 async def _send_again(visit: Visit) -> Response:
-    ids = visit.form.numbers("event")[:MAX_LETTERS]
+    ids = visit.form.numbers("event", 1, MAX_ID)[:MAX_LETTERS]
     sent = await Outbox(visit.state.shop.database).requeue(ids) if ids else 0
     return visit.go("/shop/admin/events", sent=str(sent))
 

@@ -14,7 +14,7 @@ from stockade.shop.front.pages.problem import refused
 from stockade.shop.front.visit import Answer, Visit
 from stockade.shop.http.responses.problems import ProblemError
 from stockade.shop.http.responses.response import Response
-from stockade.shop.model.limits import MAX_LINES
+from stockade.shop.model.limits import MAX_LINES, MAX_QUANTITY
 
 _ITEM = "/v1/users/{user_id}/cart/items/{sku_id}"
 
@@ -37,7 +37,7 @@ async def _basket(visit: Visit) -> Response:
 async def _put(visit: Visit) -> Response:
     """Set the units of one SKU, or of all lines of the basket; 0 takes it out."""
     form = visit.form
-    skus, quantities = form.texts("sku"), form.numbers("quantity")
+    skus, quantities = form.texts("sku"), form.numbers("quantity", 0, MAX_QUANTITY)
     if not 1 <= len(skus) == len(quantities) <= MAX_LINES:
         raise ProblemError("INVALID_REQUEST", "a basket has one quantity for each SKU")
     for sku_id, quantity in zip(skus, quantities, strict=True):

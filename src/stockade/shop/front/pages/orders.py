@@ -16,6 +16,7 @@ from stockade.shop.front.visit import Visit
 from stockade.shop.http.responses.problems import ProblemError
 from stockade.shop.http.responses.response import Response
 from stockade.shop.model import constants
+from stockade.shop.model.limits import MAX_AMOUNT, MAX_QUANTITY
 
 PER_PAGE = 10
 MAX_LOOKS = 20  # how often a page of a queued order looks again by itself
@@ -24,7 +25,8 @@ _AGAIN = "yes"
 
 async def _place(visit: Visit) -> Response:
     form = visit.form
-    skus, quantities, prices = form.texts("sku"), form.numbers("quantity"), form.numbers("price")
+    skus, quantities = form.texts("sku"), form.numbers("quantity", 1, MAX_QUANTITY)
+    prices = form.numbers("price", 0, MAX_AMOUNT)
     if not len(skus) == len(quantities) == len(prices):
         raise ProblemError("INVALID_REQUEST", "an order has a quantity and a price for each SKU")
     body = {

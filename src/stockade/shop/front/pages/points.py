@@ -9,6 +9,7 @@ from stockade.shop.front.visit import Visit
 from stockade.shop.http.responses.problems import ProblemError
 from stockade.shop.http.responses.response import Response
 from stockade.shop.model import constants
+from stockade.shop.model.limits import MAX_AMOUNT
 
 PER_PAGE = 15
 
@@ -33,7 +34,7 @@ async def _points(visit: Visit) -> Response:
 
 async def _charge(visit: Visit) -> Response:
     method = constants.PG if visit.form.text("method") == constants.PG else constants.INSTANT
-    body = {"amount": visit.form.number("amount"), "method": method}
+    body = {"amount": visit.form.number("amount", 1, MAX_AMOUNT), "method": method}
     ids = {"user_id": visit.user_id}
     answer = await visit.command("POST", "/v1/users/{user_id}/point-charges", ids, body)
     if not answer.code and method == constants.PG and answer.status != 202:
@@ -53,7 +54,7 @@ async def _open_charge(visit: Visit) -> Response:
 
 async def _confirm(visit: Visit) -> Response:
     charge_id = visit.path_ids["charge_id"]
-    body = {"payment_key": payment_key(visit), "amount": visit.form.number("amount")}
+    body = {"payment_key": payment_key(visit), "amount": visit.form.number("amount", 1, MAX_AMOUNT)}
     ids = {"charge_id": charge_id}
     answer = await visit.command("POST", "/v1/point-charges/{charge_id}/confirm", ids, body)
     if answer.code == "CHARGE_NOT_FOUND":

@@ -5,6 +5,7 @@ The form has the same key, so the shop knows it again: what it did the first tim
 
 import msgspec
 
+from stockade.shop.front.forms import SHOWN_ON, FieldError
 from stockade.shop.front.page_route import PageRoute
 from stockade.shop.front.sessions import FORM_TOKEN
 from stockade.shop.front.visit import Visit
@@ -12,7 +13,9 @@ from stockade.shop.http.requests.authorization import Access
 from stockade.shop.http.responses.problems import ProblemError, problem
 from stockade.shop.http.responses.response import Headers, Response
 
-_WITHOUT = (FORM_TOKEN,)  # the page has its own
+_WITHOUT = (FORM_TOKEN, SHOWN_ON)  # the page has its own
+# of the fields that a visitor sees
+_LABELS = {"quantity": "product.quantity", "amount": "charge.amount", "delta": "admin.adjust"}
 
 
 def problem_page(visit: Visit, response: Response, sentence: str = "") -> Response:
@@ -33,8 +36,17 @@ def problem_page(visit: Visit, response: Response, sentence: str = "") -> Respon
         told = {"code": found["code"], "text": text, "retry": again, "outcome": found["outcome"]}
         return visit.tell(response.status, told, passed)
     fields = [(name, value) for name, value in visit.form.pairs if name not in _WITHOUT] if again else []
-    shown = {"problem": found, "sentence_of_it": sentence, "fields": fields, "log_id": log_id}
+    shown_on = visit.addresses.own(visit.form.text(SHOWN_ON)) if again else ""
+    shown = {"problem": found, "sentence_of_it": sentence, "fields": fields, "log_id": log_id, "shown_on": shown_on}
     return visit.plain_page("problem", response.status, passed, **shown)
+
+
+def sentence_of(visit: Visit, error: Exception) -> str:
+    """Which field of a form is wrong, by its label, and what it may be; empty: it is something else."""
+    if not isinstance(error, FieldError):
+        return ""
+    field = visit.words(_LABELS[error.field]) if error.field in _LABELS else error.field
+    return visit.words("problem.range", field=field, least=f"{error.least:,}", most=f"{error.most:,}")
 
 
 def refused(visit: Visit, code: str, detail: str = "") -> Response:
