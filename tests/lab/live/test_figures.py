@@ -4,7 +4,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from stockade.lab.live.pictures import _top
+from stockade.core import Stats
+from stockade.lab.live.pictures import _rounds, _top
+from stockade.lab.live.running.burst_leg import _point, _sum
 from stockade.lab.live.running.figures import Point, Sums, per_transaction, percentile, thinned
 from stockade.lab.live.runs import Leg
 
@@ -18,9 +20,30 @@ def test_percentiles_are_by_nearest_rank():
 
 def test_orders_in_a_transaction():
     """Retries make it less than one, batches more; without a transaction there is none."""
-    assert per_transaction({"commands": 30, "transactions": 2}) == 15
-    assert per_transaction({"commands": 1, "transactions": 4}) == 0.25
-    assert per_transaction({}) is None
+    assert per_transaction(30, 2) == 15
+    assert per_transaction(1, 4) == 0.25
+    assert per_transaction(0, 0) is None
+
+
+def test_attempts_are_no_orders():
+    """A store counts a command with each attempt; the figure of a burst counts what was decided."""
+    found = SimpleNamespace(accepted=2, rejected=2, failed=0, left=0, wall_ms=1.0, timed=True, latencies_ms=[1.0])
+    found = SimpleNamespace(**vars(found), violations=(), expected_accepted=2)
+    sums, stats = Sums(), Stats(commands=10, transactions=10)
+    _sum(sums, found, [found], stats)
+    assert sums.batch == 0.4
+    assert _point(1, found, stats, sums).batch == 0.4
+
+
+@pytest.mark.parametrize(
+    ("rounds", "ticks"),
+    [(1, (1,)), (7, (1, 2, 3, 4, 5, 6, 7)), (32, (1, 5, 10, 15, 20, 25, 30)), (202, (1, 20, 40, 60, 80, 100))],
+)
+def test_the_axis_of_rounds_has_whole_numbers(rounds, ticks):
+    """From the first round on: there is no round 0, and no half of one."""
+    axis = _rounds("round", rounds, 720)
+    assert axis.ticks[: len(ticks)] == ticks
+    assert axis.ends([1, rounds]) == (0.5, rounds + 0.5)
 
 
 def test_a_page_gets_few_points_and_the_last_one():

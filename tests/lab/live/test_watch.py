@@ -46,6 +46,19 @@ def test_the_count_of_the_load_stays(found, violations):
     assert sums.detail
 
 
+def test_orders_are_related_to_the_transactions_that_were_counted():
+    """Each attempt is a transaction; what is decided after the last count has none, and changes nothing."""
+    ended = [((0, 0, 0, SimpleNamespace(request_id=n), 0, 0, 0, 0), 1, answer(n)) for n in range(30)]
+    recorder = SimpleNamespace(ended_since=lambda seen: ended[seen : seen + 10])
+    points, sums = [], Sums()
+    watch = Watch(sums, lambda point, _sums: points.append(point), lambda: None)
+    for begun in (20, 30, None):
+        watch._counted = begun
+        watch._look(SimpleNamespace(recorder=recorder, fault_log=[]), 0)
+    assert [point.batch for point in points] == [0.5, pytest.approx(1 / 3), None]
+    assert sums.batch == 0.4
+
+
 @pytest.mark.parametrize(("workload", "comes_in"), [("order-stream", True), ("baskets", False)])
 async def test_what_is_left_is_not_read_where_stock_comes_in(workload, comes_in):
     """A sum that deliveries raise says nothing; elsewhere it does, and the database is asked."""

@@ -27,6 +27,8 @@ KEPT: Final = 40  # pictures
 ROOM: Final = 1.04  # above the highest value, so that no mark is cut
 TOPS: Final = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0)  # times a power of ten: those at which the axis has a label
 LEAST_COUNT: Final = 3.0  # at the top of an axis of whole numbers, so that no label is a fraction
+ROUND_ROOM: Final = 60  # pixels of the picture for each label of a round
+ROUND_STEPS: Final = (1, 2, 5, 10, 20, 50, 100)  # rounds between two labels
 BAR_COLOURS: Final = ("#0072b2", "#b3261e")  # kept, broken
 
 
@@ -103,22 +105,32 @@ def _lines(run: Run, figure: str, width: int, language: str) -> Spec:
         for points in [thinned(leg.points, DRAWN_POINTS)]
     ]
     if run.right is not None and figure == "accepted" and series:
-        last = max((point[0] for each in series for point in each.points), default=1)
-        series.append(Series(right, styled[right], ((0, run.right), (last, run.right))))
+        series.append(Series(right, styled[right], ((1, run.right), (_last(series), run.right))))
     events = (
         [Event(at_s, name) for at_s, name, action, _ in run.legs[-1].sums.get("faults", ()) if action == "inject"]
         if run.legs
         else []
     )
-    x = Axis(said["chart.round" if burst else "chart.seconds"])
     return lines(
         [each for each in series if each.points],
-        x,
+        _rounds(said["chart.round"], _last(series), width) if burst else Axis(said["chart.seconds"]),
         Axis(said[f"figure.{figure}"], most=_top(series, figure)),
         width=width,
         height=HEIGHT,
         events=events,
     )
+
+
+def _last(series: list[Series]) -> float:
+    return max((point[0] for each in series for point in each.points), default=1)
+
+
+def _rounds(title: str, last: float, width: int) -> Axis:
+    """The axis of rounds: it begins before the first one, and its labels are whole numbers."""
+    most = max(width // ROUND_ROOM, 2)
+    step = next((step for step in ROUND_STEPS if last / step <= most), ROUND_STEPS[-1])
+    ticks = (1.0, *(float(number) for number in range(step, int(last) + 1, step) if number > 1))
+    return Axis(title, least=0.5, most=last + 0.5, ticks=ticks)
 
 
 def _top(series: list[Series], figure: str) -> float:

@@ -101,7 +101,7 @@ def _point(number: int, found: CheckedRepeat, stats: Stats, sums: Sums) -> Point
         rate=decided / (found.wall_ms / 1000) if found.wall_ms else 0.0,
         p50_ms=percentile(ordered, 0.5),
         p95_ms=percentile(ordered, 0.95),
-        batch=per_transaction(stats.as_dict()),
+        batch=per_transaction(decided, stats.transactions),
         left=found.left,
         violations=sum(sums.violations.values()),
     )
@@ -119,7 +119,7 @@ def _sum(sums: Sums, found: CheckedRepeat, checked: list[CheckedRepeat], stats: 
     sums.p50_ms, sums.p95_ms, sums.p99_ms = (percentile(ordered, share) for share in (0.5, 0.95, 0.99))
     wall_s = sum(each.wall_ms for each in timed) / 1000
     sums.rate = sum(each.accepted + each.rejected for each in timed) / wall_s if wall_s else 0.0
-    sums.batch = per_transaction(stats.as_dict())
+    sums.batch = per_transaction(sum(each.accepted + each.rejected for each in checked), stats.transactions)
 
 
 def _judgement(

@@ -4,7 +4,7 @@ Neighbours: `burst_leg.py` and `recording_leg.py` make points, `session.py` keep
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -24,7 +24,7 @@ class Figures:
         rate: decided orders per second.
         p50_ms: median time from sending to the answer; None where nothing was answered.
         p95_ms: the same for 95 of 100.
-        batch: orders in a transaction; None where there was none.
+        batch: decided orders for each transaction that was begun; None where none was.
         left: free units, or points, by the database; None: not read.
         twice: versions of a row that two requests were given so far, in a recording; None: not watched.
     """
@@ -98,10 +98,14 @@ def percentile(ordered: Sequence[float], share: float) -> float | None:
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else None
 
 
-def per_transaction(stats: Mapping[str, int]) -> float | None:
-    """Orders for each transaction, by counters of stores; None where there was no transaction."""
-    transactions = stats.get("transactions", 0)
-    return stats.get("commands", 0) / transactions if transactions > 0 else None
+def per_transaction(decided: int, transactions: int) -> float | None:
+    """Decided orders for each transaction: below 1 where orders were tried again; None of no transaction.
+
+    Args:
+        decided: orders that were accepted or refused. The commands of a store are no measure: each attempt counts.
+        transactions: that were begun, also those that were rolled back.
+    """
+    return decided / transactions if transactions > 0 else None
 
 
 def thinned(points: Sequence[dict[str, Any]], most: int) -> list[dict[str, Any]]:

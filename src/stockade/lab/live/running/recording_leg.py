@@ -6,7 +6,6 @@ of a row that two requests were given is a lost update. Neighbours: `lab/recordi
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -59,9 +58,9 @@ class Watch:
         self._first = ""  # version that was given twice, in words
         self._versions: dict[tuple[str, int], str] = {}
         self._latencies: list[float] = []
-        self._before: dict[str, Mapping[str, int]] = {}  # by process
-        self._stats = Counter[str]()
-        self._batch: float | None = None
+        self._before: dict[str, int] = {}  # transactions, by process
+        self._transactions = self._decided = 0
+        self._counted: int | None = None  # transactions since the last look; None: not asked for since
         self._began_s = self._last_s = 0.0
 
     @asynccontextmanager
@@ -89,7 +88,7 @@ class Watch:
         now_s = time.monotonic()
         ended = observed.recorder.ended_since(self._seen)
         self._seen += len(ended)
-        point = Point(x=now_s - self._began_s, waiting=self._open, batch=self._batch, left=left)
+        point = Point(x=now_s - self._began_s, waiting=self._open, left=left)
         latencies: list[float] = []
         for each in ended:
             self._add(each, point, latencies)
@@ -97,8 +96,19 @@ class Watch:
         point.rate = (point.accepted + point.refused) / max(1e-3, now_s - self._last_s)
         point.p50_ms, point.p95_ms = percentile(latencies, 0.5), percentile(latencies, 0.95)
         self._last_s = now_s
+        self._relate(point)
         self._sum(observed, point, latencies, now_s)
         self._show(point, self._sums)
+
+    def _relate(self, point: Point) -> None:
+        """Relate what was decided to the transactions; what is decided after the last count has none to relate to."""
+        self._decided += point.accepted + point.refused
+        if self._counted is None:
+            return
+        self._transactions += self._counted
+        point.batch = per_transaction(point.accepted + point.refused, self._counted)
+        self._sums.batch = per_transaction(self._decided, self._transactions)
+        self._counted = None
 
     def _add(self, ended: Ended, point: Point, latencies: list[float]) -> None:
         sent, return_ns, answer = ended
@@ -131,7 +141,6 @@ class Watch:
         self._latencies = [*self._latencies, *latencies][-MOST_LATENCIES:]
         sums.rate = (sums.accepted + sums.refused) / max(1e-3, now_s - self._began_s)
         sums.left = point.left
-        sums.batch = per_transaction(self._stats)
         sums.faults = [
             (round(each.at_ns / 1e9 - self._began_s, 2), each.fault, each.action, each.detail)
             for each in observed.fault_log
@@ -154,22 +163,20 @@ class Watch:
             sums.note(TWICE, self._first, self._twice)
 
     async def _count(self, observed: Observed) -> None:
-        """Ask every process what waits in it, and how many orders its transactions had."""
+        """Ask every process what waits in it, and how many transactions it has begun."""
         places = [*observed.processes.places, *observed.workers.places]
         found = await asyncio.gather(*(place.ask(Count(), COUNT_WAIT_S) for place in places), return_exceptions=True)
-        now, opened = Counter[str](), 0
+        begun = opened = 0
         for place, counters in zip(places, found, strict=True):
             if isinstance(counters, LabError):  # a fault has stopped or killed it
                 continue
             if isinstance(counters, BaseException):
                 raise counters
             opened += max(0, counters.held.get("requests", 0))
-            before = self._before.get(place.name, {})
-            anew = counters.stats.get("commands", 0) < before.get("commands", 0)  # it was started again
-            now.update({name: count - (0 if anew else before.get(name, 0)) for name, count in counters.stats.items()})
-            self._before[place.name] = counters.stats
-        self._open, self._batch = opened, per_transaction(now)
-        self._stats.update(now)
+            before, now = self._before.get(place.name, 0), counters.stats.get("transactions", 0)
+            begun += now if now < before else now - before  # less than before: it was started again
+            self._before[place.name] = now
+        self._open, self._counted = opened, begun
 
     async def _left(self, observed: Observed) -> int | None:
         """What is free in the rows that many requests share; None where the database does not answer now."""
