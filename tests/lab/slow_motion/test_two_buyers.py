@@ -37,6 +37,13 @@ async def test_unprotected_sells_the_unit_twice():
     assert state["buyers"]["B"]["decided_on"] == {"free": 1, "on_hand": 1, "reserved": 0, "version": 1}
 
 
+@pytest.mark.parametrize(("order", "writers"), [("ABAABB", "AB"), ("ABBBAA", "BA")])
+async def test_the_ledger_is_in_the_order_of_the_answers(order, writers):
+    """Of two entries of one version the first is that of the buyer who wrote first."""
+    state = await play("unprotected", "sqlite", order=order)
+    assert [each["who"] for each in state["ledger"]] == ["", *writers]
+
+
 async def test_in_turn_even_unprotected_is_right():
     """It is the order that does it: one after the other sells one."""
     state = await play("unprotected", "sqlite", order="AAABBB")

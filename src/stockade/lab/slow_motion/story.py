@@ -112,6 +112,9 @@ class Story:
         if race.ended:
             violations, ledger = await race.verdict()
             names = {each.order.request_id: name for name, each in race.buyers.items()}
+            # of two entries of one version the first is that of the buyer who had the answer first
+            answered = {each.order.request_id: each.ended_ns for each in race.buyers.values()}
+            ledger = sorted(ledger, key=lambda each: (each.version, answered.get(each.request_id, 0)))
             found["violations"] = list(violations)
             found["ledger"] = [
                 {"who": names.get(each.request_id, ""), "version": each.version, "reserved": each.held_after}
