@@ -4,7 +4,7 @@ Fixtures: `open_page` makes pages, each in a context of its own (`await open_pag
 `page` is one at desktop width; `device` runs a test at phone and at desktop width. A test fails when its pages wrote an
 error to the console. `assert_accessible(page)` asks axe-core, in light and in dark. `look(page, name)` says that a page
 fits both widths. With STOCKADE_SCREENSHOTS=1 it and `shot(page, name)` write pictures into build/screenshots, to be
-looked at: they take a third of the time of these tests, and no test reads them.
+looked at; no test reads them.
 
 Tests here and their Chromium share one event loop for the session, so a server can run in the loop of its test.
 Neighbour: `chromium.py`.

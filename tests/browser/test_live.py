@@ -31,6 +31,7 @@ async def test_a_newcomer_sees_why(open_page, shot, assert_accessible):
         pages = {device: await open_page(device, language=language) for device, language in LANGUAGE.items()}
         for device, page in pages.items():
             await page.goto(client.url)
+            assert not await page.is_visible("#runs"), "a table of nothing"
             await shot(page, f"live-{device}-first")
         await pages["phone"].click("#first-go")
         for device, page in pages.items():
@@ -41,7 +42,10 @@ async def test_a_newcomer_sees_why(open_page, shot, assert_accessible):
             await shot(page, f"live-{device}-slow")
             if device == "phone":  # the other differs in width and language only
                 await assert_accessible(page)
-            assert await page.evaluate("document.documentElement.scrollWidth") <= await page.evaluate("innerWidth")
+            for width in (320, 360, (await page.evaluate("innerWidth"))):
+                await page.set_viewport_size({"width": width, "height": 800})
+                assert await page.evaluate("document.documentElement.scrollWidth") <= width
+                await shot(page, f"live-{device}-{width}")
 
 
 async def sees_the_run(page, language):
@@ -52,6 +56,14 @@ async def sees_the_run(page, language):
     assert "oversold" in await unprotected.get_attribute("class")
     assert OVERSOLD[language] in await unprotected.inner_text()
     assert re.fullmatch(IN_ROUNDS[language], await unprotected.locator("[data-figure=violations] dd").inner_text())
+    said = await unprotected.inner_text()
+    assert words(language)["worst"].format(rounds=30, warm=2) in said
+    assert re.search(r"oversell, \D*\d+", said), "which rules, and how often each"
+    counted = await unprotected.locator("[data-figure=violations] dd").inner_text()
+    assert await page.inner_text("#earlier tr:nth-child(1) td:nth-child(5)") in re.findall(r"\d+", counted)
+    above, below = (f"c.querySelector('.figures{each}').getBoundingClientRect()" for each in ("", " + .small"))
+    assert await unprotected.evaluate(f"c => {below}.top - {above}.bottom") >= 8
+    assert words(language)["why.sequencer.sqlite"] in await page.inner_text("[data-control=sequencer]")
     assert "sequencer: " in await page.inner_text("#spoken")
     await page.bring_to_front()  # a page behind another draws nothing
     await page.wait_for_selector("#chart svg")
@@ -68,7 +80,10 @@ async def steps_the_race(page, language):
         await page.wait_for_selector("#slow-next:enabled")
         await page.click("#slow-next")
         await page.wait_for_selector(f"#slow-steps tr:nth-child({number})")
-    assert TWICE[language] in await page.inner_text("#slow-say")
+    assert TWICE[language] in await page.inner_text("#slow-end")
+    said = words(language)
+    last = said["story.accepted"].format(who=said["slow.buyer"].format(who="B"))
+    assert await page.inner_text("#slow-say") == last, "the answers are said once"
     assert await page.is_disabled("#slow-next")
 
 
@@ -164,12 +179,18 @@ async def test_a_strategy_has_held_only_where_something_else_failed(open_page, s
             box = "document.querySelector('.runs').parentElement"
             wide, room = await page.evaluate(f"[{box}.scrollWidth, {box}.clientWidth]")
             assert wide <= room if device == "desktop" else wide > room
+            await page.set_viewport_size({"width": min(360, page.viewport_size["width"]), "height": 800})
+            accepted = "document.querySelector('#earlier td:nth-child(4)').getBoundingClientRect().right"
+            assert await page.evaluate(f"{accepted} <= {box}.getBoundingClientRect().right"), "verdict and accepted"
+            await shot(page, f"live-{device}-runs-360")
         broken = ended(4, LONGEST, must_fail=True, violations=BROKEN).as_json(points=False)
         client.serving.session.feed.publish("run", broken)
         for device, page in pages.items():
             card = page.locator("[data-control=serializable].broken")
             await card.wait_for()
-            assert f"version-chain: {words(LANGUAGE[device])['rule.version-chain']}" in await card.inner_text()
+            said = words(LANGUAGE[device])
+            counted = {"rule": "version-chain", "count": "20", "meaning": said["rule.version-chain"]}
+            assert said["violations.of"].format(**counted) in await card.inner_text()
             assert await card.locator("[lang=en]").inner_text() == DETAIL
             assert await page.evaluate("document.documentElement.scrollWidth") <= await page.evaluate("innerWidth")
 
@@ -179,7 +200,7 @@ async def shows_the_runs(page, said):
     last = page.locator("#legs .card").nth(1)
     await last.wait_for()
     assert await page.locator("#legs .unshown").count() == 2
-    assert await page.locator("#earlier td:nth-child(4)").all_inner_texts() == [
+    assert await page.locator("#earlier td:nth-child(3)").all_inner_texts() == [
         *[f"? {said['badge.unshown']}"] * 4,
         *(f"✓ {said['badge.held']}", f"✗ {said['badge.broken']}"),
     ]
@@ -188,10 +209,27 @@ async def shows_the_runs(page, said):
     assert said["judged"].replace("{most}", "20") in await last.inner_text()
 
 
+async def test_a_wrong_number_is_said_in_words(open_page):
+    """Under the button, in the language of the page, with the bounds; nothing is sent, and the field has the focus."""
+    async with live_page() as client:
+        for language, said in (("en", "Buyers: a whole number from 1 to 1,000."), ("ko", "구매자 수: 1부터 1,000까지")):
+            page = await open_page(language=language)
+            await page.goto(client.url)
+            for wrong in ("0", "", "1.5", "1001"):
+                await page.fill("#own input[name=buyers]", wrong)
+                await page.click("#own-go")
+                assert said in await page.inner_text("#own-error")
+                assert await page.evaluate("document.activeElement.name") == "buyers"
+        assert await page.get_attribute("#own input[name=buyers]", "aria-invalid") == "true"
+        assert not client.serving.session.runs
+
+
 async def test_a_page_that_gets_no_answer_says_what_to_do(open_page, monkeypatch):
-    """A page that the lab refuses does not say that it tries again; a run that cannot be asked for says it too."""
+    """A page that the lab refuses does not say that it tries again; a run that cannot be asked for says it too, and
+    so does one that is not answered in time, or of which no event comes."""
     page = await open_page(allow=("503", "ERR_FAILED"))
     monkeypatch.setattr(live_app, "MOST_PAGES", 0)
+    monkeypatch.setattr(live_app, "ANSWER_S", 0.4)
     async with live_page() as client:
         await page.goto(client.url)
         await page.wait_for_selector("#connection:not([hidden])")
@@ -200,6 +238,14 @@ async def test_a_page_that_gets_no_answer_says_what_to_do(open_page, monkeypatch
         await page.click("#own-go")
         await page.wait_for_selector("#own-error:not(:empty)")
         assert "The lab did not answer. If it still runs, try again" in await page.inner_text("#own-error")
+        await page.unroute("**/run")
+        await page.route("**/run", lambda route: None)  # never answered
+        await page.click("#own-go")
+        await page.wait_for_selector("#own-error:has-text('has not answered within 0.4 s')")
+        await page.unroute("**/run")
+        await page.route("**/run", lambda route: route.fulfill(status=202, json={"number": 7}))
+        await page.click("#own-go")
+        await page.wait_for_selector("#say:has-text('The lab has begun run 7, but this page hears nothing of it')")
 
 
 async def test_the_end_of_slow_motion_says_the_answers(page, monkeypatch):

@@ -5,8 +5,6 @@ import re
 from itertools import chain
 from pathlib import Path
 
-from stockade.lab.recording.summary import LATE, NOT_AS_CLAIMED, NOT_EXPOSED
-
 from stockade.lab.checkers import CHECKERS
 from stockade.lab.checks import CHECKS
 from stockade.lab.live.app import STATIC
@@ -15,6 +13,7 @@ from stockade.lab.live.running.recording_leg import TWICE
 from stockade.lab.live.words import summaries, translated_summaries, words
 from stockade.lab.model.repeat_result import ACCEPTED, FAILED, REJECTED
 from stockade.lab.reporting.verdict import NOT_AS_PROMISED
+from stockade.lab.ring.expectation import LATE, NOT_CAUGHT, NOT_EXPOSED
 from stockade.lab.slow_motion import two_buyers
 from stockade.lab.workloads.registry import WORKLOADS
 from stockade.shop.audit import RULES
@@ -63,7 +62,7 @@ def test_the_scripts_say_what_there_is():
     named = {name for source in sources for name in re.findall(r'say\("([\w.]+)"', source)}
     assert len(named) > 30
     assert named <= words("en").keys()
-    verdicts = {NOT_AS_PROMISED, NOT_AS_CLAIMED, NOT_EXPOSED, LATE}
+    verdicts = {NOT_AS_PROMISED, NOT_CAUGHT, NOT_EXPOSED, LATE}
     assert {f"odd.{each}" for each in verdicts} == {name for name in words("en") if name.startswith("odd.")}
 
 

@@ -21,12 +21,14 @@ from stockade.lab.errors import LabError
 from stockade.lab.lines import said_by
 from stockade.lab.live.pictures import FIGURES, Pictures
 from stockade.lab.live.plan import BOUNDS, MOST_CONTROLS, read_plan
+from stockade.lab.live.running.burst_leg import WARM_UPS
 from stockade.lab.live.session import Occupied, Session
 from stockade.lab.live.words import LANGUAGES, summaries, words
 from stockade.lab.slow_motion.two_buyers import CONTROLS
 from stockade.shop.http.requests.accept_language import language_for
 
 MOST_PAGES: Final = 8  # that listen at a time
+ANSWER_S: Final = 20  # within which a page wants an answer; else it says that there is none
 STATIC: Final = Path(__file__).parent / "static"
 TYPES: Final = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
 Answer = Callable[[Request], Awaitable[Response]]
@@ -109,6 +111,8 @@ class Pages:
             in_short={name: summary.rpartition(":")[0] or summary for name, summary in said_of.items()},
             most_controls=MOST_CONTROLS,
             most_pages=MOST_PAGES,
+            warm_ups=WARM_UPS,
+            answer_seconds=ANSWER_S,
             most_violations=MAX_OF_ONE_CHECKER,
         )
         return HTMLResponse(text, headers={"content-language": language})

@@ -97,7 +97,7 @@ class Run:
     @property
     def seen_to_fail(self) -> bool:
         """Whether a negative control broke a rule in this run; else it shows nothing that others broke none."""
-        return any(each.must_fail and each.sums.get("violations") for each in self.legs)
+        return any(each.must_fail and each.kept and each.sums.get("violations") for each in self.legs)
 
     def take(self, received: Mapping[str, Any]) -> None:
         """Take in what its process says.

@@ -5,6 +5,8 @@ const token = document.body.dataset.token;
 export const language = document.body.dataset.language;
 export const mostViolations = document.body.dataset.mostViolations;
 export const mostPages = document.body.dataset.mostPages;
+export const answerSeconds = Number(document.body.dataset.answerSeconds);
+export const warmUps = Number(document.body.dataset.warmUps);
 export const mostControls = Number(document.body.dataset.mostControls);
 export const slowControls = JSON.parse(document.body.dataset.slow);
 export const summaries = JSON.parse(document.getElementById("summaries").dataset.summaries);
@@ -17,6 +19,11 @@ export function say(name, values = {}) {
 }
 
 export const has = (name) => name in words;
+
+/** The text of this name for a database, where it has one of its own. */
+export function sayOn(database, name, values = {}) {
+  return say(has(`${name}.${database}`) ? `${name}.${database}` : name, values);
+}
 
 const shown = {};
 /** A number as people of this language write it; an em dash for none. */
@@ -41,16 +48,20 @@ export function write(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** A POST of JSON; throws an Error with the lab's own words, or one that says that the lab did not answer. */
-export async function post(path, body = {}) {
-  const answer = await fetch(path, {
-    method: "POST",
-    headers: { "content-type": "application/json", "x-stockade-token": token },
-    body: JSON.stringify(body),
-  }).catch(() => {
-    throw new Error(say("connection.none")); // the browser's own words name neither the lab nor what to do
-  });
-  const text = await answer.text();
+/** A POST of JSON; throws an Error with the lab's own words, or one that says that the lab did not answer in time. */
+export async function post(path, body = {}, seconds = answerSeconds) {
+  let answer, text;
+  try {
+    answer = await fetch(path, {
+      method: "POST",
+      headers: { "content-type": "application/json", "x-stockade-token": token },
+      body: JSON.stringify(body),
+      signal: AbortSignal.timeout(seconds * 1000),
+    });
+    text = await answer.text();
+  } catch (error) { // the browser's own words name neither the lab nor what to do
+    throw new Error(error.name === "TimeoutError" ? say("connection.slow", { seconds }) : say("connection.none"));
+  }
   let found;
   try {
     found = JSON.parse(text);

@@ -1,6 +1,6 @@
 // The form of a run of one's own: shows what belongs to the kind of workload, and sends the plan.
 
-import { byId, mostControls, say, summaries, write } from "./common.js";
+import { byId, mostControls, number, say, summaries, write } from "./common.js";
 
 const NUMBERS = { burst: ["buyers", "stock", "rounds", "processes"], recording: ["clients", "rate", "seconds", "processes"] };
 
@@ -17,13 +17,26 @@ export function prepareForm(start) {
     write(byId("workload-summary"), summaries[workload] ?? "");
   }
 
+  /** A number of the form; throws what is wrong with it in the words of the page: a browser's own are seen for seconds. */
+  function read(name) {
+    const field = form.elements[name];
+    const value = field.valueAsNumber;
+    const whole = field.step === "1";
+    const good = value >= Number(field.min) && value <= Number(field.max) && (!whole || Number.isInteger(value));
+    if (good) return value;
+    field.setAttribute("aria-invalid", "true");
+    field.focus();
+    const values = { name: say(`own.${name}`), low: number(Number(field.min)), high: number(Number(field.max)) };
+    throw new Error(say(whole ? "own.whole" : "own.number", values));
+  }
+
   function plan() {
     const [kind, workload] = chosen();
     const controls = [...form.querySelectorAll("input[name=control]:checked")].map((each) => each.value);
     if (!controls.length) throw new Error(say("own.no_control"));
     if (controls.length > mostControls) throw new Error(say("own.many_controls", { most: mostControls }));
     const found = { kind, workload, controls, database: form.elements.database.value };
-    for (const name of NUMBERS[kind]) found[name] = Number(form.elements[name].value);
+    for (const name of NUMBERS[kind]) found[name] = read(name);
     if (kind === "recording") found.fault = form.elements.fault.value;
     return found;
   }
@@ -33,10 +46,15 @@ export function prepareForm(start) {
     event.preventDefault();
     const error = byId("own-error");
     write(error, "");
+    for (const field of form.querySelectorAll("[aria-invalid]")) field.removeAttribute("aria-invalid");
     try {
-      await start(plan());
+      const chosenPlan = plan();
+      write(byId("own-say"), say("own.asking"));
+      await start(chosenPlan);
     } catch (problem) {
       write(error, problem.message);
+    } finally {
+      write(byId("own-say"), "");
     }
   });
   adapt();

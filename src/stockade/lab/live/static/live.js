@@ -1,14 +1,17 @@
 // The live page: takes the events of the server, keeps the runs, and has them shown.
 
-import { byId, lab, mostPages, post, say, write } from "./common.js";
+import { answerSeconds, byId, lab, mostPages, post, say, write } from "./common.js";
 import { prepareForm } from "./form.js";
 import { prepareShow, show, showEarlier } from "./show.js";
 import { openSlow, prepareSlow } from "./slow.js";
 
 const MOST_POINTS = 600; // of one control
 const MOST_RUNS = 20;
+const UNHEARD_MS = answerSeconds * 250; // without an event: then the page says so, and asks for the events anew
+const STOP_S = 60; // a run ends its servers first
 const runs = new Map();
 let newest = null;
+let source = null; // of the events
 
 const FIRST = { kind: "burst", workload: "reference", controls: ["unprotected", "sequencer"], database: "sqlite",
   buyers: 30, stock: 20, rounds: 30, processes: 1 };
@@ -63,18 +66,22 @@ function ended() {
 }
 
 function listen() {
-  const source = new EventSource("events");
+  source?.close();
+  const mine = (source = new EventSource("events"));
   const connection = byId("connection");
   const notice = (text) => {
     write(connection, text);
     connection.hidden = !text;
   };
+  setTimeout(() => { // a browser with six tabs of one address says nothing of the seventh
+    if (mine.readyState === EventSource.CONNECTING) notice(say("connection.lost"));
+  }, UNHEARD_MS);
   source.addEventListener("open", () => notice(""));
   // a browser tries again when a connection was lost, and never when it was refused
   source.addEventListener("error", () =>
-    notice(source.readyState === EventSource.CLOSED ? say("connection.refused", { most: mostPages }) : say("connection.lost")));
+    notice(mine.readyState === EventSource.CLOSED ? say("connection.refused", { most: mostPages }) : say("connection.lost")));
   source.addEventListener("end", () => {
-    source.close();
+    mine.close();
     ended();
     notice(say("connection.ended"));
   });
@@ -84,7 +91,12 @@ function listen() {
 }
 
 async function start(plan) {
-  await post("run", plan);
+  const { number } = await post("run", plan);
+  setTimeout(() => {
+    if (runs.has(number) || lab.ended) return;
+    write(byId("say"), say("now.unheard", { number }));
+    listen();
+  }, UNHEARD_MS);
   byId("results").focus({ preventScroll: true });
   byId("results").scrollIntoView({ block: "start" });
 }
@@ -99,7 +111,7 @@ byId("first-go").addEventListener("click", async () => {
 byId("first-slow").addEventListener("click", () => openSlow("unprotected"));
 byId("stop").addEventListener("click", async () => {
   write(byId("say"), say("now.stopping"));
-  await post("stop").catch((error) => write(byId("say"), error.message));
+  await post("stop", {}, STOP_S).catch((error) => write(byId("say"), error.message));
 });
 prepareForm(start);
 prepareSlow();

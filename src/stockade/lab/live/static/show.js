@@ -1,10 +1,11 @@
 // Shows a run: a card for each control, one chart with its table, and all runs of the session beside each other.
 
-import { byId, draw, has, make, mostViolations, number, say, slowControls, write } from "./common.js";
+import { byId, draw, has, make, mostViolations, number, say, sayOn, slowControls, warmUps, write } from "./common.js";
 
 const FIGURES = [["accepted", 0], ["refused", 0], ["failed", 0], ["unknown", 0], ["left", 0], ["twice", 0], ["violations", 0],
   ["rate", 0], ["p50_ms", 1], ["p95_ms", 1], ["batch", 1], ["waiting", 0]];
 const POINTS = [["accepted", 0], ["refused", 0], ["left", 0], ["rate", 0], ["p95_ms", 1], ["batch", 1], ["waiting", 0], ["twice", 0], ["violations", 0]];
+const EARLIER = [["accepted", 0], ["violations", 0], ["refused", 0], ["left", 0], ["rate", 0], ["p50_ms", 1], ["p95_ms", 1], ["batch", 1]];
 const SELDOM = ["failed", "unknown", "waiting", "twice"]; // shown only where there is something
 const EVERY_MS = 1000; // a chart at most
 const SAID_RULES = 4;
@@ -41,6 +42,7 @@ export function show(run) {
   shown = run;
   byId("stop").hidden = run.state !== "running";
   byId("first-go").disabled = byId("own-go").disabled = run.state === "running";
+  byId("own-busy").hidden = run.state !== "running";
   run.legs.forEach((leg, at) => {
     cards[at] ??= card(leg, run);
     fill(cards[at], leg, run);
@@ -85,10 +87,11 @@ export function verdict(leg, run) {
   const values = { stock: number(run.right), more: number(more) };
   for (const name of ["accepted", "refused", "left"]) values[name] = number(sums[name]);
   if (rules.oversell && run.right !== null && more > 0) {
-    return { kind: "oversold", text: say("verdict.oversold", values) };
+    return { kind: "oversold", text: say("verdict.oversold", values), rules: said.rules };
   }
   const broken = Object.entries(rules).map(([rule, count]) => `${rule} ${number(count)}`);
-  if (leg.verdict === "late") return { kind: "odd", text: say("odd.late"), ...said };
+  // of these two only rules about time were broken, which says nothing of the data
+  if (["late", "not caught"].includes(leg.verdict)) return { kind: "odd", text: say(`odd.${leg.verdict}`), ...said };
   if (broken.length) {
     return { kind: "broken", text: say("verdict.broken", { rules: broken.slice(0, SAID_RULES).join(", ") }), ...said };
   }
@@ -126,7 +129,7 @@ function card(leg, run) {
   see.addEventListener("click", () => openSlow(leg.control));
   parts.see = make("p", { class: "actions" }, see);
   parts.see.hidden = !slowControls.includes(leg.control);
-  const note = make("p", { class: "small" }, run.plan.kind === "burst" ? say("worst") : say("judged", { most: mostViolations }));
+  const note = make("p", { class: "small" }, run.plan.kind === "burst" ? say("worst", { rounds: number(run.plan.rounds), warm: warmUps }) : say("judged", { most: mostViolations }));
   parts.root.append(title, parts.sentence, parts.rules, make("p", { class: "small" }, parts.label, " ", parts.detail), parts.expected, parts.why, parts.see, parts.figures, note, parts.faults);
   byId("legs").append(parts.root);
   return parts;
@@ -136,7 +139,7 @@ function fill(parts, leg, run) {
   const sums = leg.sums;
   const last = leg.points.at(-1) ?? {};
   const judged = run.plan.kind === "burst" || Boolean(leg.verdict);
-  const violations = judged ? Object.values(sums.violations ?? {}).reduce((sum, count) => sum + count, 0) : null;
+  const violations = judged ? broken(sums) : null;
   const moving = run.state === "running" && !leg.verdict;
   const rounds = run.plan.kind === "burst" && violations > 0 ? last.x : null;
   const values = { ...sums, violations, waiting: moving ? last.waiting : null,
@@ -160,14 +163,16 @@ function fill(parts, leg, run) {
   parts.root.classList.add(found.kind);
   write(parts.badge, badge(found.kind));
   write(parts.sentence, found.text);
-  parts.rules.replaceChildren(...(found.rules ?? []).map((rule) => make("li", {}, `${rule}: ${say(`rule.${rule}`)}`)));
+  parts.rules.replaceChildren(...(found.rules ?? []).map((rule) => make("li", {}, say("violations.of", { rule, count: number(sums.violations[rule]), meaning: say(`rule.${rule}`) }))));
   write(parts.label, found.detail ? say(found.label) : "");
   write(parts.detail, found.detail ?? "");
-  const broken = found.kind === "oversold" || found.kind === "broken";
-  write(parts.expected, !broken ? "" : leg.must_fail ? say("expected.must") : leg.kept ? say("expected.not_claimed") : say("expected.defect"));
+  const isBroken = found.kind === "oversold" || found.kind === "broken";
+  write(parts.expected, !isBroken ? "" : leg.must_fail ? say("expected.must") : leg.kept ? say("expected.not_claimed") : say("expected.defect"));
   const name = `why.${leg.control.split(":")[0]}`;
-  if (!leg.why && has(name)) write(parts.why, say(name));
+  if (!leg.why && has(name)) write(parts.why, sayOn(run.plan.database, name));
 }
+
+const broken = (sums) => Object.values(sums.violations ?? {}).reduce((sum, count) => sum + count, 0);
 
 /** What is known of a control whose run was stopped, failed, or ended with the lab before there was a verdict. */
 function cut(leg, run, violations) {
@@ -216,14 +221,15 @@ function table() {
 }
 
 export function showEarlier(runs) {
+  byId("runs").hidden = !runs.length;
   const rows = [...runs].reverse().flatMap((run) => run.legs.map((leg) => {
     const what = { workload: run.plan.workload, database: run.plan.database, fault: run.plan.fault };
     const found = leg.verdict || leg.why ? verdict(leg, run) : null;
+    const values = { ...leg.sums, violations: run.plan.kind === "burst" || leg.verdict ? broken(leg.sums) : null };
     return make("tr", {}, make("th", { scope: "row" }, String(run.number)),
-      make("td", {}, say(run.plan.fault ? "earlier.under" : "earlier.text", what)), make("td", {}, leg.control),
+      make("td", {}, leg.control, make("span", { class: "what" }, say(run.plan.fault ? "earlier.under" : "earlier.text", what))),
       make("td", {}, found ? badge(found.kind) : say(run.state === "running" ? "leg.moving" : "leg.cut")),
-      ...[["accepted", 0], ["refused", 0], ["left", 0], ["rate", 0], ["p50_ms", 1], ["p95_ms", 1], ["batch", 1]].map(([name, digits]) =>
-        make("td", { class: "number" }, number(leg.sums[name], digits))));
+      ...EARLIER.map(([name, digits]) => make("td", { class: "number" }, number(values[name], digits))));
   }));
   byId("earlier").replaceChildren(...rows);
   if (runs.length && runs.at(-1).state !== "running") compare();

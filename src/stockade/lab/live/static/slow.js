@@ -1,9 +1,10 @@
 // The race in slow motion: asks the server to let one go on, and shows what that did.
 
-import { byId, make, post, say, write } from "./common.js";
+import { byId, make, post, say, sayOn, write } from "./common.js";
 
 let race = null; // the last state
 let asking = false;
+const ANSWER_S = 90; // a private database has to start
 
 export function prepareSlow() {
   const form = byId("slow-form");
@@ -49,7 +50,7 @@ async function step(who) {
 async function ask(path, body) {
   asking = true;
   try {
-    race = await post(path, body);
+    race = await post(path, body, ANSWER_S);
     show();
   } catch (error) {
     write(byId("slow-say"), error.message);
@@ -62,7 +63,7 @@ const named = (who) => (who === "sequencer" ? say("slow.sequencer_who") : say("s
 const row = (view) => (view ? say("slow.row", view) : "–");
 
 function told(each) {
-  return say(`story.${each.did}`, { ...each, who: named(each.who) });
+  return sayOn(race.database, `story.${each.did}`, { ...each, who: named(each.who) });
 }
 
 function show() {
@@ -76,8 +77,7 @@ function show() {
   byId("slow-buyers").replaceChildren(...Object.entries(race.buyers).map(([who, buyer]) => card(who, buyer)), everybody);
   const last = race.steps.at(-1);
   byId("slow-steps").replaceChildren(...race.steps.map(line));
-  const happened = last ? last.happened.map(told).join(" ") : say("slow.ready");
-  write(byId("slow-say"), race.ended ? `${happened} ${end()}` : happened);
+  write(byId("slow-say"), last ? last.happened.map(told).join(" ") : say("slow.ready"));
   showEnd();
   byId("slow-steps").lastElementChild?.scrollIntoView({ block: "nearest" });
 }
@@ -120,7 +120,7 @@ function showEnd() {
   if (!race.ended) return;
   const kind = { held: "held", undecided: "odd" }[race.end.kind] ?? "oversold";
   const lines = race.ledger.map((each) => make("li", {}, say("slow.ledger_line", { ...each, who: each.who ? named(each.who) : say("slow.ledger_made") })));
-  const why = make("p", {}, say(`why.${race.control}`));
+  const why = make("p", {}, sayOn(race.database, `why.${race.control}`));
   const detail = race.end.detail ? [make("p", { class: "small" }, say("verdict.first"), " ", make("span", { lang: "en" }, race.end.detail))] : [];
   place.append(make("article", { class: `card ${kind}` }, make("p", { class: "sentence" }, end()), ...detail, why,
     make("h3", {}, say("slow.ledger")), make("ul", {}, ...lines)));
