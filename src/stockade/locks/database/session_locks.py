@@ -12,11 +12,12 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
+from stockade.core.grace import GRACE_S
 from stockade.locks.database.acquirer import Acquirer, SessionGrant
 from stockade.locks.database.dialect import LockDialect
 from stockade.locks.database.pool import SessionPool
 from stockade.locks.database.session import Session, SessionLost
-from stockade.locks.database.wait_queue import ANSWER_LEAST_S, GRACE_S, SessionWaiter, WaitQueue
+from stockade.locks.database.wait_queue import ANSWER_LEAST_S, SessionWaiter, WaitQueue
 from stockade.locks.engine.lock_request import Holder, LockInfo, LockRequest
 from stockade.locks.errors import LockError, LockUnavailable, ProviderClosed
 

@@ -9,6 +9,7 @@ import math
 import time
 from typing import TYPE_CHECKING, Any
 
+from stockade.core.grace import GRACE_S
 from stockade.locks.engine.lock_request import LockRequest
 from stockade.locks.errors import LockError, LockUnavailable
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from stockade.locks.database.session import Session
     from stockade.locks.database.session_locks import Hold
 
-GRACE_S = 0.4  # how long after a caller's deadline the server's answer still counts
 ANSWER_LEAST_S = 0.15  # what an answer gets although its caller reached this loop late: a healthy server needs less
 
 
