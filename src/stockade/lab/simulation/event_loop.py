@@ -109,6 +109,14 @@ class SimulatedLoop:
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         self.errors.append(context)
 
+    def unhandled(self) -> list[str]:
+        """What nobody has taken: errors of callbacks, and of tasks whose end nobody asked for."""
+        raised = [each.get("exception") or each.get("message") for each in self.errors]
+        ended = [task for task in self.tasks if task.done() and not task.cancelled()]
+        # asked for before `exception`, which counts as taking it
+        raised += [task.exception() for task in ended if task._log_traceback]  # noqa: SLF001 - asyncio's own mark
+        return [f"{type(each).__name__}: {each}" if isinstance(each, BaseException) else str(each) for each in raised]
+
     def run_ready(self) -> int:
         """Run what is ready now, in order; how many callbacks that were."""
         ready = self.ready
