@@ -5,8 +5,10 @@ from dataclasses import replace
 
 import pytest
 
+from benchmarks import simulation as benchmark
 from stockade.kafka.worker import KafkaWorker
 from stockade.lab.checkers import judge
+from stockade.lab.checkers.violation import Violation
 from stockade.lab.history.operation import FAILED, PROCESS_AWAY
 from stockade.lab.simulation.settings import Faults, Settings
 from stockade.lab.simulation.simulation import Stalled, play
@@ -77,3 +79,12 @@ def test_what_no_process_took_has_failed_and_is_sent_again():
         later = [each for each in history.operations if each.request_id == operation.request_id]
         assert later[-1].number > operation.number
     assert not any(judge(history) for history in histories)
+
+
+def test_the_benchmark_measures_nothing_that_is_broken(monkeypatch):
+    """A violation of a strategy that protects its rows ends it; of a control it is what must be."""
+    monkeypatch.setattr(benchmark, "judge", lambda _history: [Violation("no-oversell", "too many")])
+    monkeypatch.setattr(benchmark, "WARM_UP", 0)
+    with pytest.raises(RuntimeError, match="in-process, calm, seed 3: no-oversell: too many"):
+        benchmark.measure(Settings.named("in-process", processes=1), range(3, 4))
+    assert benchmark.measure(Settings.named("unprotected"), range(1)).histories == 1
