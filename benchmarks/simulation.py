@@ -51,7 +51,9 @@ def measure(settings: Settings, seeds: range) -> Measured:
         played_s += ended_s - began_s
         judged_s += time.process_time() - ended_s
         if found and not may_break:
-            raise RuntimeError(f"{settings.contender}, {settings.storm}, seed {seed}: {found[0].rule}: {found[0].detail}")
+            raise RuntimeError(
+                f"{settings.contender}, {settings.storm}, seed {seed}: {found[0].rule}: {found[0].detail}"
+            )
         steps += played.steps
     return Measured(played_s, judged_s, steps, len(seeds))
 

@@ -32,8 +32,8 @@ from stockade.strategies.lock_server_monitor import PROBE_LOCK, LockServerMonito
 from stockade.strategies.options import Options
 
 log = logging.getLogger(__name__)
-# Of a call after the deadline; a release that takes longer goes on in the background. The other parts of the grace leave
-# at least that, so it overruns the grace only where this process itself was late.
+# Of a call after the deadline; a release that takes longer goes on in the background. The other parts of the grace
+# leave at least that, so it overruns the grace only where this process itself was late.
 _CALL_LEAST_S = 0.02
 _SILENT_S = 0.1  # a lock server that does not answer for so long is away; one that had less time may be slow
 

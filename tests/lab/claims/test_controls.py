@@ -15,7 +15,7 @@ from stockade.lab.claims.runs.expiry import Waited
 from stockade.lab.errors import LabError
 
 WORKS, FAILS = find("fairness,worst-case")
-SQLITE = SimpleNamespace(target=SimpleNamespace(name="sqlite"))
+SQLITE = SimpleNamespace(target=SimpleNamespace(name="sqlite"), name=lambda what: what)
 
 
 async def fails(_tools):

@@ -107,7 +107,9 @@ async def test_under_load_controls_deadlock_and_cures_do_not(place, redis_url):
     assert control.wasted > 0
     assert cure.wasted == 0
     first = arms[0]
-    assert not judge(first.name, first.removed, first.expected, cure).held, "a control without a deadlock proves nothing"
+    assert not judge(first.name, first.removed, first.expected, cure).held, (
+        "a control without a deadlock proves nothing"
+    )
 
 
 @pytest.mark.postgres
@@ -155,7 +157,7 @@ async def test_all_ways_of_a_run_take_turns(monkeypatch, refusal):
     monkeypatch.setattr(experiments, "_refusal", refused)
     monkeypatch.setattr(experiments, "take_turns", turns)
     result, target = experiments.Results("postgres"), SimpleNamespace(name="postgres", url="")
-    await experiments._loads(target, None, experiments.Setting(), result)
+    await experiments._loads(target, SimpleNamespace(database="postgres"), experiments.Setting(), result)
     bare = {arm.name for arm in ARMS if "postgres" in arm.databases and not arm.needs_redis}
     lost = {arm.name for arm in ARMS if refusal and not arm.detector}
     assert taken == [bare - lost | {own_store.AS_ASKED, own_store.SORTED}]

@@ -132,7 +132,7 @@ class Simulation:
             raise Stalled(f"{what} has not ended after {limit_s:.0f} virtual seconds{errors}")
 
     def _errors(self) -> list[tuple[str, str]]:
-        """What processes did not handle, by their names; not of those that crashed, whose tasks stand where they were."""
+        """What processes did not handle, by their names; not of crashed ones, whose tasks stand where they were."""
         return [(each.name, error) for each in self._alive() for error in each.loop.unhandled()]
 
     def _alive(self) -> list[Process]:

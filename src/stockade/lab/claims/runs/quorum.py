@@ -50,7 +50,7 @@ async def run(tools: Tools) -> Measured:
 
 
 async def _second_holder(tools: Tools, servers: list[Server], case: str) -> tuple[bool, str]:
-    """Whether a second caller has the lock while the first believes that it has it; and how the first one's write ends."""
+    """Whether a second caller has the lock while the first believes that it has it; and the fate of the late write."""
     urls, name = [server.url for server in servers], tools.name("quorum")
     # the paused holder renews nothing; a clock that jumps and a restart happen within its lease
     lease_s, paused = (LEASE_S, True) if case == CASES[1] else (10 * LEASE_S, False)
