@@ -150,6 +150,7 @@ class KafkaWorker:
         self._rewound.pop(partition, None)
         if taken.new < first:
             self._report("messages gone before they were read", part=partition, position=taken.new, low=first)
+        await self._end([partition])  # of another assignment, which was taken meanwhile: nobody else would end it
         if partition not in self._assigned:
             return
         processor = PartitionProcessor(self._context, taken, self._committed)

@@ -135,7 +135,7 @@ async def open_sessions(
 
 
 async def end(tasks: Collection[asyncio.Task[Any]]) -> None:
-    """Cancel what still runs and wait for its end, `LOCK_WAIT_S` at most, before the sessions that it uses are closed."""
+    """Cancel what runs and wait for its end, `LOCK_WAIT_S` at most, before the sessions that it uses are closed."""
     for task in tasks:
         task.cancel()
     ended, _ = await asyncio.wait(tasks, timeout=LOCK_WAIT_S)

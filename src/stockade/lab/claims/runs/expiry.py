@@ -37,8 +37,10 @@ async def run(tools: Tools) -> Measured:
             f"no expiry, holder killed: {'still held' if endless.free_s is None else 'free'} after {BOUND_S:g} s of"
             " spinning, where the observation ends"
         ),
-        f"expiry of {LIFETIME_MS} ms, holder killed: free {free} after the kill, where {ending.left_s * 1000:.0f} ms"
-        " were left",
+        (
+            f"expiry of {LIFETIME_MS} ms, holder killed: free {free} after the kill, where {ending.left_s * 1000:.0f}"
+            " ms were left"
+        ),
     )
     expected = endless.free_s is None and endless.left_s < 0 and until_then
     figures: dict[str, JsonValue] = {
