@@ -6,6 +6,7 @@ protects its rows ends the measurement: the simulator or the strategy would be b
 """
 
 import argparse
+import gc
 import logging
 import os
 import time
@@ -72,6 +73,13 @@ def all_settings() -> list[Settings]:
     ]
 
 
+def _begin() -> None:
+    """In each process: no log, and the collector need not look at what the imports made."""
+    logging.disable(logging.CRITICAL)
+    gc.collect()
+    gc.freeze()
+
+
 def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -83,7 +91,7 @@ def main() -> None:
     print("| strategy | faults | histories/min | with judgement | events | ms |")
     print("|---|---|---:|---:|---:|---:|")
     total, wall_s = Measured(), 0.0
-    with ProcessPoolExecutor(processes, initializer=partial(logging.disable, logging.CRITICAL)) as pool:
+    with ProcessPoolExecutor(processes, initializer=_begin) as pool:
         for settings in all_settings():
             began_s = time.perf_counter()
             found = together(pool.map(partial(measure, settings), shares))

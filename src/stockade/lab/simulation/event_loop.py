@@ -25,21 +25,18 @@ class SimulatedLoop:
         crashed: nothing of this process will ever run again; what is ready stays, so that tasks can be ended properly
             when the run is over.
         errors: what no task and no future has taken.
+        as_asyncio: this loop, as asyncio wants it; methods that the simulator does not need are missing.
     """
 
     def __init__(self, world: "World", name: str) -> None:
         self.world = world
         self.name = name
+        self.as_asyncio = cast(asyncio.AbstractEventLoop, self)
         self.ready: deque[asyncio.Handle] = deque()
         self.paused = False
         self.crashed = False
         self.errors: list[dict[str, Any]] = []
         self.tasks: list[asyncio.Task[Any]] = []
-
-    @property
-    def as_asyncio(self) -> asyncio.AbstractEventLoop:
-        """This loop, as asyncio wants it; methods that the simulator does not need are missing."""
-        return cast(asyncio.AbstractEventLoop, self)
 
     def time(self) -> float:
         return self.world.now
