@@ -58,7 +58,7 @@ class Service:
 def blocked(monkeypatch):
     """Makes a `BlockingService` over an `Opening`, with short limits."""
     monkeypatch.setattr(blocking, "START_WAIT_S", 0.05)
-    monkeypatch.setattr(blocking, "GRACE_S", 0.01)
+    monkeypatch.setattr(blocking, "ANSWER_WAIT_S", 0.01)
 
     def make(opening, **options):
         monkeypatch.setattr(blocking, "open_service", opening)

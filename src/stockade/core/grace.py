@@ -1,8 +1,10 @@
-"""How late an answer may be: the one bound behind the deadline of a command, shared by the store and the strategies.
+"""How late an answer may be: the one bound behind the deadline of a command, of which each layer has its part.
 
 What has to be done after a deadline (a statement is given up, a connection ended, a lock released) has what is left of
 the grace. What takes longer goes on in the background, owned by whoever began it. So the times of several clean-ups do
-not add up. Neighbours: `store.engine.database`, `strategies.lock_based`; the lab's checker `in-time` holds them to it.
+not add up. Neighbours: `store.engine.database` and `pools` take their parts first, `strategies.lock_based` has what is
+left; `locks.database.session_locks` waits so long for the answer about a lock, after which there is no transaction. The
+lab's checker `in-time` holds them to it.
 """
 
 import time

@@ -64,6 +64,7 @@ class KafkaWorker:
         self._offsets = ConsumerOffsets(store.database, options.topic, wait_s)
         self._assigned: set[int] = set()
         self._running: dict[int, _Running] = {}
+        self._processing: set[asyncio.Task[None]] = set()  # also those that are ending
         self._taking: set[asyncio.Task[None]] = set()
         self._rewound: dict[int, int] = {}  # partition -> how often its end was before the position
         self._stopping = False
@@ -117,6 +118,8 @@ class KafkaWorker:
             for task in self._taking:
                 task.cancel()
             await self.revoked(list(self._assigned))
+            if self._processing:  # a revocation that is under way, or a loss, has closed them
+                await asyncio.wait(self._processing)
             await asyncio.to_thread(consumer.close)
             await asyncio.to_thread(producer.close)
         if self._failure is not None:
@@ -150,11 +153,15 @@ class KafkaWorker:
         self._rewound.pop(partition, None)
         if taken.new < first:
             self._report("messages gone before they were read", part=partition, position=taken.new, low=first)
+        while partition in self._running:  # of another assignment, which was taken meanwhile: nobody else would end it
+            await self._end([partition])
         if partition not in self._assigned:
             return
         processor = PartitionProcessor(self._context, taken, self._committed)
         task = asyncio.create_task(self._process(processor), name=f"stockade-partition-{partition}")
         self._running[partition] = _Running(processor, task)
+        self._processing.add(task)
+        task.add_done_callback(self._processing.discard)
         self._consumer.seek(partition, max(taken.new, first))
         self._report("partition taken", part=partition, position=taken.new, epoch=taken.epoch)
 

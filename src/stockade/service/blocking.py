@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 START_WAIT_S = 60.0
 STOP_WAIT_S = 10.0
-GRACE_S = 2.0  # beyond the deadline of a command or query, which the strategy or the database itself keeps
+ANSWER_WAIT_S = 2.0  # beyond the deadline of a command or query, for which the strategy and the database have a grace
 
 
 class _Opened(NamedTuple):
@@ -141,7 +141,7 @@ class BlockingService:
             Busy, Conflict, Unknown, IdempotencyKeyReused, ValueError, TypeError: as `Service.execute`.
             RuntimeError: it is not started, was made before a fork, or is called on an event loop.
         """
-        opened, limit_s = self._require(), self._options.wait_s + GRACE_S
+        opened, limit_s = self._require(), self._options.wait_s + ANSWER_WAIT_S
         future = asyncio.run_coroutine_threadsafe(opened.service.execute(command), opened.loop)
         try:
             return _result(future, limit_s)
@@ -159,7 +159,7 @@ class BlockingService:
             Busy: as `Service.read`; or the event loop did not answer in time (DEPENDENCY_DOWN).
             RuntimeError: as `execute`.
         """
-        opened, limit_s = self._require(), 2 * timeout_s + GRACE_S
+        opened, limit_s = self._require(), 2 * timeout_s + ANSWER_WAIT_S
         future = asyncio.run_coroutine_threadsafe(opened.service.read(query, timeout_s=timeout_s), opened.loop)
         try:
             return _result(future, limit_s)
@@ -224,4 +224,4 @@ def _result(future: "concurrent.futures.Future[T]", limit_s: float) -> T:
         raise _NotInTime("before the service was closed")
     if future.cancel():
         raise _NotInTime(f"within {limit_s:g} s")
-    return future.result(GRACE_S)  # it is done, or about to be
+    return future.result(ANSWER_WAIT_S)  # it is done, or about to be

@@ -32,7 +32,9 @@ from stockade.strategies.lock_server_monitor import PROBE_LOCK, LockServerMonito
 from stockade.strategies.options import Options
 
 log = logging.getLogger(__name__)
-_CALL_LEAST_S = 0.02  # of a call after the deadline; a release that takes longer goes on in the background
+# Of a call after the deadline; a release that takes longer goes on in the background. The other parts of the grace
+# leave at least that, so it overruns the grace only where this process itself was late.
+_CALL_LEAST_S = 0.02
 _SILENT_S = 0.1  # a lock server that does not answer for so long is away; one that had less time may be slow
 
 
@@ -151,8 +153,12 @@ class LockBased(Retrying):
         may_commit = False
         try:
             outcome = await self.transact_with_retries(command, self._fenced(lease), deadline)
-        except (Unknown, asyncio.CancelledError):
+        except Unknown:
             may_commit = self.store.unsettled
+            raise
+        except asyncio.CancelledError:
+            may_commit = self.store.unsettled
+            deadline = min(deadline, time.monotonic())  # who cancels wants no more of the command's time
             raise
         finally:
             ended = lease.lost

@@ -3,6 +3,7 @@
 Neighbour: `test_negative_controls.py` holds that the checker of each finds it.
 """
 
+from stockade.lab.checkers.system.log_decided import LOG_DRAINED
 from stockade.lab.history.final_state import Delivery, FinalRow, Leftovers, LogRecord, OrderLine, OutboxLine
 from stockade.lab.history.operation import FAILED, REFUSED, UNKNOWN
 from tests.lab.checkers.changed_histories import (
@@ -233,6 +234,10 @@ WRONG = {
         in_log(LogRecord(0, 0, A), LogRecord(0, 1, B), ends=[(0, 0, 3)]),
     ),
     "a log of which nothing was read": ("log-order", in_log()),
+    "a command in a drained log that was never decided": (
+        "log-decided",
+        small(log=(LogRecord(0, 0, "request-d"),), extra={LOG_DRAINED: True}),
+    ),
     "no event at all": ("events", small(outbox=(), deliveries=())),
     "an order without an event": ("events", small(outbox=FINAL.outbox[1:], deliveries=FINAL.deliveries[2:])),
     "an event that never arrived": ("events", small(deliveries=FINAL.deliveries[:2])),

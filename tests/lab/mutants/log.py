@@ -5,11 +5,11 @@ from itertools import count
 from stockade.core import Accepted
 from stockade.kafka.partition_processor import PartitionProcessor
 from stockade.kafka.worker import KafkaWorker
+from stockade.lab.checkers.system.log_decided import RULE as LOG_DECIDED
 from stockade.lab.simulation.settings import Faults
 from stockade.strategies.kafka import Kafka
 from tests.lab.mutants.mutant import CALLS_END, Mutant, settings
 from tests.lab.mutants.strategies import no_request_id
-from tests.lab.simulation.judgement import LOG_DECIDED
 
 ONCE = {"tries": 1}  # a client that asks again would hide what is lost: its second message is decided
 CRASHES = Faults(crash=0.1)

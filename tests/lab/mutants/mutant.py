@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from stockade.lab.checkers import judge
 from stockade.lab.simulation.settings import Settings
 from stockade.lab.simulation.simulation import Stalled, play
-from tests.lab.simulation.judgement import violations
 
 CALLS_END, NO_DEADLOCK = "calls-end", "no-deadlock"  # rules of the simulator itself, beside those of the checkers
 SEEDS = 150  # a mutant that survives so many is not caught
@@ -79,7 +79,7 @@ def violations_of(seed: int, settings: Settings) -> tuple[dict[str, str], int]:
     except Stalled as stalled:
         return {CALLS_END: str(stalled)}, settings.clients * settings.operations
     found: dict[str, str] = {}
-    for violation in violations(played.history):
+    for violation in judge(played.history):
         found.setdefault(violation.rule, violation.detail)
     if played.server.deadlocks:
         found[NO_DEADLOCK] = f"{played.server.deadlocks} transactions waited for each other in a circle"

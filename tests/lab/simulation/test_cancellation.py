@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from stockade.lab.checkers import judge
 from stockade.lab.simulation.database.connection import SimulatedBackend
 from stockade.lab.simulation.database.server import DatabaseFaults
 from stockade.lab.simulation.settings import Faults, Settings
 from stockade.lab.simulation.simulation import play
-from tests.lab.simulation.judgement import violations
 from tests.lab.simulation.test_strategies import GUARDED
 
 MOST_STEPS = 150  # no request lasts for so many
@@ -33,7 +33,7 @@ def test_cancellation_at_every_step(contender):
     assert not is_cancelled(gives_up(contender, -1))
     for step in range(MOST_STEPS):
         history = gives_up(contender, step)
-        assert not violations(history), step
+        assert not judge(history), step
         if not is_cancelled(history):
             break
     assert 0 < step < MOST_STEPS - 1
@@ -46,7 +46,7 @@ SEEDS = 50
 def broken_seeds(contender):
     """The seeds of which a rule is broken, in one process, on rows that the locks cover."""
     settings = replace(Settings.named(contender, processes=1), faults=GIVEN_UP, later_steps=0.0)
-    return [seed for seed in range(SEEDS) if violations(play(seed, settings).history)]
+    return [seed for seed in range(SEEDS) if judge(play(seed, settings).history)]
 
 
 @pytest.mark.parametrize("contender", ["in-process", "redis-pubsub"])

@@ -2,11 +2,11 @@
 
 import pytest
 
+from stockade.lab.checkers import judge
 from stockade.lab.model.contender import all_contenders
 from stockade.lab.simulation.schedule import schedule
 from stockade.lab.simulation.settings import OF_THE_LOG, STORMS, Settings
 from stockade.lab.simulation.simulation import play
-from tests.lab.simulation.judgement import violations
 
 SEEDS = 8  # of each strategy under each of the faults
 GUARDED = [each for each in all_contenders(with_forms=True) if each.form != "bare" and not each.guarantees.may_oversell]
@@ -19,6 +19,6 @@ def test_no_violation(contender, storm):
     processes = 1 if contender.guarantees.processes == "one" else 2
     for seed in range(SEEDS):
         played = play(seed, Settings.named(contender.name, storm, processes))
-        found = violations(played.history)
+        found = judge(played.history)
         assert not found, f"seed {seed}\n{schedule(played.history)}\n{found}"
         assert not any(each.code == "NOT_SUPPORTED" for each in played.history.operations)

@@ -3,6 +3,7 @@
 The clean-up (a rollback, the end of a connection) has what is left of the grace; then it goes on in the background.
 """
 
+import re
 import time
 from contextlib import asynccontextmanager
 
@@ -13,9 +14,13 @@ from sqlalchemy.engine import make_url
 from stockade.core import Busy
 from stockade.core.grace import GRACE_S
 from stockade.devservers.tcp_proxy import TcpProxy
+from stockade.lab.checkers.requests import in_time
+from stockade.service import blocking
 from stockade.store import Database
 from stockade.store.engine import database, pools
+from stockade.strategies import lock_based
 from tests.conftest import fresh
+from tests.docs.site import ROOT
 from tests.store.conftest import soon
 
 DEADLINE_S = 0.1
@@ -60,7 +65,16 @@ async def late_s(opened, link, step):
 
 def test_the_parts_fit_into_the_grace():
     """A transaction given up and its connection ended: the two waits of a caller leave something for his lock."""
-    assert database.OVERRUN_S + pools.END_IN_TURN_S < GRACE_S
+    assert database.OVERRUN_S + pools.END_IN_TURN_S + lock_based._CALL_LEAST_S < GRACE_S
+    assert in_time.MOST_LATE_S > GRACE_S
+    assert blocking.ANSWER_WAIT_S > GRACE_S
+
+
+def test_the_grace_is_written_in_one_place():
+    """Every other file that needs it imports it, so that the bounds cannot grow apart."""
+    named = re.compile(r"^_?GRACE_S\b.*=", re.MULTILINE)
+    found = [path.name for path in (ROOT / "src").rglob("*.py") if named.search(path.read_text())]
+    assert found == ["grace.py"]
 
 
 @pytest.mark.parametrize("step", ["rollback", "commit"])

@@ -1,11 +1,14 @@
 """Lock, transaction, commit, release: a command that is answered before its transaction has ended keeps its locks."""
 
 import asyncio
+import time
 
 import pytest
 
 from stockade.core import Guarantees, Stats, Unknown
-from stockade.locks.aio import MemoryLocks
+from stockade.locks import LockUnavailable, ProviderClosed
+from stockade.locks.aio import MemoryLocks, MultiLease
+from stockade.strategies import late_release
 from stockade.strategies.in_process import InProcess
 from stockade.strategies.late_release import LateReleases
 from stockade.strategies.lock_based import LockBased
@@ -116,3 +119,85 @@ async def test_a_stop_waits_for_late_releases():
     store.settled.set()
     await closing
     assert done == ["released"]
+
+
+class Failing(Undecided):
+    """A store that cannot say when it has settled."""
+
+    async def settle(self):
+        raise ConnectionError("nobody is there")
+
+
+async def released_late(store, release=None):
+    """What a late release over this store did, until it is closed."""
+    done = []
+
+    async def usual():
+        done.append("released")
+
+    late = LateReleases(store)
+    late.begin(release or usual)
+    async with asyncio.timeout(2):
+        await late.close()
+    return done
+
+
+async def test_the_release_happens_whatever_settle_raises(caplog):
+    """A lock that nobody releases would stay for ever; that the store failed is logged once."""
+    assert await released_late(Failing()) == ["released"]
+    assert ["nobody is there" in each.getMessage() for each in caplog.records] == [True]
+
+
+async def test_an_error_of_a_late_release_is_logged(caplog):
+    """Nobody waits for it, and it must not be lost."""
+
+    async def fails():
+        raise LockUnavailable("no answer")
+
+    assert await released_late(Failing(), fails) == []
+    assert "no answer" in caplog.text
+
+
+async def test_a_stop_is_bounded(monkeypatch, caplog):
+    """A store that never settles keeps no strategy from its end: its locks are released, and that is logged."""
+    monkeypatch.setattr(late_release, "CLOSE_WAIT_S", 0.01)
+    assert await released_late(Undecided()) == ["released"]
+    assert "have not ended: 1" in caplog.text
+
+
+async def test_mutexes_that_are_gone_are_no_error_of_a_late_release(caplog):
+    """The provider was closed meanwhile: there is nobody to whom that could be raised."""
+    strategy = InProcess(Undecided())
+    await strategy.start()
+    await answered(strategy)
+
+    async def gone(self):
+        raise ProviderClosed("closed")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MultiLease, "release", gone)
+        strategy.store.settled.set()
+        await strategy.stop()
+    assert [each.levelname for each in caplog.records] == ["WARNING"]
+
+
+class Noted(InMemory):
+    """Notes how long its releases may take."""
+
+    deadline = None
+
+    async def _release(self, lease, deadline):
+        self.deadline = deadline
+        await lease.release()
+
+
+@pytest.mark.parametrize("cancelled", [True, False])
+async def test_a_caller_who_is_cancelled_waits_for_no_deadline(cancelled):
+    """His release has the grace from now on; that of an unknown outcome until the deadline of the command."""
+    store = Undecided(hang=cancelled)
+    store.settled.set()  # nothing is under way: the release is not a late one
+    strategy = Noted(store)
+    await strategy.start()
+    await answered(strategy)
+    assert (strategy.deadline <= time.monotonic()) is cancelled
+    await strategy.stop()

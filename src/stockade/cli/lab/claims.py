@@ -34,7 +34,7 @@ def claims(names: Names = "", *, database: Database = "postgres", json_to: Json 
     holds, false, holds only when, or not shown (docs/lab.md).
 
     Exit code 0: every measurement's control failed as it must. 1: one did not.
-    2: it could not run, or every claim was left out.
+    2: a claim could not be measured, or every one was left out.
     """
     from stockade.lab.claims import find
 
@@ -71,6 +71,8 @@ async def _run(wanted: "Sequence[Claim]", database: str, json_to: str) -> bool:
     typer.echo(closing_line(answers), err=json_to == "-")
     if all(answer.measured is None for answer in answers):
         raise LabError("nothing was measured")
+    if failed := [answer.claim.name for answer in answers if answer.failed]:
+        raise LabError(f"could not be measured, the reasons are above: {', '.join(failed)}")
     return all(answer.kept is not False for answer in answers)
 
 

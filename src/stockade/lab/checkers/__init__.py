@@ -24,7 +24,15 @@ from stockade.lab.checkers.rows import (
     stock_conserved,
     version_chain,
 )
-from stockade.lab.checkers.system import events, liveness, log_order, mutual_exclusion, nothing_left, served
+from stockade.lab.checkers.system import (
+    events,
+    liveness,
+    log_decided,
+    log_order,
+    mutual_exclusion,
+    nothing_left,
+    served,
+)
 from stockade.lab.checkers.violation import Violation
 from stockade.lab.history.history import History
 
@@ -48,6 +56,7 @@ DATA_CHECKERS: Mapping[str, Checker] = MappingProxyType(
         mutual_exclusion.RULE: mutual_exclusion.check,
         linearizable.RULE: linearizable.check,
         log_order.RULE: log_order.check,
+        log_decided.RULE: log_decided.check,
         events.RULE: events.check,
     }
 )

@@ -2,15 +2,17 @@
 
 import time
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 
 from stockade.lab.claims.claim import Answer, Claim, Tools
+from stockade.lab.errors import LabError
 from stockade.lab.targets.redis_servers import private_redis_missing
 
 CONNECTIONS = 80  # of the claim that opens most
 
 
 async def answer_all(claims: Sequence[Claim], tools: Tools) -> AsyncIterator[Answer]:
-    """Each claim with what was measured, as soon as it is known."""
+    """Each claim with what was measured, as soon as it is known; an error of one ends no other."""
     no_redis = private_redis_missing()
     for claim in claims:
         database = tools.target.name
@@ -21,5 +23,10 @@ async def answer_all(claims: Sequence[Claim], tools: Tools) -> AsyncIterator[Ans
             yield Answer(claim, database, None, no_redis)
             continue
         start = time.monotonic()
-        measured = await claim.run(tools)
-        yield Answer(claim, database, measured, seconds=time.monotonic() - start)
+        try:
+            answer = Answer(claim, database, await claim.run(tools))
+        except Exception as error:  # noqa: BLE001 - of a driver, a server or the run; the other claims are still measured
+            kind = "" if isinstance(error, LabError) else f"{type(error).__name__}: "
+            why = f"its run failed: {kind}{' '.join(str(error).split())}"
+            answer = Answer(claim, database, None, why, failed=True)
+        yield replace(answer, seconds=time.monotonic() - start)

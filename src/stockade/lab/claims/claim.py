@@ -105,13 +105,14 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A claim and what was measured; None: it was left out, and why."""
+    """A claim and what was measured; None: it was left out, and why; `failed`: because its run ended with an error."""
 
     claim: Claim
     database: str
     measured: Measured | None
     left_out: str = ""
     seconds: float = 0.0
+    failed: bool = False
 
     @property
     def kept(self) -> bool | None:

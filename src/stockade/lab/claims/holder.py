@@ -15,7 +15,8 @@ async def main(url: str, name: str, lifetime_ms: int) -> None:
     """Take the lock, say so, and wait for the end of the input."""
     transport = MultiplexedTransport(url)
     expiry = ("PX", lifetime_ms) if lifetime_ms else ()
-    await transport.call("SET", name, "lock", "NX", *expiry, timeout_s=CALL_S)
+    if not await transport.call("SET", name, "lock", "NX", *expiry, timeout_s=CALL_S):
+        raise SystemExit(f"somebody else holds {name}")
     sys.stdout.write("held\n")  # to the process that started this one
     sys.stdout.flush()
     await asyncio.to_thread(sys.stdin.read)

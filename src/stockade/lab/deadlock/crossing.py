@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from stockade.drivers.failures import Failure, classify
 from stockade.lab.deadlock.rows import Rows
-from stockade.lab.deadlock.session import Session, open_sessions
+from stockade.lab.deadlock.session import Session, end, open_sessions
 from stockade.lab.deadlock.wait_graph import Observer
 
 IDS = (1, 2, 3)
@@ -50,8 +50,7 @@ async def cross(url: str, rows: Rows, observer: Observer, statement: Statement) 
             await holder.run("ROLLBACK")
             victims = sum(await asyncio.gather(*tasks))
         finally:
-            for task in tasks:
-                task.cancel()
+            await end(tasks)
         return victims, time.monotonic() - start
 
 

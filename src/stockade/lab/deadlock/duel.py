@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from stockade.drivers.failures import Failure, classify
 from stockade.lab.deadlock.rows import Rows
-from stockade.lab.deadlock.session import Session, open_sessions
+from stockade.lab.deadlock.session import Session, end, open_sessions
 from stockade.lab.deadlock.wait_graph import Observer, WaitGraph
 
 COMMITTED, CONFLICT = "committed", "conflict"
@@ -117,15 +117,14 @@ async def _opposite(
 ) -> Duel:
     database = take.rows.database
     tasks = [asyncio.create_task(_second_row(both[0], take, wanted[0]))]
-    if rules.staggered:
-        await observer.await_waits(names, 1)
-    tasks.append(asyncio.create_task(_second_row(both[1], take, wanted[1])))
     try:
+        if rules.staggered:
+            await observer.await_waits(names, 1)
+        tasks.append(asyncio.create_task(_second_row(both[1], take, wanted[1])))
         graph = await observer.await_waits(names, 2) if rules.watched else None
         one, other = await asyncio.gather(*tasks)
     finally:
-        for task in tasks:
-            task.cancel()
+        await end(tasks)
     if graph is None and database != "postgres" and "deadlock" in (one.outcome, other.outcome):
         graph = await observer.latest_deadlock(names)
     return Duel((one, other), graph)
@@ -151,7 +150,7 @@ async def _in_one_order(
         one = await _second_row(a, take, orders[0][1])
         return Duel((one, await other), graph)
     finally:
-        other.cancel()
+        await end([other])
 
 
 async def _second_row(session: Session, take: _Take, id_: int) -> Side:

@@ -1,6 +1,7 @@
 """Many workers with random baskets under one arm: throughput, victims, repeated transactions, wasted statements.
 
-The arms of a run take turns, so that all are measured on the same machine in the same minutes. Neighbour: `arms.py`.
+All ways take turns, so that they are measured on the same machine in the same minutes. Neighbours: `arms.py` has those
+in bare SQL, `own_store.py` those through the store.
 """
 
 import asyncio
@@ -8,8 +9,9 @@ import random
 import secrets
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from stockade.core import JsonValue
 from stockade.drivers.failures import Failure, classify
@@ -32,8 +34,8 @@ class Load:
         workers: transactions at the same time.
         basket: rows of one transaction, drawn at random.
         seconds: of each turn.
-        turns: how often each arm has its turn.
-        seed: the same baskets for every arm.
+        turns: how often each way has its turn.
+        seed: the same baskets for every way.
     """
 
     workers: int = 8
@@ -45,11 +47,22 @@ class Load:
 
 @dataclass(slots=True)
 class Counts:
-    """What an arm came to, over all its turns."""
+    """What a way came to, over all its turns.
+
+    Attributes:
+        done: baskets.
+        unfinished: baskets that were not done when their turn was over.
+        failures: ends of transactions that were not committed, where their kind is known.
+        retried: transactions that were not committed.
+        statements: sent; transactions, where the statements are those of the store.
+        wasted: of these, in transactions that were not committed.
+        seconds: all turns together.
+    """
 
     done: int = 0
     unfinished: int = 0
     failures: Counter[Failure] = field(default_factory=Counter)
+    retried: int = 0
     statements: int = 0
     wasted: int = 0
     seconds: float = 0.0
@@ -63,50 +76,60 @@ class Counts:
             "timeouts": self.failures[Failure.TIMEOUT],
             "conflicts": self.failures[Failure.CONFLICT],
             "refused": self.failures[Failure.OTHER],
-            "retried": sum(self.failures.values()),
+            "retried": self.retried,
             "wasted_share": round(self.wasted / self.statements, 4) if self.statements else 0.0,
             "unfinished": self.unfinished,
             "seconds": round(self.seconds, 3),
         }
 
 
-async def take_turns(
-    url: str, rows: Rows, arms: Sequence[Arm], load: Load, redis: AllOrNothing | None
-) -> dict[str, Counts]:
-    """Play every arm, `load.turns` times in turn; by name.
+Turn: TypeAlias = Callable[[int, Counts], Awaitable[None]]  # of one way, with a seed; adds to what it came to
+
+
+async def take_turns(ways: Mapping[str, Turn], load: Load) -> dict[str, Counts]:
+    """Play every way, `load.turns` times in turn; by name.
 
     Raises:
         LabError: PostgreSQL does not let this user switch its detector off.
     """
-    counted = {arm.name: Counts() for arm in arms}
+    counted = {name: Counts() for name in ways}
     for turn in range(load.turns):
-        for arm in arms:
-            await _play(url, rows, arm, load, redis=redis, seed=load.seed + turn, counts=counted[arm.name])
+        for name, play in ways.items():
+            await play(load.seed + turn, counted[name])
     return counted
 
 
-async def _play(
-    url: str, rows: Rows, arm: Arm, load: Load, *, redis: AllOrNothing | None, seed: int, counts: Counts
-) -> None:
+def turn_of(url: str, rows: Rows, arm: Arm, load: Load, redis: AllOrNothing | None = None) -> Turn:
+    """The turn of an arm.
+
+    Args:
+        url: of the database.
+        rows: the table.
+        arm: a way in bare SQL.
+        load: how much is sent.
+        redis: for an arm that needs it.
+    """
     detector_s = None if arm.detector or rows.database != "postgres" else NEVER_S
-    opened = open_sessions(url, load.workers, lock_wait_s=arm.lock_wait_s, detector_s=detector_s)
-    async with opened as sessions:
-        await read_by_index(sessions, rows.database)
-        start = time.monotonic()
-        await asyncio.gather(
-            *(
-                _work(
-                    arm,
-                    Hand(session, rows, secrets.token_hex(8), redis, downwards=number % 2 == 1),
-                    load,
-                    random.Random(seed * 1000 + number),
-                    counts=counts,
-                    end=start + load.seconds,
-                )
+
+    async def play(seed: int, counts: Counts) -> None:
+        opened = open_sessions(url, load.workers, lock_wait_s=arm.lock_wait_s, detector_s=detector_s)
+        async with opened as sessions:
+            await read_by_index(sessions, rows.database)
+            hands = [
+                Hand(session, rows, secrets.token_hex(8), redis, downwards=number % 2 == 1)
                 for number, session in enumerate(sessions)
+            ]
+            start = time.monotonic()
+            end = start + load.seconds
+            await asyncio.gather(
+                *(
+                    _work(arm, hand, load, random.Random(seed * 1000 + number), counts=counts, end=end)
+                    for number, hand in enumerate(hands)
+                )
             )
-        )
-        counts.seconds += time.monotonic() - start
+            counts.seconds += time.monotonic() - start
+
+    return play
 
 
 async def _work(arm: Arm, hand: Hand, load: Load, rng: random.Random, *, counts: Counts, end: float) -> None:
@@ -133,6 +156,7 @@ async def _attempt(arm: Arm, hand: Hand, counts: Counts) -> bool:
             raise
         await hand.session.run("ROLLBACK")
         counts.failures[failure] += 1
+        counts.retried += 1
         counts.wasted += hand.statements
         return False
     finally:
@@ -140,15 +164,22 @@ async def _attempt(arm: Arm, hand: Hand, counts: Counts) -> bool:
     return True
 
 
-def judge(arm: Arm, counts: Counts) -> Finding:
-    """Whether an arm did what it must."""
+def judge(name: str, removed: str, expected: str, counts: Counts) -> Finding:
+    """Whether a way did what it must; all are held to the same.
+
+    Args:
+        name: of the way.
+        removed: see `Arm`.
+        expected: see `Arm`.
+        counts: what it came to.
+    """
     deadlocks, timeouts = counts.failures[Failure.DEADLOCK], counts.failures[Failure.TIMEOUT]
-    nowait = "NOWAIT" in arm.name  # its refusals arrive as time-outs
-    if arm.expected == DEADLOCKS:
+    nowait = "NOWAIT" in name  # its refusals arrive as time-outs
+    if expected == DEADLOCKS:
         held = deadlocks > 0
-    elif arm.expected == TIMEOUTS:
+    elif expected == TIMEOUTS:
         held = deadlocks == 0 and timeouts > 0
     else:
         held = deadlocks == 0 and (nowait or timeouts == 0) and counts.done > 0
     said = f"{deadlocks} deadlocks, {timeouts} {'refused at once' if nowait else 'time-outs'}"
-    return Finding("load", arm.name, arm.removed, arm.expected, said, held, counts.figures())
+    return Finding("load", name, removed, expected, said, held, counts.figures())

@@ -4,7 +4,8 @@ The store takes all rows in one order and cannot be made to take them otherwise,
 Neighbours: `rows.py` makes the table, `wait_graph.py` asks who waits for whom.
 """
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
@@ -120,12 +121,24 @@ async def open_session(url: str, *, lock_wait_s: float = LOCK_WAIT_S, detector_s
 async def open_sessions(
     url: str, count: int, *, lock_wait_s: float = LOCK_WAIT_S, detector_s: float | None = None
 ) -> AsyncIterator[list[Session]]:
-    """So many connections, closed at the end; arguments and errors as `open_session`."""
+    """So many connections, all closed at the end, also if one cannot be; arguments and errors as `open_session`."""
     opened = list[Session]()
     try:
         while len(opened) < count:
             opened.append(await open_session(url, lock_wait_s=lock_wait_s, detector_s=detector_s))
         yield opened
     finally:
-        for session in opened:
-            await session.close()
+        closed = await asyncio.gather(*(session.close() for session in opened), return_exceptions=True)
+        for error in closed:
+            if error is not None:
+                raise error
+
+
+async def end(tasks: Collection[asyncio.Task[Any]]) -> None:
+    """Cancel what runs and wait for its end, `LOCK_WAIT_S` at most, before the sessions that it uses are closed."""
+    for task in tasks:
+        task.cancel()
+    ended, _ = await asyncio.wait(tasks, timeout=LOCK_WAIT_S)
+    for task in ended:
+        if not task.cancelled():
+            task.exception()  # taken here; what ended the experiment is being raised

@@ -8,8 +8,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from stockade.lab.history.operation import UNKNOWN, Operation
-from stockade.lab.recording.processes.answers import Answer, of_error
+from stockade.lab.history.operation import FAILED, PROCESS_AWAY, UNKNOWN, Operation
+from stockade.lab.recording.processes.answers import PROCESS_ENDED, Answer, of_error
 from stockade.lab.simulation.service import Service
 from stockade.lab.simulation.settings import Settings
 from stockade.lab.simulation.workload import Mix, Request
@@ -75,7 +75,7 @@ class Clients:
         self.open -= 1
 
     def _send(self, client: int, request: Request, number_of_try: int, then: Callable[[], None]) -> None:
-        """Send a request, and again if its outcome is not known."""
+        """Send a request, and again if its outcome is not known, or if no process took it."""
         world = self._world
         service = self._services[world.rng.randrange(len(self._services))]
         number, invoked = self._number, world.now
@@ -88,17 +88,17 @@ class Clients:
                 return
             ended = True
             self._record(number, client, service, request, (invoked, answer))
-            if answer.type == UNKNOWN and number_of_try < self._tries:
+            if (answer.type == UNKNOWN or answer.code == PROCESS_AWAY) and number_of_try < self._tries:
                 pause_s = PAUSE_S * number_of_try
                 self._later(pause_s, lambda: self._send(client, request, number_of_try + 1, then))
             else:
                 then()
 
         if service.process.loop.crashed or service.strategy is None:
-            returned(Answer(UNKNOWN, "PROCESS_AWAY"))
+            returned(Answer(FAILED, PROCESS_AWAY))
             return
         task = service.run(service.execute(request.command), lambda task: returned(_answer(task)))
-        service.process.at_crash.append(lambda: returned(Answer(UNKNOWN, "PROCESS_ENDED")))
+        service.process.at_crash.append(lambda: returned(Answer(UNKNOWN, PROCESS_ENDED)))
         if client == 0 and number_of_try == 1 and self._faults.cancel_step >= 0:
             self.cancel_at = (self._faults.cancel_step, task)
         if self._faults.cancel and world.rng.random() < self._faults.cancel and number_of_try == 1:

@@ -25,21 +25,18 @@ class SimulatedLoop:
         crashed: nothing of this process will ever run again; what is ready stays, so that tasks can be ended properly
             when the run is over.
         errors: what no task and no future has taken.
+        as_asyncio: this loop, as asyncio wants it; methods that the simulator does not need are missing.
     """
 
     def __init__(self, world: "World", name: str) -> None:
         self.world = world
         self.name = name
+        self.as_asyncio = cast(asyncio.AbstractEventLoop, self)
         self.ready: deque[asyncio.Handle] = deque()
         self.paused = False
         self.crashed = False
         self.errors: list[dict[str, Any]] = []
         self.tasks: list[asyncio.Task[Any]] = []
-
-    @property
-    def as_asyncio(self) -> asyncio.AbstractEventLoop:
-        """This loop, as asyncio wants it; methods that the simulator does not need are missing."""
-        return cast(asyncio.AbstractEventLoop, self)
 
     def time(self) -> float:
         return self.world.now
@@ -108,6 +105,14 @@ class SimulatedLoop:
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         self.errors.append(context)
+
+    def unhandled(self) -> list[str]:
+        """What nobody has taken: errors of callbacks, and of tasks whose end nobody asked for."""
+        raised = [each.get("exception") or each.get("message") for each in self.errors]
+        ended = [task for task in self.tasks if task.done() and not task.cancelled()]
+        # asked for before `exception`, which counts as taking it
+        raised += [task.exception() for task in ended if task._log_traceback]  # noqa: SLF001 - asyncio's own mark
+        return [f"{type(each).__name__}: {each}" if isinstance(each, BaseException) else str(each) for each in raised]
 
     def run_ready(self) -> int:
         """Run what is ready now, in order; how many callbacks that were."""

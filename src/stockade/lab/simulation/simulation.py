@@ -8,6 +8,9 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
+from stockade.core import JsonValue
+from stockade.lab.checkers.requests.unexpected import ERRORS
+from stockade.lab.checkers.system.log_decided import LOG_DRAINED
 from stockade.lab.history.final_state import Leftovers
 from stockade.lab.history.history import History, Phases
 from stockade.lab.history.operation import FaultEvent
@@ -125,7 +128,15 @@ class Simulation:
     def _run(self, done: Callable[[], bool], what: str, limit_s: float) -> None:
         self.world.run_until(done, limit_s)
         if not done():
-            raise Stalled(f"{what} has not ended after {limit_s:.0f} virtual seconds")
+            errors = "".join(f"; {place}: {error}" for place, error in self._errors())
+            raise Stalled(f"{what} has not ended after {limit_s:.0f} virtual seconds{errors}")
+
+    def _errors(self) -> list[tuple[str, str]]:
+        """What processes did not handle, by their names; not of crashed ones, whose tasks stand where they were."""
+        return [(each.name, error) for each in self._alive() for error in each.loop.unhandled()]
+
+    def _alive(self) -> list[Process]:
+        return [each for each in self.world.processes if not each.loop.crashed]
 
     # -- faults --------------------------------------------------------------------------------------------
 
@@ -214,13 +225,16 @@ class Simulation:
         settings = self.settings
         names = {"skus": "on_hand", "point_accounts": "balance"}
         initial = {key: record[names[table]] for key, (table, record) in self.mix.initial().items()}
-        tasks = sum(not task.done() for each in self.services for task in each.process.loop.tasks)
+        tasks = sum(not task.done() for each in self._alive() for task in each.loop.tasks)
         leftovers = Leftovers(
             before={"tasks": 0, "row locks": 0},
             after={"tasks": tasks, "row locks": self.server.places_held},
             keys_not_free=tuple(self._held_keys()),
         )
-        final = final_state(self.server, initial, leftovers)
+        extra: dict[str, JsonValue] = {ERRORS: [[name, f"did not handle {error}"] for name, error in self._errors()]}
+        if self.workers is not None:
+            extra[LOG_DRAINED] = True  # `play` waited for that
+        final = replace(final_state(self.server, initial, leftovers), extra=extra)
         history = History(
             workload="mix",
             strategy=self.contender.name,

@@ -16,7 +16,7 @@ from stockade.locks.database.acquirer import Acquirer, SessionGrant
 from stockade.locks.database.dialect import LockDialect
 from stockade.locks.database.pool import SessionPool
 from stockade.locks.database.session import Session, SessionLost
-from stockade.locks.database.wait_queue import ANSWER_LEAST_S, GRACE_S, SessionWaiter, WaitQueue
+from stockade.locks.database.wait_queue import ANSWER_LATE_S, ANSWER_LEAST_S, SessionWaiter, WaitQueue
 from stockade.locks.engine.lock_request import Holder, LockInfo, LockRequest
 from stockade.locks.errors import LockError, LockUnavailable, ProviderClosed
 
@@ -99,7 +99,7 @@ class SessionLocks:
             self._left(queue, waiter)
 
     async def _outcome(self, queue: WaitQueue, waiter: SessionWaiter) -> Hold | None:
-        """The grant, or None, or an error: at most GRACE_S after the deadline."""
+        """The grant, or None, or an error: at most ANSWER_LATE_S after the deadline."""
         if waiter.deadline == math.inf:
             await self._unlimited(queue, waiter)
         else:
@@ -111,20 +111,20 @@ class SessionLocks:
         return granted
 
     async def _limited(self, queue: WaitQueue, waiter: SessionWaiter) -> None:
-        """Wait until the deadline, and GRACE_S longer while it is not known that the lock is held."""
+        """Wait until the deadline, and ANSWER_LATE_S longer while it is not known that the lock is held."""
         wait_s = waiter.deadline - time.monotonic()
         if wait_s > 0:
             await asyncio.wait({waiter.future}, timeout=wait_s)
         if waiter.future.done() or queue.taken:
             return
-        end = waiter.deadline + GRACE_S if waiter.request.blocking else waiter.began + self._patience_s
+        end = waiter.deadline + ANSWER_LATE_S if waiter.request.blocking else waiter.began + self._patience_s
         await asyncio.wait({waiter.future}, timeout=max(end - time.monotonic(), ANSWER_LEAST_S))
         if not waiter.future.done():
             raise self._no_answer(time.monotonic() - waiter.began, queue.name)
 
     async def _unlimited(self, queue: WaitQueue, waiter: SessionWaiter) -> None:
         """Wait while the lock is held in this process, or the server answers."""
-        limit_s, arrived = self._patience_s + GRACE_S, time.monotonic()
+        limit_s, arrived = self._patience_s + ANSWER_LATE_S, time.monotonic()
         while not waiter.future.done():
             left_s = limit_s
             if queue.holder is None or queue.holder.release_task is not None:

@@ -9,6 +9,7 @@ import math
 import time
 from typing import TYPE_CHECKING, Any
 
+from stockade.core.grace import GRACE_S
 from stockade.locks.engine.lock_request import LockRequest
 from stockade.locks.errors import LockError, LockUnavailable
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from stockade.locks.database.session import Session
     from stockade.locks.database.session_locks import Hold
 
-GRACE_S = 0.4  # how long after a caller's deadline the server's answer still counts
+ANSWER_LATE_S = GRACE_S  # how long after a caller's deadline the server's answer still counts
 ANSWER_LEAST_S = 0.15  # what an answer gets although its caller reached this loop late: a healthy server needs less
 
 
@@ -67,7 +68,7 @@ class WaitQueue:
         """Whether it is known that the lock is held, and no statement in flight may change that."""
         if self.holder is not None:
             return True
-        return self.elsewhere and (self.answer_due is None or self.answer_due > time.monotonic() + GRACE_S)
+        return self.elsewhere and (self.answer_due is None or self.answer_due > time.monotonic() + ANSWER_LATE_S)
 
     @property
     def alive_at(self) -> float:

@@ -17,6 +17,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from stockade.core import Busy, NotSupported, in_transaction
+from stockade.core.grace import GRACE_S
 from stockade.drivers.failures import AccessRefused, ConnectFailed, Failure, classify, describe, missing_table
 from stockade.store.engine.adopt import adopt
 from stockade.store.engine.backends import DatabaseBackend, TransactionRun
@@ -26,9 +27,9 @@ from stockade.store.engine.registry import connect
 from stockade.store.schema.tables import DEFAULT, StoreTables
 
 T = TypeVar("T")
-# How long the server may overrun a deadline before the client gives the connection up. A part of `core.grace.GRACE_S`:
-# the end of the connection (`pools.END_IN_TURN_S`) and the release of a lock follow.
-OVERRUN_S = 0.25
+# How long the server may overrun a deadline before the client gives the connection up. The end of the connection
+# (`pools.END_IN_TURN_S`) and the release of a lock follow, within the same grace.
+OVERRUN_S = 0.625 * GRACE_S
 
 
 class Database:

@@ -20,8 +20,10 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.util import await_only
 from sqlalchemy.util.concurrency import in_greenlet
 
+from stockade.core.grace import GRACE_S
+
 END_WAIT_S = 0.5  # how long the orderly close of a connection may take before its socket is closed
-END_IN_TURN_S = 0.1  # for how long of that its last user waits; then it goes on in the background
+END_IN_TURN_S = 0.25 * GRACE_S  # for how long of that its last user waits; then it goes on in the background
 
 
 class Link(NamedTuple):

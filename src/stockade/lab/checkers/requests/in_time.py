@@ -1,4 +1,4 @@
-"""In time: no caller waits longer than `GRACE_S` past the deadline that it was offered.
+"""In time: no caller waits longer past the deadline that it was offered than the grace and `SLACK_S`.
 
 A stopped process tells nobody anything, so operations are left out whose process a fault suspended meanwhile. So are
 those that the recording gave up, if any fault overlaps them or the time that its healing may take. An "unknown" of the
@@ -8,6 +8,7 @@ service is an answer like every other. What the machine was late after the deadl
 from collections.abc import Iterator
 from typing import Final
 
+from stockade.core.grace import GRACE_S
 from stockade.lab.checkers.fault_times import active_faults, disturbed_times, fault_times
 from stockade.lab.checkers.indexed_history import IndexedHistory
 from stockade.lab.checkers.lateness import late_ns
@@ -15,7 +16,8 @@ from stockade.lab.checkers.violation import Violation
 from stockade.lab.history.operation import UNKNOWN
 
 RULE: Final = "in-time"
-GRACE_S: Final = 0.5
+SLACK_S: Final = 0.1  # beyond the grace of the service: the way of the answer to the client
+MOST_LATE_S: Final = GRACE_S + SLACK_S
 GIVEN_UP: Final = ("", "NO_ANSWER", "PROCESS_ENDED", "CANCELLED")  # codes of what the service did not answer
 
 
@@ -24,7 +26,7 @@ def check(history: IndexedHistory) -> Iterator[Violation]:
     disturbed = disturbed_times(history.history)
     suspending = [each for each in fault_times(history.history) if each.stops_processes]
     for operation in history.history.operations:
-        if not operation.deadline_ns or operation.return_ns <= operation.deadline_ns + GRACE_S * 1e9:
+        if not operation.deadline_ns or operation.return_ns <= operation.deadline_ns + MOST_LATE_S * 1e9:
             continue
         given_up = operation.type == UNKNOWN and operation.code in GIVEN_UP
         times = disturbed if given_up else [each for each in suspending if operation.process in each.hit]
@@ -32,7 +34,7 @@ def check(history: IndexedHistory) -> Iterator[Violation]:
             continue
         late_s = (operation.return_ns - operation.deadline_ns) / 1e9
         machine_s = late_ns(history.final, operation.deadline_ns, operation.return_ns) / 1e9
-        if late_s - machine_s <= GRACE_S:
+        if late_s - machine_s <= MOST_LATE_S:
             continue
         yield Violation(
             RULE,
