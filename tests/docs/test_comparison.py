@@ -97,7 +97,7 @@ def test_a_commit_while_the_page_is_measured_is_refused(checkout, tmp_path):
 def test_changes_are_refused(checkout, tmp_path):
     """Those that are there, before anything is measured, and those that are made meanwhile."""
     lab = measuring((comparison.ROOT / "new.py").touch)
-    with pytest.raises(SystemExit, match="changes that are in no commit: .* new.py"):
+    with pytest.raises(SystemExit, match=r"changes that are in no commit: .* new\.py"):
         comparison.measure(tmp_path, lab)
     with pytest.raises(SystemExit, match="changes that are in no commit"):
         comparison.measure(tmp_path, lambda words, folder: pytest.fail("measured"))

@@ -237,7 +237,10 @@ def test_partitions_are_missed_only_where_kafka_took_part(advice):
 def test_a_burst_alone_says_what_it_does_not_say(advice):
     """One load decides nothing about others: one line, one command; SQLite has no link to be late on."""
     control = run("unprotected", [9.0] * 6, **CONTROL)
-    burst = {"schema": "stockade.lab/1", "runs": [control, run("optimistic", [10.0] * 6), run("pessimistic", [20.0] * 6)]}
+    burst = {
+        "schema": "stockade.lab/1",
+        "runs": [control, run("optimistic", [10.0] * 6), run("pessimistic", [20.0] * 6)],
+    }
     _, lines = advice(burst)
     how = "no file has it; measure it with: stockade lab sweep --json FILE"
     assert f"  buyers, keys, section, pool, processes, skew: not measured: {how}" in lines

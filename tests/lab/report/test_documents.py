@@ -62,7 +62,7 @@ def test_the_commit_that_the_file_names(tmp_path):
     assert shown("0.1.0+g0123abcdef.dirty") == "0123abcdef, with changes that are in no commit"
     assert shown("0.1.0") == "not recorded"
     assert shown("0.1.0", "@0123abc") == "0123abc (as named with the file)"
-    with pytest.raises(LabError, match="lab.json@fff0000: the file says that commit 0123abcdef measured"):
+    with pytest.raises(LabError, match=r"lab\.json@fff0000: the file says that commit 0123abcdef measured"):
         shown("0.1.0+g0123abcdef", "@fff0000")
 
 

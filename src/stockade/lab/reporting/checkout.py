@@ -23,7 +23,7 @@ _LOCAL: Final = re.compile(r"\+g([0-9a-f]{7,40})(\.dirty)?$")
 
 @cache
 def local_version(package: Path = PACKAGE) -> str:
-    """`+g` and the commit, `.dirty` behind it if a file differs; empty: the package is in no checkout, or git is absent.
+    """`+g` and the commit, with `.dirty` behind it if a file differs; empty: no checkout, or no git.
 
     It is read once: code that runs is that of its start, whatever is committed meanwhile.
 

@@ -22,7 +22,9 @@ def _row(source: Source) -> tuple[Text, ...]:
         found = source.history
         environment = {name: str(value) for name, value in found.environment.items()}
         machine = f"{environment.get('os', UNKNOWN)}, {environment.get('cpu_count', '?')} cores"
-        versions = f"stockade {without_commit(environment.get('stockade', '?'))}, Python {environment.get('python', '?')}"
+        versions = (
+            f"stockade {without_commit(environment.get('stockade', '?'))}, Python {environment.get('python', '?')}"
+        )
         where = f"{found.database} {environment.get('database_version', '')}".strip()
         date = environment.get("date", UNKNOWN)
         return (
