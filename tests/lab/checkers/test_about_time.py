@@ -3,8 +3,9 @@
 import pytest
 
 from stockade.lab.checkers import judge
+from tests.lab.checkers.changed_histories import SILENT, tried
 from tests.lab.checkers.small_histories import MS
-from tests.lab.checkers.wrong_histories import SILENT, WRONG, tried
+from tests.lab.checkers.wrong_histories import WRONG
 
 ONLY_SLOW = {
     "a task too many",

@@ -8,6 +8,21 @@ import pytest
 from stockade.lab.checkers import CHECKERS, judge
 from stockade.lab.history.final_state import Leftovers, LogRecord
 from stockade.lab.history.operation import FAILED, REFUSED, UNKNOWN
+from tests.lab.checkers.changed_histories import (
+    BUSY,
+    FIRST,
+    OTHER,
+    SECOND,
+    SILENT,
+    TAKES,
+    THIRD,
+    in_log,
+    order_step,
+    queue,
+    steady,
+    suspended,
+    tried,
+)
 from tests.lab.checkers.small_histories import (
     KEY,
     MS,
@@ -23,22 +38,7 @@ from tests.lab.checkers.small_histories import (
     refused,
     small,
 )
-from tests.lab.checkers.wrong_histories import (
-    BUSY,
-    FIRST,
-    OTHER,
-    SECOND,
-    SILENT,
-    TAKES,
-    THIRD,
-    WRONG,
-    in_log,
-    order_step,
-    queue,
-    steady,
-    suspended,
-    tried,
-)
+from tests.lab.checkers.wrong_histories import WRONG
 
 
 def test_the_smallest_right_history_has_no_violation():
