@@ -48,3 +48,24 @@ async def test_a_printed_report_is_light_and_open(address, open_page):
     await page.emulate_media(media="print", color_scheme="dark")
     assert await page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert await page.locator("nav").is_hidden()
+
+
+CUT_WORDS = """[...document.querySelectorAll('thead th.number')].flatMap(head => {
+    const text = head.firstChild, range = document.createRange();
+    return [...text.data.matchAll(/[a-z]+/gi)].filter(word => {
+        range.setStart(text, word.index);
+        range.setEnd(text, word.index + word[0].length);
+        return range.getClientRects().length > 1;
+    }).map(word => word[0]);
+})"""
+
+
+async def test_printed_heads_keep_their_words(address, open_page):
+    """On A4 no word of the head of a column of numbers is cut in two, and no table is wider than the page."""
+    page = await open_page()
+    await page.goto(address)
+    await page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+    await page.emulate_media(media="print")
+    await page.set_viewport_size({"width": 794, "height": 1123})
+    assert await page.evaluate(CUT_WORDS) == []
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -1,8 +1,9 @@
 """Writes docs/comparison.md, a report of a real comparison: `python -m tests.docs.comparison [FILE[@COMMIT]…]`.
 
-Without a file it measures first: every strategy on PostgreSQL, recordings under a fault, deadlocks and claims, about
-five minutes on two cores that nothing else needs. With files it shows what is in them. Neighbours:
-`stockade.lab.report` makes the report, `tests/lab/evidence.py` writes another page.
+Without a file it measures first: every strategy on PostgreSQL, a sweep, recordings under a fault, deadlocks and claims,
+about eight minutes on two cores that nothing else needs. All of it is of one commit: a checkout with changes is
+refused, and so is one in which another commit is checked out meanwhile. With files it shows what is in them.
+Neighbours: `stockade.lab.report` makes the report, `tests/lab/evidence.py` writes another page.
 """
 
 import subprocess
@@ -14,7 +15,6 @@ from stockade.lab.report.markdown import markdown
 from stockade.lab.report.pictures import write_pictures
 from stockade.strategies import registry
 from tests.docs.site import ROOT
-from tests.lab.evidence import commit
 
 PAGE = ROOT / "docs" / "comparison.md"
 FOLDER = ROOT / "docs" / "comparison"
@@ -29,8 +29,13 @@ the repeats shows how much. Compare the ranking, and measure on your own. [Evide
 """
 FAULT = "database-kill"
 RECORDED = ("pessimistic", "sequencer", "unprotected")  # the last one must fail
+SWEPT = ("sequencer", "conditional", "pessimistic", "optimistic", "in-process")  # those that need no other server
 MEASUREMENTS = {  # file: words of `stockade lab`; each writes it into the present folder
     "lab.json": ("--database", "postgres", "--strategies", ",".join(registry.names()), "--json", "lab.json"),
+    "sweep.json": (
+        *("sweep", "--database", "postgres", "--buyers", "5,30,120", "--processes", "1,4"),
+        *("--strategies", ",".join(SWEPT), "--json", "sweep.json"),
+    ),
     "deadlock.json": ("deadlock", "--database", "postgres", "--json", "deadlock.json"),
     "claims.json": ("claims", "--database", "postgres", "--json", "claims.json"),
     **{
@@ -43,20 +48,61 @@ MEASUREMENTS = {  # file: words of `stockade lab`; each writes it into the prese
 }
 
 
-def measure(folder):
+def measure(folder, lab=None):
     """Measure everything; the files, with the commit.
 
     Args:
         folder: for the files.
+        lab: runs `stockade lab` with these words in this folder, and returns its exit code.
+
+    Raises:
+        SystemExit: the code is of no commit, or not of the same one all the time, or a file was not written.
     """
+    lab = lab or in_process_of_its_own
+    commit = clean_commit()
     for name, words in MEASUREMENTS.items():
         (folder / name).unlink(missing_ok=True)
-        say(f"measuring {name}: stockade lab {' '.join(words)}")
-        command = [sys.executable, "-m", "stockade", "lab", *words]
-        done = subprocess.run(command, cwd=folder, stdout=subprocess.DEVNULL, check=False)
-        if done.returncode not in (0, 1) or not (folder / name).exists():  # 1: a promise was broken, which is shown
+        require(commit, f"before {name} was measured")
+        say(f"measuring {name} at {commit}: stockade lab {' '.join(words)}")
+        code = lab(words, folder)
+        if code not in (0, 1) or not (folder / name).exists():  # 1: a promise was broken, which is shown
             raise SystemExit(f"{name} could not be measured")
-    return [f"{folder / name}@{commit()}" for name in MEASUREMENTS]
+        require(commit, f"while {name} was measured")
+    return [f"{folder / name}@{commit}" for name in MEASUREMENTS]
+
+
+def in_process_of_its_own(words, folder):
+    """Run `stockade lab`; its exit code."""
+    command = [sys.executable, "-m", "stockade", "lab", *words]
+    return subprocess.run(command, cwd=folder, stdout=subprocess.DEVNULL, check=False).returncode
+
+
+def clean_commit():
+    """The commit that is checked out.
+
+    Raises:
+        SystemExit: files differ from it, so that figures would be of no commit.
+    """
+    changed = git("status", "--porcelain").splitlines()
+    if changed:
+        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+        raise SystemExit(f"nothing is measured with changes that are in no commit: {changed[0].strip()}{more}")
+    return git("rev-parse", "--short=10", "HEAD").strip()
+
+
+def require(commit, when):
+    """Refuse another commit than the one at the beginning.
+
+    Raises:
+        SystemExit: it is another one, or files differ from it.
+    """
+    if (now := clean_commit()) != commit:
+        raise SystemExit(f"the commit changed from {commit} to {now} {when}: measure again")
+
+
+def git(*words):
+    """What git says of the checkout."""
+    return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
 
 def say(text):

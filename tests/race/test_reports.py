@@ -9,6 +9,7 @@ import pytest
 from stockade.race import Fire, Request, SetUp, load, run
 from stockade.race.reports.json_document import json_text
 from stockade.race.reports.junit import junit_text
+from stockade.race.reports.text import findings
 from stockade.testing import race
 from tests.cli.service import here
 from tests.race.services import http, scenario, service
@@ -93,6 +94,44 @@ async def test_without_a_verdict_the_reports_say_so(reason, file, tmp_path):
     assert suite.find("testcase/error").get("message") == document["error"]
 
 
+@pytest.mark.parametrize("reason", ["a wrong field", "nothing succeeds", "a verdict"])
+async def test_one_scenario_has_one_suite(reason, file, tmp_path):
+    """With a verdict or without one, JUnit and JSON name the scenario, not its file."""
+    paths = tmp_path / "r.json", tmp_path / "r.xml"
+    async with service(lambda head, body: http(201 if reason == "a verdict" else 403)) as shop:
+        path = file(shop.url, 7).rename(tmp_path / "b4.toml")
+        if reason == "a wrong field":
+            path.write_text(path.read_text().replace("rounds = 2", "round = 2"))
+        await here("race", path, "--json", paths[0], "--junit", paths[1])
+    suite = ElementTree.fromstring(paths[1].read_text())
+    names = {case.get("classname") for case in suite}
+    assert (suite.get("name"), names) == ("race codes", {"race.codes"})
+    assert json.loads(paths[0].read_text())["scenario"] == "codes"
+
+
+async def test_a_python_file_has_the_name_of_its_scenario(tmp_path):
+    """It is known as soon as the file was run."""
+    path = tmp_path / "b4.py"
+    path.write_text(
+        "from stockade.race import Request, Scenario, Target\n"
+        "SCENARIO = Scenario(name='codes', target=Target(url='http://127.0.0.1:1'), requests=[Request(path='/')],\n"
+        "    invariants={'all': 'successes = sent'})\n"
+    )
+    done = await here("race", path, "--junit", tmp_path / "r.xml")
+    assert done.returncode == 2
+    assert ElementTree.fromstring((tmp_path / "r.xml").read_text()).get("name") == "race codes"
+
+
+async def test_answers_show_their_key_where_buyers_share_one():
+    """That of buyer 0 too, whose key has the same number; where nobody shares one, none is shown."""
+    async with service() as shop:
+        for keys, shown in ((2, "buyer 0, key 0: POST"), (0, "buyer 0: POST"), (5, "buyer 0: POST")):
+            race_of = scenario(shop.url, race={"keys": keys}, invariants={"few": "successes < 5"})
+            result = await run(load(race_of))
+            texts = "\n".join(findings(result)), junit_text(result, {})
+            assert all(shown in text for text in texts)
+
+
 async def test_a_race_that_is_killed_leaves_no_report_of_an_earlier_one(file, tmp_path):
     """While it runs, its reports say that it has not ended."""
     seen, report = [], tmp_path / "r.xml"
@@ -163,6 +202,11 @@ async def test_the_helper_for_tests():
             AssertionError, match=r"few: successes < 5  \(5 < 5\)\n  answer +buyer 0: POST /orders -> 201"
         ):
             await asyncio.to_thread(race, wrong)
+        with pytest.raises(AssertionError) as caught:
+            await asyncio.to_thread(race, wrong)
+        frames = [each.name for each in caught.traceback]
+        hidden = [each.name for each in caught.traceback if each.ishidden(caught)]
+        assert (frames[-1], hidden) == ("race", ["race"])  # pytest shows no frame of it above the proof
         with pytest.raises(RuntimeError, match=r"asyncio\.to_thread"):
             race(right)
 

@@ -112,6 +112,19 @@ def test_values_of_the_environment(tmp_path):
     assert usual.secrets == {"s3": "${TOKEN}"}
 
 
+def test_a_variable_of_the_name_is_shown(tmp_path):
+    """Its value stands in reports, not `${FORM}`; if it is a secret elsewhere, the name is that of the file."""
+    path = tmp_path / "forms.toml"
+    header = 'headers = { Authorization = "Bearer ${TOKEN}", Form = "${FORM:-broken}" }'
+    named = RIGHT.replace('"right"', '"oversell-${FORM:-broken}"')
+    path.write_text(named.replace("[target]", f"[target]\n{header}"))
+    for form in ("fixed", "broken"):
+        loaded = load(path, {"TOKEN": "s3cret", "FORM": form})
+        assert (loaded.scenario.name, loaded.secrets) == (f"oversell-{form}", {"s3cret": "${TOKEN}"})
+    same = load(path, {"TOKEN": "fixed", "FORM": "fixed"})
+    assert (same.scenario.name, same.secrets) == ("forms", {"fixed": "${TOKEN}"})
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [

@@ -8,7 +8,6 @@ import signal
 import threading
 from collections.abc import Coroutine
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from stockade.race import Loaded, RaceResult
 
 T = TypeVar("T")
+NOT_ENDED = "the race has not ended"
 
 Source = Annotated[str, typer.Argument(metavar="SCENARIO", help="A .toml or .py file, or a name of --list.")]
 List = Annotated[bool, typer.Option("--list", help="List the scenarios of the package and exit.")]
@@ -62,16 +62,20 @@ def race(
         return _print_list()
     from stockade.lab.errors import LabError
     from stockade.race import RaceError, load, override
+    from stockade.race.files.load import name_of
 
-    name = Path(scenario).stem
+    name = name_of(scenario)
     try:
         if not scenario:
             raise RaceError("which scenario? A .toml or .py file, or a name of `stockade race --list`")
         check_target(json_to)
         check_target(junit_to, "--junit")
         # whatever ends this process now, nobody takes the report of an earlier race for that of this one
-        _write_no_verdict(name, "the race has not ended", json_to, junit_to, to_stdout=False)
+        _write_no_verdict(name, NOT_ENDED, json_to, junit_to, to_stdout=False)
         loaded = override(load(scenario), target=target, buyers=buyers, rounds=rounds, rate_per_s=rate)
+        if loaded.scenario.name != name:  # of a Python file, or one that has a secret in it
+            name = loaded.scenario.name
+            _write_no_verdict(name, NOT_ENDED, json_to, junit_to, to_stdout=False)
         result = _run_loop(_run(loaded, target_is_mine=target_is_mine, to_stderr="-" in (json_to, junit_to)))
     except (RaceError, LabError) as error:
         _write_no_verdict(name, str(error), json_to, junit_to)

@@ -132,6 +132,7 @@ class RaceResult:
         rate_per_s: of an open loop; 0: all at the same moment.
         invariants: name -> rule.
         rounds: those that were run.
+        keys: different keys that the buyers share in turn; 0: one for each.
     """
 
     name: str
@@ -141,6 +142,12 @@ class RaceResult:
     rate_per_s: float
     invariants: Mapping[str, str]
     rounds: Sequence[Round]
+    keys: int = 0
+
+    @property
+    def shares_keys(self) -> bool:
+        """Whether several buyers have one key, so that the number of a buyer does not say its key."""
+        return 0 < self.keys < self.buyers
 
     @property
     def violations(self) -> list[Violation]:

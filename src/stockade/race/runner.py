@@ -85,6 +85,7 @@ async def _run(
         rate_per_s=scenario.race.rate_per_s,
         invariants={**scenario.invariants, **dict.fromkeys(scenario.checks, "a function")},
         rounds=rounds,
+        keys=scenario.race.keys,
     )
 
 

@@ -45,6 +45,7 @@ def race(
     from stockade.race.hiding import hide
     from stockade.race.reports.text import findings
 
+    __tracebackhide__ = True  # pytest shows the line of the test and the proof, not this function
     _refuse_a_running_loop()
     loaded = override(load(scenario, environment), target=target, rounds=rounds)
     result = asyncio.run(run(loaded, target_is_mine=target_is_mine))

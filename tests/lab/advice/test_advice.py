@@ -7,9 +7,6 @@ import pytest
 from typer.testing import CliRunner
 
 from stockade.cli import app
-from stockade.lab.advice.advisor import advise
-from stockade.lab.advice.lines import lines_of
-from stockade.lab.advice.measurements import read_measurements
 from stockade.lab.errors import LabError
 from stockade.lab.presets import find
 from tests.docs.blocks import blocks
@@ -19,22 +16,6 @@ VALUES = (5, 20, 60)
 (SCHEMA,) = [block for block in blocks("lab.md", "json") if '"stockade.lab/3"' in block]
 SIMPLE = {"services": {}, "own_lines": 50, "further_lines": 60}
 COMPLEX = {"services": {"redis": 1}, "own_lines": 180, "further_lines": 8_000}
-
-
-@pytest.fixture
-def advice(tmp_path):
-    """Function: documents -> the advice by resource, and the lines that are printed."""
-
-    def read(*documents):
-        files = []
-        for number, document in enumerate(documents):
-            files.append(tmp_path / f"{number}.json")
-            files[-1].write_text(json.dumps(document))
-        measured = read_measurements([str(file) for file in files])
-        found = advise(measured)
-        return {each.resource: each for each in found}, "\n".join(lines_of(found, measured)).replace(str(tmp_path), "")
-
-    return read
 
 
 def buyers(walls, **options):
@@ -214,15 +195,6 @@ def test_an_axis_of_one_strategy_leaves_nothing_to_choose(advice):
     assert not found["stock"].axes
     assert found["stock"].not_measured["partitions"] == "only kafka takes part, so there is nothing to choose between"
     assert "decided/s" not in lines
-
-
-def test_what_was_not_measured_is_measured_where_the_rest_was(advice):
-    """The command names the database of the files; axes with one reason are one line."""
-    document = buyers({"optimistic": [10] * 3, "pessimistic": [90] * 3})
-    document["sweep"]["settings"]["database"] = "mariadb"
-    _, lines = advice(document)
-    assert "points: not measured; measure it with: stockade lab sweep --resource points --database mariadb" in lines
-    assert "  keys, section, pool, processes, skew, latency, partitions: not measured: no file has it" in lines
 
 
 RING = {"schema": "stockade.lab/3", "matrix": [{"strategy": "optimistic", "fault": "", "verdict": "as claimed"}]}

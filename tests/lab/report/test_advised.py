@@ -1,5 +1,7 @@
 """The first lines of a report: which control to take, and where documents contradict each other."""
 
+import re
+
 from stockade.lab.report.advised import advised
 from tests.lab.report.documents import lab_document, run, source, sweep
 
@@ -20,9 +22,38 @@ def test_a_sweep_says_what_to_take_up_to_where(tmp_path):
     found = lines(tmp_path, sweep(broke=()))
     lead = "Take optimistic up to 5 buyers, pessimistic from 30 buyers"
     assert lead in found
-    assert "times as many orders as the next one" in found[lead]
+    assert re.search(r"\d times \(intervals [\d.]+ to [\d.]+\) as many orders as the next one", found[lead])
     assert "It needs nothing but the database" in found[lead]
-    assert "Take optimistic at 5 buyers" in lines(tmp_path, sweep((5,), broke=()))
+    assert "The answer flips between 5 and 30 buyers, at about " in found[lead]
+    assert "flips" not in lines(tmp_path, sweep((5,), broke=()))["Take optimistic at 5 buyers"]
+
+
+def test_a_margin_has_its_interval(tmp_path):
+    """As `stockade lab advise` prints it: a wide one claims less."""
+    text = lines(tmp_path, burst("optimistic", "pessimistic"))["Take optimistic"]
+    assert re.search(r"It decides [\d.]+ times \(interval ([\d.]+) to ([\d.]+)\) as many", text)
+    wide = [run(name, time, count=7, factor=0.5) for name, time in (("optimistic", 10.0), ("pessimistic", 90.0))]
+    found = lines(tmp_path, lab_document(*wide, run("unprotected", 5.0)))["Take optimistic"]
+    low, high = map(float, re.search(r"\(interval ([\d.]+) to ([\d.]+)\)", found).groups())
+    assert high > 2 * low
+
+
+def test_when_an_answer_holds(tmp_path):
+    """The load of a burst, what others need, and what was not measured: one line each."""
+    runs = [run(name, time, count=7) for name, time in (("sequencer", 10.0), ("in-process", 90.0), ("redlock", 95.0))]
+    found = lines(tmp_path, lab_document(*runs, run("pessimistic", 80.0), run("unprotected", 5.0)))
+    where = "For stock on postgres, in the burst reference (30 buyers at once, one process). "
+    assert found["Take sequencer"].startswith(where)
+    others = found["When others may be taken for stock on postgres"]
+    assert others.startswith("in-process: only while one process takes orders; redlock: needs redis. ")
+    assert found["Not measured for stock on postgres"] == (
+        "whether the answer changes with buyers, keys, section, pool, processes, skew and latency. "
+        "Measure it with: stockade lab sweep --database postgres --json sweep.json"
+    )
+    kafka = lines(tmp_path, lab_document(*runs, run("kafka", 20.0), run("unprotected", 5.0)))
+    assert "and partitions" in kafka["Not measured for stock on postgres"]
+    plain = lines(tmp_path, burst("optimistic", "pessimistic"))
+    assert "When others may be taken for stock on postgres" not in plain
 
 
 def test_too_few_rounds_say_what_to_do(tmp_path):

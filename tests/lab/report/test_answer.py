@@ -42,12 +42,15 @@ def four(**times):
 
 
 def test_the_fastest_that_kept_its_promise(lines):
-    """What broke a rule is not ranked, however fast it is."""
-    found = lines(lab_document(run("unprotected", 5.0), run("sequencer", 10.0), run("pessimistic", 50.0)))
+    """What broke a rule is not ranked, however fast it is; a control has no promise that it could have kept."""
+    three = [run("unprotected", 5.0), run("sequencer", 10.0), run("pessimistic", 50.0)]
+    found = lines(lab_document(*three))
     text = found["sequencer is the fastest"].text
     assert text.startswith("10.")
-    assert "2 of 3 strategies kept their promise" in text
+    assert "2 of 2 strategies that promise something kept it" in text
     assert "pessimistic 5.0" in text
+    bad = run("redlock", 20.0, verdict="broken", violations=[{"rule": "oversell"}])
+    assert "2 of 3 strategies" in lines(lab_document(*three, bad))["sequencer is the fastest"].text
 
 
 def test_two_that_cannot_be_told_apart_are_not_ranked(lines):

@@ -7,6 +7,7 @@ import pytest
 from stockade.lab.errors import LabError
 from stockade.lab.history.history_file import write_history
 from stockade.lab.report.documents import MOST_FILES, read_source, read_sources
+from stockade.lab.report.provenance.table import table
 from tests.lab.checkers.small_histories import small
 from tests.lab.report.documents import claims_document, deadlock, lab_document, ring, run, source, sweep
 
@@ -40,6 +41,29 @@ def test_the_commit_stands_behind_the_name(tmp_path):
         (tmp_path / name).write_text(json.dumps(lab_document(run())))
     assert read_source(f"{tmp_path}/lab.json@0123abc").commit == "0123abc"
     assert read_source(f"{tmp_path}/a@b.json").commit == ""
+
+
+def measured_at(version):
+    """A document of this version of stockade."""
+    found = lab_document(run())
+    return found | {"environment": found["environment"] | {"stockade": version}}
+
+
+def test_the_commit_that_the_file_names(tmp_path):
+    """It is shown, with changes; what somebody typed is marked, and refused if the file says otherwise."""
+
+    def shown(version, name=""):
+        (tmp_path / "lab.json").write_text(json.dumps(measured_at(version)))
+        (row,) = table([read_source(f"{tmp_path}/lab.json{name}")]).rows
+        assert row[4].startswith("stockade 0.1.0, ")
+        return row[5]
+
+    assert shown("0.1.0+g0123abcdef") == shown("0.1.0+g0123abcdef", "@0123abc") == "0123abcdef"
+    assert shown("0.1.0+g0123abcdef.dirty") == "0123abcdef, with changes that are in no commit"
+    assert shown("0.1.0") == "not recorded"
+    assert shown("0.1.0", "@0123abc") == "0123abc (as named with the file)"
+    with pytest.raises(LabError, match=r"lab\.json@fff0000: the file says that commit 0123abcdef measured"):
+        shown("0.1.0+g0123abcdef", "@fff0000")
 
 
 def without(member):

@@ -3,10 +3,13 @@
 import pytest
 
 from stockade.lab.errors import LabError
+from stockade.lab.history.history_file import write_history
+from stockade.lab.report.documents import read_source
 from stockade.lab.report.page import Figure, plain
-from stockade.lab.report.sections import comparison, cost, faults, payments, sweeps
+from stockade.lab.report.sections import comparison, cost, faults, latency, payments, sweeps, throughput, waiting
 from stockade.lab.report.sections.swept_cost import costs
 from stockade.lab.report.swept import usual
+from tests.lab.checkers.small_histories import OPERATIONS, operation, small
 from tests.lab.report.documents import LUCKY, lab_document, run, source, sweep
 from tests.lab.report.test_proof import BROKEN, PAID
 
@@ -112,6 +115,27 @@ def test_lines_are_counted_once(tmp_path):
         {"pessimistic": "57"},
         {"pessimistic": "12"},
     )
+
+
+def test_one_median_of_the_same_repeats(tmp_path):
+    """Of an even number too, where half of them end within the lower middle one: both tables say the same."""
+    found = [source(tmp_path, lab_document(run(wall_ms=100.0, factor=0.5, count=10)))]
+    beside = column(comparison.section(found).parts[0].table, "median ms")
+    assert column(latency.section(found).parts[0].table, "50 % within ms") == beside
+    samples = sorted(found[0].document.runs[0].wall_ms.samples)
+    assert f"{samples[4]:.1f}" != beside["pessimistic"].replace(",", "")
+
+
+def test_samples_of_a_recording_are_its_decisions_without_reads(tmp_path):
+    """The table of recordings counts every operation, and says how many of them the other tables are about."""
+    history = small((*OPERATIONS, operation("read", 7, 8, command="read"), operation("lost", 8, 9, "unknown")))
+    write_history(history, tmp_path / "h.jsonl")
+    found = [read_source(str(tmp_path / "h.jsonl"))]
+    summary = throughput.section(found).parts[0]
+    (samples,) = column(latency.section(found).parts[0].table, "samples").values()
+    counts = {head: next(iter(column(summary, head).values())) for head in ("ok", "refused", "decided, without reads")}
+    assert (samples, counts) == ("3", {"ok": "3", "refused": "1", "decided, without reads": "3"})
+    assert "without reads" in waiting.section(found).parts[0].title
 
 
 def test_the_usual_load_is_where_most_count(tmp_path):

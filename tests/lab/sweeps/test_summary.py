@@ -7,7 +7,7 @@ import pytest
 from stockade.lab.model.contender import Contender
 from stockade.lab.sweeps.analysis.summary import SHORT, PointResult, Rounds, results_of
 from stockade.lab.sweeps.axes import Point, Setting
-from stockade.lab.sweeps.lines import cost_table, note_lines, rate_tables
+from stockade.lab.sweeps.lines import cost_table, counted_line, note_lines, rate_tables
 from tests.lab.sweeps.made_up import results, sample, samples
 
 POINT = Point("buyers", 30, Setting())
@@ -119,6 +119,18 @@ def test_a_burst_is_short_if_orders_could_have_been_accepted(changes, short):
     assert sample(**changes).short == short
 
 
+@pytest.mark.parametrize(("lucky", "cell", "counted"), [(0, "failed 7/7, as meant", 1), (4, "[failed 3/7] *", 0)])
+def test_a_control_that_failed_stands_in_no_bracket(lucky, cell, counted):
+    """It did what it must, and its points are not among those that could count; where it held, nothing counts."""
+    rounds = [sample(n, violations=() if n < lucky else ("oversell",)) for n in range(7)]
+    names = [Contender("unprotected"), Contender("optimistic")]
+    found = results_of([POINT], names, {(POINT.id, "unprotected"): rounds, **_other()})
+    (table,) = rate_tables(found)
+    assert table.rows[0] == ["unprotected", cell]
+    failed = f"the control failed, as it must, at {counted} of 1"
+    assert counted_line(found).startswith(f"{counted} of 1 points of strategies count; {failed}; [ ]")
+
+
 def test_what_was_given_up_and_what_failed_alone_is_printed():
     """The median of the shares would be 0 in both."""
     (line,) = note_lines([result([gave_up(0), sample(1), sample(2)])])
@@ -153,7 +165,7 @@ def test_tables_mark_what_does_not_count():
     (table,) = rate_tables(made)
     rows = {row[0]: row[1:] for row in table.rows}
     assert table.heads == ["strategy", "5", "30"]
-    assert rows["unprotected"] == ["[failed 0/7]", "[failed 7/7]"]
+    assert rows["unprotected"] == ["[failed 0/7] *", "failed 7/7, as meant"]
     assert rows["pessimistic"][0].endswith("*")
     assert rows["pessimistic"][1].startswith("1,5")
     assert rows["in-process"][1] == "[broke a rule]"

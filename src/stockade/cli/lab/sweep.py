@@ -157,20 +157,19 @@ async def _played(sweep: "Sweep", console: "Console") -> None:
 
 
 def _show(sweep: "Sweep", plan: "SweepPlan", console: "Console") -> None:
+    from stockade.lab.sweeps import lines as shown
     from stockade.lab.sweeps.analysis.crossovers import crossovers
-    from stockade.lab.sweeps.lines import complexity_table, cost_table, crossover_lines, note_lines, rate_tables
 
     results, database = sweep.results, str(plan.settings["database"])
-    for table in [*rate_tables(results), cost_table(results, database), complexity_table(sweep.complexity)]:
+    tables = [*shown.rate_tables(results), shown.cost_table(results, database)]
+    for table in [*tables, shown.complexity_table(sweep.complexity)]:
         print_lines(console, ["", *_rendered(table, console)])
-    lines = crossover_lines(crossovers(results))
+    lines = shown.crossover_lines(crossovers(results))
     print_lines(console, ["", *(lines or ["no two strategies of a question were compared"])])
     print_lines(console, [f"left out: {name}: {why}" for name, why in plan.left_out.items()])
-    print_lines(console, note_lines(results, plan.turn_s))
-    counted = sum(each.counts for each in results)
+    print_lines(console, shown.note_lines(results, plan.turn_s))
     taken = sum({(each.point.setting, each.contender.name): len(each.samples) for each in results}.values())
-    notes = "[ ] does not count; * unprotected did not fail in most of its rounds"
-    print_lines(console, [f"{plural(taken, 'sample')}, {counted} of {len(results)} points count; {notes}"])
+    print_lines(console, [f"{plural(taken, 'sample')}, {shown.counted_line(results)}"])
 
 
 def _rendered(table: "Table", console: "Console") -> list[str]:

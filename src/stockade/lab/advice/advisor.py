@@ -14,7 +14,8 @@ from typing import Any, Final
 from stockade.lab.advice.measurements import RESOURCES, Load, Measurements, Rate, rates_of
 from stockade.lab.sweeps.analysis.crossovers import FLIPS, TRUSTED, between
 from stockade.lab.sweeps.analysis.statistics import Interval, coverage
-from stockade.lab.sweeps.axes import AXES
+from stockade.lab.sweeps.axes import AXES, NO_SERVER
+from stockade.lab.targets.target_database import SQLITE
 
 NO_LOAD: Final = "no file has it"
 LEAST_ROUNDS: Final = next(count for count in range(1, 100) if coverage(count, 0) >= TRUSTED)
@@ -120,7 +121,8 @@ def _advise(measured: Measurements, resource: str, database: str, loads: Sequenc
         for file in dict.fromkeys(each.load.file for each in along):  # two machines are not one axis
             axes.append(_along(axis, [each for each in along if each.load.file == file]))
     swept = {each.axis for each in axes if any(choice.advised for choice in each.choices)}
-    missing = {axis: _why_missing(axis, loads, choices, measured) for axis in AXES if axis not in swept}
+    wanted = [axis for axis in AXES if axis not in swept and _concerns(axis, loads)]
+    missing = {axis: _why_missing(axis, loads, choices, measured) for axis in wanted}
     return ResourceAdvice(
         resource,
         database,
@@ -206,6 +208,13 @@ def _crossing(axis: str, choices: Sequence[Choice], before: str, after: str) -> 
     return found[0].at if len(found) == 1 else None
 
 
+def _concerns(axis: str, loads: Sequence[Load]) -> bool:
+    """Whether an axis says something about what was measured: that of one strategy does only if it took part."""
+    own = AXES[axis].strategies
+    played = [name for load in loads for name in (*(each.contender.name for each in load.rates), *load.not_counted)]
+    return not own or any(name.partition(":")[0] in own for name in played)
+
+
 def _why_missing(axis: str, loads: Sequence[Load], choices: Sequence[Choice], measured: Measurements) -> str:
     """Why nothing can be said about an axis."""
     own = AXES[axis].strategies
@@ -214,4 +223,6 @@ def _why_missing(axis: str, loads: Sequence[Load], choices: Sequence[Choice], me
     reasons = [each.why_not for each in choices if each.load.point is not None and each.load.point.axis == axis]
     left_out = [measured.left_out[each.file].get(axis, "") for each in loads if each.file in measured.left_out]
     found = dict.fromkeys(each for each in (*reasons, *left_out) if each)
+    if not found and AXES[axis].servers and loads and all(each.database == SQLITE for each in loads):
+        return NO_SERVER
     return "; ".join(found) or NO_LOAD

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from stockade.core import JsonValue
-from stockade.lab.advice.advisor import AxisAdvice, Choice, Flip, ResourceAdvice
+from stockade.lab.advice.advisor import NO_LOAD, AxisAdvice, Choice, Flip, ResourceAdvice
 from stockade.lab.advice.measurements import PAYMENT, Measurements
+from stockade.lab.model.contender import Contender
 from stockade.lab.sweeps.analysis.statistics import Interval, rounded
 from stockade.lab.sweeps.analysis.summary import SHORT
 from stockade.lab.sweeps.axes import AXES
@@ -42,17 +43,29 @@ def _resource(advice: ResourceAdvice, database: str) -> list[str]:
         database: a server that some file measured; empty: none did.
     """
     if not advice.database:
-        option = f" --database {database if database in PRIVATE else 'URL'}" if database else ""
-        how = f"stockade {MEASURE[advice.resource]}{option} --json FILE"
-        return [f"{advice.resource}: not measured; measure it with: {how}"]
+        return [f"{advice.resource}: not measured; measure it with: {command(advice.resource, database)}"]
     lines = [f"{advice.resource} on {advice.database}"]
     for axis in advice.axes:
         lines += _axis(axis)
     for each in advice.bursts:
         lines.append(f"  {each.load.name}: {_choice(each)}")
-    if advice.axes:
-        lines += [f"  {', '.join(axes)}: not measured: {why}" for why, axes in by_reason(advice.not_measured).items()]
+    for why, axes in by_reason(advice.not_measured).items():
+        how = f"; measure it with: {command(advice.resource, advice.database)}" if why == NO_LOAD else ""
+        lines.append(f"  {', '.join(axes)}: not measured: {why}{how}")
     return lines
+
+
+def command(resource: str, database: str, file: str = "FILE") -> str:
+    """What measures a resource; along every axis, of stock and points.
+
+    Args:
+        resource: `stock`, `points` or `payment`.
+        database: its dialect; empty: SQLite.
+        file: for the document.
+    """
+    named = database if database in PRIVATE else "URL"
+    option = f" --database {named}" if database not in ("", SQLITE) else ""
+    return f"stockade {MEASURE[resource]}{option} --json {file}"
 
 
 def by_reason(not_measured: Mapping[str, str]) -> dict[str, list[str]]:
@@ -109,14 +122,20 @@ def conditions(found: Choice) -> list[str]:
     """What must be so for the advice to hold."""
     if found.advised is None:
         return []
-    guarantees, result, failed = found.advised.contender.guarantees, found.advised.result, found.advised.failed_share
-    needed = ["only while one process takes orders"] if guarantees.processes == "one" else []
-    needed += [f"needs {need}" for need in guarantees.needs]
+    result, failed = found.advised.result, found.advised.failed_share
+    needed = needs_of(found.advised.contender)
     if failed:
         needed.append(f"{failed:.1%} of all orders got no decision")
     if result is not None and result.short.times:
         needed.append(f"{SHORT} in {result.short}, which are left out")
     return needed
+
+
+def needs_of(contender: Contender) -> list[str]:
+    """What a strategy needs under any load: how many processes may take orders, and other servers."""
+    guarantees = contender.guarantees
+    alone = ["only while one process takes orders"] if guarantees.processes == "one" else []
+    return [*alone, *(f"needs {need}" for need in guarantees.needs)]
 
 
 def _ratio(found: Interval) -> str:

@@ -42,6 +42,7 @@ from stockade.lab.recording.servers import RecordingServers, open_servers
 from stockade.lab.recording.watches.lateness import LatenessWatch
 from stockade.lab.recording.watches.leftovers import NOT_FREE_LIMIT_S, WARM_UP_WAIT_S, LeftoverWatch
 from stockade.lab.recording.watches.observation import Observe, Observed
+from stockade.lab.reporting.checkout import local_version
 from stockade.lab.reporting.environment import describe
 from stockade.lab.runs.repeats import create_rows
 from stockade.lab.site.site_servers import SiteServers
@@ -71,6 +72,7 @@ async def record(plan: RecordingPlan, servers: SiteServers | None = None, observ
     Raises:
         LabError: it cannot be carried out: a server, a process or a fault.
     """
+    local_version()  # read before the load: a commit that is made while it runs is not that of this code
     if plan.database in (SQLITE, *PRIVATE) and (why := impossible(plan, plan.database)):
         raise LabError(f"{plan.contender.name}: {why}")  # before servers are started for it
     async with open_servers(plan, servers) as opened:

@@ -3,15 +3,16 @@
 Neighbours: `lab/advice` decides, `answer.py` puts these lines first.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import combinations, pairwise
 from typing import Final
 
-from stockade.lab.advice.advisor import LEAST_ROUNDS, AxisAdvice, Choice, ResourceAdvice, advise
-from stockade.lab.advice.lines import by_reason, conditions
+from stockade.lab.advice.advisor import LEAST_ROUNDS, NO_LOAD, AxisAdvice, Choice, ResourceAdvice, advise
+from stockade.lab.advice.lines import by_reason, command, conditions, needs_of
 from stockade.lab.advice.measurements import Measurements, add
 from stockade.lab.errors import LabError
 from stockade.lab.report.documents import Source
+from stockade.lab.report.numbers import few
 from stockade.lab.report.page import BAD, GOOD, QUIET, Line, sentence
 from stockade.lab.sweeps.axes import AXES
 
@@ -45,11 +46,39 @@ def _resource(found: ResourceAdvice) -> list[Line]:
     lines += _undecided(found, undecided)
     lines += [line for each in found.bursts for line in _burst(found, each)]
     named = {axis.axis for axis in undecided}
+    return [*lines, *_other_conditions(found), *_absent(found, named)]
+
+
+def _absent(found: ResourceAdvice, named: Collection[str]) -> list[Line]:
+    """What may change the answer and was not measured, in one line with one command.
+
+    Args:
+        found: for a resource.
+        named: axes that another line is about.
+    """
     absent = by_reason({axis: why for axis, why in found.not_measured.items() if axis not in named})
-    if found.axes and absent:
-        said = "; ".join(f"{sentence(axes)} ({why})" for why, axes in absent.items())
-        lines.append(Line(f"Not measured for {found.resource} on {found.database}", f"{said}.", QUIET))
-    return lines
+    if not absent:
+        return []
+    parts = [sentence(axes) if why == NO_LOAD else f"{sentence(axes)} ({why})" for why, axes in absent.items()]
+    how = f" Measure it with: {command(found.resource, found.database, 'sweep.json')}" * (NO_LOAD in absent)
+    lead = f"Not measured for {found.resource} on {found.database}"
+    return [Line(lead, f"whether the answer changes with {'; with '.join(parts)}.{how}", QUIET)]
+
+
+def _other_conditions(found: ResourceAdvice) -> list[Line]:
+    """When those may be taken that are not advised: how many processes, which servers."""
+    choices = [*found.bursts, *(each for axis in found.axes for each in axis.choices)]
+    taken = {each.name for each in choices}
+    played = {rate.contender.name: rate.contender for each in choices for rate in each.load.rates}
+    needed = dict[str, list[str]]()
+    for name, contender in played.items():
+        if name not in taken and name not in found.excluded and (needs := needs_of(contender)):
+            needed.setdefault(", ".join(needs), []).append(name)
+    if not needed or not any(taken):
+        return []
+    said = "; ".join(f"{sentence(names)}: {need}" for need, names in needed.items())
+    text = f"{said}. The rest of those measured need nothing but the database, in any number of processes."
+    return [Line(f"When others may be taken for {found.resource} on {found.database}", text, QUIET)]
 
 
 def _undecided(found: ResourceAdvice, axes: Sequence[AxisAdvice]) -> list[Line]:
@@ -66,7 +95,8 @@ def _everywhere(found: ResourceAdvice, axes: Sequence[AxisAdvice]) -> Line:
     known = [each for axis in axes for each in axis.choices if each.advised]
     spans = [_span([each for each in axis.choices if each.advised], 0, 1, axis.axis) for axis in axes]
     all_choices = [each for axis in axes for each in axis.choices]
-    text = f"For {found.resource} on {found.database}: {'; '.join(spans)}. {_remarks(all_choices, known)}"
+    where = f"{found.resource} on {found.database}: {'; '.join(spans)}"
+    text = f"For {where}. {_flips(axes)}{_remarks(all_choices, known)}"
     return Line(f"Take {known[0].name}", text.rstrip(), GOOD, "sweeps")
 
 
@@ -76,7 +106,25 @@ def _axis(found: ResourceAdvice, axis: AxisAdvice) -> Line:
     where = f"{found.resource} on {found.database}, by {axis.axis}"
     parts = _parts(axis, known)
     said = [f"{_names(part)} {_span(part, at, len(parts), axis.axis)}" for at, part in enumerate(parts)]
-    return Line(f"Take {', '.join(said)}", f"For {where}. {_remarks(axis.choices, known)}".rstrip(), GOOD, "sweeps")
+    text = f"For {where}. {_flips([axis])}{_remarks(axis.choices, known)}"
+    return Line(f"Take {', '.join(said)}", text.rstrip(), GOOD, "sweeps")
+
+
+def _flips(axes: Sequence[AxisAdvice]) -> str:
+    """At which load the answer becomes another one; empty where only one load was measured."""
+    found = [
+        f"between {each.low:g} and {each.high:g} {AXES[axis.axis].unit}"
+        + ("" if each.at is None else f", at about {few(each.at)}")
+        for axis in axes
+        for each in axis.flips
+    ]
+    if found:
+        return f"The answer flips {'; '.join(found)}. "
+    known = [{each.name for each in axis.choices if each.advised} for axis in axes]
+    if any(len(names) > 1 for names in known):
+        return "No flip between them is clear. "
+    several = any(sum(bool(each.advised) for each in axis.choices) > 1 for axis in axes)
+    return "It flips nowhere between them. " if several else ""
 
 
 def _parts(axis: AxisAdvice, known: Sequence[Choice]) -> list[list[Choice]]:
@@ -105,20 +153,28 @@ def _names(part: Sequence[Choice]) -> str:
 
 
 def _burst(found: ResourceAdvice, choice: Choice) -> list[Line]:
-    where = f"{found.resource} on {found.database}, in the burst {choice.load.name}"
+    where = f"{found.resource} on {found.database}, in the burst {choice.load.name}{_load(choice)}"
     if choice.advised is None:
         return [Line(f"Nothing can be decided for {where}", _nothing([choice]), QUIET)]
     return [Line(f"Take {choice.name}", f"For {where}. {_remarks([choice], [choice])}".rstrip(), GOOD, "comparison")]
 
 
+def _load(choice: Choice) -> str:
+    """The numbers of a burst that its name does not have."""
+    name = choice.load.name
+    buyers = [] if " with " in name else [f"{choice.load.buyers} buyers at once"]
+    found = [*buyers, *([] if name.endswith(" processes") else ["one process"])]
+    return f" ({', '.join(found)})" if found else ""
+
+
 def _remarks(choices: Sequence[Choice], known: Sequence[Choice]) -> str:
     """How much faster, what it needs, where it is too close to call, where nothing was measured."""
     said = []
-    margins = [each.margin.median for each in known if each.margin is not None]
-    if margins:
-        low, high = f"{min(margins):.1f}", f"{max(margins):.1f}"
-        times = low if low == high else f"{low} to {high}"
-        said.append(f"It decides {times} times as many orders as the next one that is clearly slower")
+    if margins := [each.margin for each in known if each.margin is not None]:
+        times = _range([each.median for each in margins])
+        ends = _range([end for each in margins for end in (each.low, each.high)])
+        interval = f"interval{'s' * (len(margins) > 1)} {ends}"
+        said.append(f"It decides {times} times ({interval}) as many orders as the next one that is clearly slower")
     needed = list(dict.fromkeys(f"{each.name}: {need}" for each in known for need in conditions(each)))
     if needed:
         more = f"; and {len(needed) - MOST_NAMED} more conditions" * (len(needed) > MOST_NAMED)
@@ -129,6 +185,11 @@ def _remarks(choices: Sequence[Choice], known: Sequence[Choice]) -> str:
         said.append(f"Too close to call: {'; '.join(close)}")
     said += [_not_measured(each) for each in choices if not each.advised]
     return "".join(f"{each}. " for each in said)
+
+
+def _range(values: Sequence[float]) -> str:
+    low, high = f"{min(values):.1f}", f"{max(values):.1f}"
+    return low if low == high else f"{low} to {high}"
 
 
 def _close(known: Sequence[Choice]) -> list[str]:

@@ -14,7 +14,7 @@ from stockade.lab.report.documents import Run, Source
 from stockade.lab.report.groups import Group, Row, compared, groups, ranking, rows, tied
 from stockade.lab.report.numbers import apart, ms, trusted
 from stockade.lab.report.page import BAD, GOOD, MEANT, PLAIN, QUIET, Line, sentence
-from stockade.lab.report.proof import broken_as_meant, kept
+from stockade.lab.report.proof import broken_as_meant, kept, promises
 from stockade.lab.report.sections.comparison import NAMES
 from stockade.lab.report.verdicts import claims, deadlocks, recordings, rings, swept
 from stockade.lab.reporting.verdict import AS_PROMISED
@@ -56,7 +56,8 @@ def _fastest(group: Group) -> list[Line]:
     if even:
         lead = f"{sentence([each.name for each in (first, *even)])} are too close to call"
     load = f"{group.buyers} buyers of {group.stock} units ({group.preset}, {group.database}) have an answer"
-    judged = f"{len(ranked)} of {len(group.runs)} strategies kept their promise"
+    promising = sum(promises(run) for run in group.runs)  # a negative control has no promise to keep
+    judged = f"{len(ranked)} of {promising} strategies that promise something kept it"
     said = judged if group.proof else f"{len(ranked)} broke no rule, which shows nothing: {NO_PROOF}"
     text = f"{ms(first.middle.median)} ms (median) until {load}; {said}."
     later = [each for each in ranked if each is not first and each not in even]

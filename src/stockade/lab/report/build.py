@@ -8,6 +8,7 @@ from stockade.lab.report.documents import Source
 from stockade.lab.report.page import Figure, Part, Report, Section
 from stockade.lab.report.provenance.table import table
 from stockade.lab.report.sections import SECTIONS
+from stockade.lab.reporting.checkout import without_commit
 from stockade.lab.reporting.environment import describe_machine
 
 TITLE = "Which control, when: what the lab measured"
@@ -24,7 +25,7 @@ def build(sources: Sequence[Source], title: str = TITLE) -> Report:
     here = describe_machine()
     return Report(
         title=title,
-        made=f"Made by stockade {here['stockade']} on {str(here['date'])[:10]}",
+        made=f"Made by stockade {without_commit(str(here['stockade']))} on {str(here['date'])[:10]}",
         answer=tuple(answer(sources)),
         sections=tuple(_with_own_names([section for _, section in made if section])),
         missing=tuple(each.missing for each, section in made if section is None),

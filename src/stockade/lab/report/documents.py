@@ -15,6 +15,7 @@ from stockade.lab.errors import LabError
 from stockade.lab.history.history import History
 from stockade.lab.history.history_file import read_history
 from stockade.lab.report.swept import Sweep, sweep_of
+from stockade.lab.reporting.checkout import commit_in
 
 SCHEMAS: Final = ("stockade.lab/1", "stockade.lab/2", "stockade.lab/3")
 MEMBERS: Final = ("runs", "cells", "deadlock", "claims", "sweep", "history")
@@ -201,7 +202,7 @@ class Source(msgspec.Struct, frozen=True):
         name: of the file, without its folder.
         document: in it; None if it is a history.
         history: in it; None if it is a document.
-        commit: of the code that measured; empty: unknown.
+        commit: of the code that measured, as whoever named the file says; empty: nobody did.
         sweep: in the document, computed; None: there is none.
         violations: what the checkers found in the history; None: it has too many operations to be judged here.
         values: of the document as they were read, for `lab/advice`.
@@ -214,6 +215,13 @@ class Source(msgspec.Struct, frozen=True):
     sweep: Sweep | None = None
     violations: tuple[Violation, ...] | None = ()
     values: dict[str, Any] = {}
+
+    @property
+    def recorded(self) -> str:
+        """The commit that the file itself names; empty: it names none."""
+        if self.document is not None:
+            return commit_in(self.document.environment.stockade)
+        return commit_in(str(self.history.environment.get("stockade", ""))) if self.history is not None else ""
 
 
 def read_sources(names: list[str]) -> list[Source]:
@@ -233,8 +241,17 @@ def read_source(name: str) -> Source:
     """Read one file.
 
     Raises:
-        LabError: as `read_sources`.
+        LabError: as `read_sources`; or the file says itself which commit measured, and that is another one.
     """
+    found = _read(name)
+    recorded, named = found.recorded, found.commit
+    commit = recorded.partition(",")[0]
+    if recorded and named and not (commit.startswith(named) or named.startswith(commit)):
+        raise LabError(f"{found.name}@{named}: the file says that commit {recorded} measured; leave @{named} out")
+    return found
+
+
+def _read(name: str) -> Source:
     path, commit = Path(name), ""
     if not path.exists() and "@" in name:
         before, _, commit = name.rpartition("@")

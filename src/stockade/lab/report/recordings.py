@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from stockade.lab.charts import Event, Style, styles
 from stockade.lab.history.history import History
-from stockade.lab.history.operation import OK, REFUSED
+from stockade.lab.history.operation import OK, REFUSED, Operation
 
 BINS: Final = 40  # of a recording, about; a bin is round
 LEAST_BIN_S: Final = 0.1
@@ -32,6 +32,11 @@ def _parts(history: History) -> tuple[Any, ...]:
     return history.strategy, history.database, history.workload, history.faults
 
 
+def is_decision(operation: Operation) -> bool:
+    """Whether an operation is a command that was decided: accepted or refused. A read is no command of a buyer."""
+    return operation.type in (OK, REFUSED) and operation.command != "read"
+
+
 def looks_of(samples: Sequence[tuple[str, Any]]) -> dict[str, Style]:
     """A style for each recording, by its place."""
     return styles([name for name, _ in samples])
@@ -54,7 +59,7 @@ def rates(history: History) -> tuple[list[tuple[float, float]], list[tuple[float
     for each in history.operations:
         at = int((each.return_ns - begin) / NS / length)
         if 0 <= at < count and each.command != "read":
-            (decided if each.type in (OK, REFUSED) else lost)[at] += 1
+            (decided if is_decision(each) else lost)[at] += 1
     return tuple([((at + 0.5) * length, number / length) for at, number in enumerate(all_)] for all_ in (decided, lost))  # type: ignore[return-value]
 
 

@@ -27,8 +27,8 @@ def _of_sweep(sweep: Sweep) -> list[Line]:
     if sweep.violated:
         said = sentence([f"{each.strategy} at {each.result.point.id}" for each in sweep.violated])
         lines.append(Line("In a sweep a claim was broken", f"by {said}.", BAD, "sweeps"))
-    counting = sum(point.counts for point in sweep.points)
-    text = f"{counting} of {len(sweep.points)} points of a sweep count."
+    judged = [point for point in sweep.points if not point.result.is_control]
+    text = f"{sum(point.counts for point in judged)} of {len(judged)} points of strategies in a sweep count."
     text += "" if sweep.complete else " It was interrupted: some are missing."
     turned = sweeps.flips(sweep)
     if turned:

@@ -1,4 +1,7 @@
-"""The environment of a run, on which its times depend. It is printed below each table and stored in each document."""
+"""The environment of a run, on which its times depend. It is printed below each table and stored in each document.
+
+Neighbour: `checkout.py` says which commit runs; it is a part of the version.
+"""
 
 import os
 import platform
@@ -9,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from sqlalchemy import Connection
 
 from stockade.core import JsonValue
+from stockade.lab.reporting.checkout import local_version
 from stockade.lab.targets.target_database import TargetDatabase
 
 ANSWER_WAIT_S = 5.0
@@ -47,6 +51,6 @@ def _database(connection: Connection) -> tuple[str, str]:
 
 def _own_version() -> str:
     try:
-        return version("stockade")
+        return version("stockade") + local_version()
     except PackageNotFoundError:
         return "not installed"

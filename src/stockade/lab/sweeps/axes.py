@@ -13,6 +13,7 @@ from stockade.lab.errors import LabError
 
 STOCK, POINTS = "stock", "points"
 RESOURCES: Final = (STOCK, POINTS)
+NO_SERVER: Final = "needs a private server: --database postgres or mariadb"
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +170,7 @@ def points_of(
         if name not in swept:
             continue
         if axis.servers and database not in ("postgres", "mariadb"):
-            left_out[name] = "needs a private server: --database postgres or mariadb"
+            left_out[name] = NO_SERVER
             continue
         base = replace(usual, **{what: value for what, value in axis.base.items() if what not in chosen})  # type: ignore[arg-type]
         if usual.section and name != "section":

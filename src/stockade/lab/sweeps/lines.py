@@ -60,10 +60,25 @@ def _rate(result: PointResult | None) -> str:
     if result.counts:
         return text
     if result.contender.name == CONTROL:
-        return f"[failed {result.control.times}/{result.control.played}]"
+        rounds = f"{result.control.times}/{result.control.played}"
+        return f"failed {rounds}, as meant" if result.control_failed else f"[failed {rounds}] *"
+    if result.is_control and result.violations:
+        return "broke a rule, as meant"
     if result.violations:
         return "[broke a rule]"
     return f"[{text}]{'' if result.control_failed else ' *'}"
+
+
+def counted_line(results: Sequence[PointResult]) -> str:
+    """How many points count, and at how many the control failed, which it must for the others to count."""
+    judged = [each for each in results if not each.is_control]
+    counted = sum(each.counts for each in judged)
+    control = [each for each in results if each.contender.name == CONTROL]
+    failed = sum(each.control_failed for each in control)
+    return (
+        f"{counted} of {len(judged)} points of strategies count; the control failed, as it must, at {failed} of "
+        f"{len(control)}; [ ] does not count; * {CONTROL} did not fail in most of its rounds"
+    )
 
 
 def note_lines(results: Sequence[PointResult], turn_s: float = 0.0) -> list[str]:

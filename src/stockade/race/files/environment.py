@@ -1,7 +1,8 @@
 """Values from the environment: `${NAME}`, or `${NAME:-default}`, in any text of a scenario.
 
 What comes from the environment may be a secret: reports show the name instead of the value. A default stands in the
-file and is none. Neighbour: `load.py` puts them in.
+file and is none, and a variable that the name of the scenario has is there to be read. Neighbour: `load.py` puts them
+in.
 """
 
 import re
@@ -25,7 +26,17 @@ class Environment:
 
     def __init__(self, variables: Mapping[str, str]) -> None:
         self._variables = variables
+        self._shown = set[str]()
         self.secrets: dict[str, str] = {}
+
+    def show(self, text: Any) -> None:
+        """The variables of a text are no secrets, wherever else they stand.
+
+        Args:
+            text: the name of a scenario; what is no text has none.
+        """
+        if isinstance(text, str):
+            self._shown |= {found[1] for found in _VARIABLE.finditer(text)}
 
     def fill(self, value: Any, where: str = "") -> Any:
         """The value with all variables in its texts.
@@ -52,6 +63,6 @@ class Environment:
             if default is None:
                 raise RaceError(f"{where}: the environment has no {name}: set it, or write ${{{name}:-default}}")
             return default
-        if value and value != default:
+        if value and value != default and name not in self._shown:
             self.secrets[value] = f"${{{name}}}"
         return value

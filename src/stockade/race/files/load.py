@@ -7,6 +7,7 @@ of the package.
 import importlib.util
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
@@ -24,6 +25,7 @@ from stockade.race.model.scenario import Scenario
 
 SHIPPED = Path(__file__).parents[1] / "scenarios"
 PYTHON_NAME = "SCENARIO"
+NO_FILE = "race"  # the name of a file, of a scenario that has none
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +92,29 @@ def load(source: str | Path | Scenario, environment: Mapping[str, str] | None = 
     """
     variables = Environment(os.environ if environment is None else environment)
     if isinstance(source, Scenario):
-        return Loaded(_checked(_tree(source), variables), Path.cwd(), variables.secrets, environment or {})
+        return Loaded(_checked(_tree(source), variables, NO_FILE), Path.cwd(), variables.secrets, environment or {})
     path = _path(source)
     try:
         tree = _tree(_from_python(path)) if path.suffix == ".py" else read_toml(_text(path))
-        return Loaded(_checked(tree, variables), path.resolve().parent, variables.secrets, environment or {})
+        scenario = _checked(tree, variables, path.stem)
+        return Loaded(scenario, path.resolve().parent, variables.secrets, environment or {})
     except RaceError as error:
         raise RaceError(f"{path}: {error}") from None
+
+
+def name_of(source: str) -> str:
+    """The name of a scenario in reports that have no verdict, also of one that cannot be raced.
+
+    Args:
+        source: the path of a file, or a name of `shipped`. A Python file has the name of the file, as it is not run.
+    """
+    with suppress(RaceError):  # whoever loads it says what is wrong
+        path = _path(source)
+        tree = read_toml(_text(path)) if path.suffix == ".toml" else {}
+        found = tree.get("name")
+        if isinstance(found, str) and found:
+            return str(Environment(os.environ).fill(found))
+    return Path(source).stem
 
 
 def override(
@@ -176,14 +194,22 @@ def _from_python(path: Path) -> Scenario:
     return scenario
 
 
-def _checked(tree: Any, variables: Environment) -> Scenario:
-    """The scenario of a tree; one that was made in Python passes the checks of a file too."""
+def _checked(tree: Any, variables: Environment, file: str) -> Scenario:
+    """The scenario of a tree; one that was made in Python passes the checks of a file too.
+
+    Args:
+        tree: of the scenario.
+        variables: for its texts.
+        file: its name if that of the scenario has a secret in it, which reports would hide.
+    """
+    variables.show(tree.get("name"))
     try:
         scenario = convert(variables.fill(tree))
         check(scenario)
     except RaceError as error:
         raise RaceError(hide(str(error), variables.secrets)) from None
-    return scenario
+    hidden = hide(scenario.name, variables.secrets) != scenario.name
+    return msgspec.structs.replace(scenario, name=file) if hidden else scenario
 
 
 def _tree(value: Any) -> Any:

@@ -26,7 +26,7 @@ def junit_text(result: RaceResult, secrets: Mapping[str, str]) -> str:
         if violation := failed.get(name):
             message = _text(f"{rule} ({violation.shown})", secrets)
             failure = ElementTree.SubElement(case, "failure", message=message, type="violation")
-            failure.text = _text("\n".join(violation_lines(violation)), secrets)
+            failure.text = _text("\n".join(violation_lines(violation, keyed=result.shares_keys)), secrets)
     return _document(suite)
 
 

@@ -36,12 +36,12 @@ def round_line(done: Round, *, open_loop: bool) -> str:
 def findings(result: RaceResult) -> Iterator[str]:
     """The verdict with its proof, line by line."""
     for error in (each for one in result.rounds for each in one.errors[:1]):
-        yield f"  an error: {answer_line(error)}"
+        yield f"  an error: {answer_line(error, keyed=result.shares_keys)}"
         break
     shown: Sequence[Answer] = ()
     for violation in result.violations:
         again = violation.answers == shown
-        yield from violation_lines(violation, with_answers=not again)
+        yield from violation_lines(violation, keyed=result.shares_keys, with_answers=not again)
         shown = violation.answers
     for left in filter(None, (each.not_cleaned for each in result.rounds)):
         yield f"not cleaned up: {left}"
@@ -54,11 +54,12 @@ def findings(result: RaceResult) -> Iterator[str]:
         yield f"found in round {rounds} of at most {result.most_rounds}"
 
 
-def violation_lines(violation: Violation, *, with_answers: bool = True) -> Iterator[str]:
+def violation_lines(violation: Violation, *, keyed: bool, with_answers: bool = True) -> Iterator[str]:
     """An invariant that does not hold, with what proves it.
 
     Args:
         violation: what was found.
+        keyed: several buyers have one key, so each answer is shown with its key.
         with_answers: False: the answers stand above already.
     """
     yield f"VIOLATED  {violation.name}: {violation.rule}  ({violation.shown})"
@@ -68,14 +69,14 @@ def violation_lines(violation: Violation, *, with_answers: bool = True) -> Itera
         yield f"  answers   the same {violation.answers_in_all:,}"
         return
     for answer in violation.answers[:SHOWN_ANSWERS]:
-        yield f"  answer    {answer_line(answer)}"
+        yield f"  answer    {answer_line(answer, keyed=keyed)}"
     if (more := violation.answers_in_all - SHOWN_ANSWERS) > 0:
         yield f"  … and {_plural(more, 'more answer')} like these"
 
 
-def answer_line(answer: Answer) -> str:
-    """One answer with its request."""
-    who = f"buyer {answer.buyer}" + (f", key {answer.key}" if answer.key != answer.buyer else "")
+def answer_line(answer: Answer, *, keyed: bool) -> str:
+    """One answer with its request, and with its key if several buyers have one."""
+    who = f"buyer {answer.buyer}" + (f", key {answer.key}" if keyed else "")
     if answer.response is None:
         return f"{who}: {answer.request} -> {answer.error}"
     body = " ".join(answer.response.body.decode(errors="replace").split())

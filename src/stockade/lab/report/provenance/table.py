@@ -6,6 +6,7 @@ from typing import Final
 from stockade.lab.report.documents import Environment, Source
 from stockade.lab.report.page import Table, Text
 from stockade.lab.report.provenance.commands import command, command_of_history
+from stockade.lab.reporting.checkout import without_commit
 
 UNKNOWN: Final = "not recorded"
 HEADS: Final = ("file", "command", "date", "machine", "versions", "commit", "seed")
@@ -21,7 +22,9 @@ def _row(source: Source) -> tuple[Text, ...]:
         found = source.history
         environment = {name: str(value) for name, value in found.environment.items()}
         machine = f"{environment.get('os', UNKNOWN)}, {environment.get('cpu_count', '?')} cores"
-        versions = f"stockade {environment.get('stockade', '?')}, Python {environment.get('python', '?')}"
+        versions = (
+            f"stockade {without_commit(environment.get('stockade', '?'))}, Python {environment.get('python', '?')}"
+        )
         where = f"{found.database} {environment.get('database_version', '')}".strip()
         date = environment.get("date", UNKNOWN)
         return (
@@ -30,7 +33,7 @@ def _row(source: Source) -> tuple[Text, ...]:
             date,
             machine,
             f"{versions}, {where}",
-            source.commit or UNKNOWN,
+            commit_of(source),
             str(found.seed),
         )
     assert source.document is not None  # a source has one of both
@@ -41,9 +44,14 @@ def _row(source: Source) -> tuple[Text, ...]:
         document.environment.date,
         machine_of(document.environment),
         versions_of(document.environment),
-        source.commit or UNKNOWN,
+        commit_of(source),
         str(document.settings.get("seed", "none: no part of it is drawn")),
     )
+
+
+def commit_of(source: Source) -> str:
+    """The commit whose code measured: as the file says it, or else as whoever named the file says, which is marked."""
+    return source.recorded or (f"{source.commit} (as named with the file)" if source.commit else UNKNOWN)
 
 
 def machine_of(environment: Environment) -> str:
@@ -56,4 +64,4 @@ def versions_of(environment: Environment) -> str:
     """The versions in a few words."""
     database = f", {environment.database} {environment.database_version}" if environment.database else ""
     isolation = f" ({environment.isolation})" if environment.isolation else ""
-    return f"stockade {environment.stockade}, Python {environment.python}{database}{isolation}"
+    return f"stockade {without_commit(environment.stockade)}, Python {environment.python}{database}{isolation}"

@@ -1,20 +1,21 @@
 """Distributions: of the times of all repeats, of the latencies of all buyers, and of every operation of histories."""
 
+import statistics
 from collections.abc import Sequence
 from typing import Final
 
 from stockade.lab.charts import Axis, Samples, Spec, Strip, steps, strips
 from stockade.lab.history.history import History
-from stockade.lab.history.operation import OK, REFUSED
 from stockade.lab.report.documents import Source
 from stockade.lab.report.groups import Group, Row, behind, compared, loads, rows, style_of
 from stockade.lab.report.numbers import ms
 from stockade.lab.report.page import Figure, Missing, Section, Table, slug
-from stockade.lab.report.recordings import label, looks_of
+from stockade.lab.report.recordings import is_decision, label, looks_of
 from stockade.lab.reporting.summary import percentile
 
 MISSING: Final = Missing("distributions of latency", "stockade lab --database postgres --json lab.json")
-SHARES: Final = (5, 25, 50, 75, 95, 99)
+HALF: Final = 50
+SHARES: Final = (5, 25, HALF, 75, 95, 99)
 MOST_PANELS: Final = 16  # of a figure; the table has all
 
 
@@ -40,7 +41,7 @@ def _quantile_table(title: str, first: str, samples: Sequence[tuple[str, tuple[f
             (
                 name,
                 f"{len(values):,}",
-                *(ms(percentile(sorted(values), share)) for share in SHARES),
+                *(ms(_within(sorted(values), share)) for share in SHARES),
                 ms(max(values)),
             )
             for name, values in samples
@@ -48,6 +49,11 @@ def _quantile_table(title: str, first: str, samples: Sequence[tuple[str, tuple[f
         numbers=frozenset(range(1, len(SHARES) + 3)),
         code=True,
     )
+
+
+def _within(ordered: Sequence[float], share: int) -> float:
+    """The time within which so many of 100 samples ended; for half of them the median, as in every other table."""
+    return statistics.median(ordered) if share == HALF else percentile(ordered, share)
 
 
 def _repeats(group: Group, of: str) -> Figure:
@@ -106,12 +112,8 @@ def _three(shown: Sequence[Row], width: int) -> Spec:
 
 
 def _decided(history: History) -> tuple[float, ...]:
-    """Latencies of all commands that were decided, in ms; reads are no orders."""
-    return tuple(
-        (each.return_ns - each.invoke_ns) / 1e6
-        for each in history.operations
-        if each.type in (OK, REFUSED) and each.command != "read"
-    )
+    """Latencies of all commands that were decided, in ms."""
+    return tuple((each.return_ns - each.invoke_ns) / 1e6 for each in history.operations if is_decision(each))
 
 
 def _operations(histories: Sequence[History]) -> Figure:
@@ -127,5 +129,6 @@ def _operations(histories: Sequence[History]) -> Figure:
             width=width,
         ),
         _quantile_table("Latencies of all decided commands", "recording", samples),
-        "Retries of a client are commands of their own. A time limit shows as a cliff on the right.",
+        "Samples are the commands that were decided: accepted or refused. Reads, and what failed or is unknown, are "
+        "none. Retries of a client are commands of their own. A time limit shows as a cliff on the right.",
     )

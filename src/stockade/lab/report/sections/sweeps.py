@@ -111,6 +111,8 @@ def _row(point: SweptPoint) -> tuple[Text, ...]:
 def _counts(point: SweptPoint) -> Text:
     if point.counts:
         return Cell("yes", GOOD)
+    if point.result.is_control and point.result.control_failed:
+        return Cell(f"control: failed in {point.result.control}, as meant", MEANT)
     return Cell(f"no: {point.result.why_not}", BAD if point.result.claim_violated else QUIET)
 
 

@@ -11,7 +11,7 @@ from stockade.lab.history.operation import TYPES
 from stockade.lab.report.documents import Source
 from stockade.lab.report.page import BAD, MEANT, QUIET, Cell, Figure, Missing, Part, Section, Table, Text, slug
 from stockade.lab.report.proof import claims_of
-from stockade.lab.report.recordings import bin_s, events, label, rates
+from stockade.lab.report.recordings import bin_s, events, is_decision, label, rates
 
 MISSING: Final = Missing(
     "throughput over time with faults",
@@ -43,11 +43,12 @@ def _summary(sources: Sequence[Source], histories: Sequence[History]) -> Table:
                 faults,
                 str(each.seed),
                 *(f"{types[type_]:,}" for type_ in TYPES),
+                f"{sum(is_decision(operation) for operation in each.operations):,}",
                 _broken(source, each),
             )
         )
-    heads = ("recording", "workload", "faults", "seed", *TYPES, "broken rules")
-    return Table("The recordings", heads, tuple(rows), numbers=frozenset({3, 4, 5, 6, 7}), code=True)
+    heads = ("recording", "workload", "faults", "seed", *TYPES, "decided, without reads", "broken rules")
+    return Table("The recordings", heads, tuple(rows), numbers=frozenset({3, 4, 5, 6, 7, 8}), code=True)
 
 
 def _broken(source: Source, history: History) -> Text:

@@ -6,12 +6,11 @@ from typing import Final
 
 from stockade.lab.charts import Axis, Bar, Spec, bars
 from stockade.lab.history.history import History
-from stockade.lab.history.operation import OK, REFUSED
 from stockade.lab.report.documents import Claim, Source
 from stockade.lab.report.groups import Group, behind, compared, loads, rows, style_of
 from stockade.lab.report.numbers import jain, ms
 from stockade.lab.report.page import Figure, Missing, Part, Section, Table, slug
-from stockade.lab.report.recordings import label
+from stockade.lab.report.recordings import is_decision, label
 from stockade.lab.report.sections.swept_cost import waits
 
 MISSING: Final = Missing("waiting and fairness", "stockade lab claims fairness,wake-up,lock-wait --json claims.json")
@@ -68,7 +67,7 @@ def _drawn(ratios: Sequence[tuple[str, float]], width: int) -> Spec:
 def _shares(histories: Sequence[History]) -> Table:
     lines = []
     for each in histories:
-        decided = [op for op in each.operations if op.type in (OK, REFUSED) and op.command != "read"]
+        decided = [op for op in each.operations if is_decision(op)]
         by_client = Counter({op.client: 0 for op in each.operations})
         by_client.update(op.client for op in decided)
         counts = list(by_client.values()) or [0]
@@ -84,7 +83,8 @@ def _shares(histories: Sequence[History]) -> Table:
             )
         )
     return Table(
-        "Decided commands of each client: Jain's index is 1 if all have the same, 1/n if one has everything",
+        "Decided commands (accepted or refused, without reads) of each client: Jain's index is 1 if all have the same, "
+        "1/n if one has everything",
         ("recording", "clients", "fewest", "most", "Jain's index", "longest wait ms"),
         tuple(lines),
         numbers=frozenset({1, 2, 3, 4, 5}),

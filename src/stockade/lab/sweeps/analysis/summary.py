@@ -117,6 +117,11 @@ class PointResult:
     must_hold: bool
 
     @property
+    def is_control(self) -> bool:
+        """Whether it is to break rules: it promises nothing, so there is nothing of it that could count."""
+        return self.contender.guarantees.may_oversell or self.contender.form == "bare"
+
+    @property
     def control_failed(self) -> bool:
         """Whether the negative control failed here: in most of its rounds."""
         return self.control.most
@@ -157,7 +162,7 @@ class PointResult:
     @property
     def why_not(self) -> str:
         """Why the point does not count for this strategy; empty: it does."""
-        if self.contender.guarantees.may_oversell or self.contender.form == "bare":
+        if self.is_control:
             return "negative control"
         if self.violations:
             return f"{VIOLATED}: {', '.join(self.violations)}"
