@@ -161,6 +161,16 @@ async def test_nothing_begins_while_one_waits_for_a_service_at_work(seed):
     assert sorted(name for action, name in done if action == "inject") == ["point", "silent", "slow"]
 
 
+@pytest.mark.parametrize("seed", range(5))
+async def test_what_ends_something_lets_the_others_act_first(seed):
+    """On a slow link to a server that has been killed nothing passes: the slowness would not have acted."""
+    log = []
+    faults = [fault("slow", [], touches=frozenset({"link"})), fault("kill", [], ends_it=True)]
+    await play(combined(faults, 0.4, seed), log)
+    slow, kill = (next(e for e in log if (e.fault, e.action) == (name, "inject")) for name in ("slow", "kill"))
+    assert kill.at_ns - slow.end_ns > 40_000_000
+
+
 @pytest.mark.parametrize("make", [combined, drawn])
 @pytest.mark.parametrize("seconds", [0.02, 0.1])
 async def test_no_fault_lasts_no_time(make, seconds):

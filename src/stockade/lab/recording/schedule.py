@@ -92,6 +92,11 @@ def interfere(one: Fault, other: Fault) -> bool:
     return ends or bool(one.touches & other.touches)
 
 
+def _comes_first(one: Fault, other: Fault) -> bool:
+    """Whether one that stands before another in the schedule is injected before it."""
+    return one.needs_service or other.ends_it or interfere(one, other)
+
+
 def overlap(one: Entry, other: Entry) -> bool:
     """Whether their planned times overlap."""
     return one.at_s < other.heal_at_s and other.at_s < one.heal_at_s
@@ -153,11 +158,7 @@ class _Run:
         """Inject one fault at its time, and heal it at its time, but not before it was in place with the others."""
         entry = self.entries[number]
         await self._until(entry.at_s)
-        for other, each in enumerate(self.entries[:number]):  # by their order, so that no two wait for each other
-            if each.fault.name == entry.fault.name:
-                await self.healed[other].wait()
-            elif overlap(each, entry) and (each.fault.needs_service or interfere(each.fault, entry.fault)):
-                await self.injected[other].wait()
+        await self._wait_for_earlier(number)
         try:
             try:
                 await self._act(entry.fault, "inject")
@@ -167,6 +168,21 @@ class _Run:
         finally:
             await self._act(entry.fault, "heal")
             self.healed[number].set()
+
+    async def _wait_for_earlier(self, number: int) -> None:
+        """Wait for those that must come before it; by their order, so that no two wait for each other.
+
+        What ends something lets the others act for a while: on a link to a server that is gone nothing passes.
+        """
+        entry, waited = self.entries[number], False
+        for other, each in enumerate(self.entries[:number]):
+            if each.fault.name == entry.fault.name:
+                await self.healed[other].wait()
+            elif overlap(each, entry) and _comes_first(each.fault, entry.fault):
+                await self.injected[other].wait()
+                waited = True
+        if waited and entry.fault.ends_it:
+            await asyncio.sleep(self.least_s)
 
     async def _hold(self, entry: Entry) -> None:
         """Wait until the fault is to be healed."""
