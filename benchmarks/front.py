@@ -2,6 +2,7 @@
 
     python -m benchmarks.front                              a million products, on each database
     python -m benchmarks.front --kinds sqlite --products 100000
+    python -m benchmarks.front --kinds sqlite --unknown     SQLite without ANALYZE
 
 Each SKU has its entry in the ledger, its request and its event; the events wait, and half of them are dead letters. Of
 a hundred products one has the word `red`; the last ones by id have the word `zebra`. Requests go through the

@@ -1,6 +1,7 @@
 """The shop front in a real browser: at phone and desktop width, by keyboard, without a script, in dark, in Korean.
 
-Every test has a user and products of its own in one served shop. Pictures of the main states go to build/screenshots.
+Every test has a user and products of its own in one served shop. With
+STOCKADE_SCREENSHOTS=1 pictures of the main states go to build/screenshots.
 """
 
 import asyncio

@@ -1,13 +1,14 @@
 """docs/evidence.md: written from documents, with where the figures come from; nothing in it is older than the code."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from stockade.lab.model.contender import all_contenders
 from stockade.lab.ring.cell import Cell, CellResult, Found
 from stockade.lab.ring.document import document
-from stockade.lab.ring.expectation import AS_CLAIMED, BROKEN_AS_CLAIMED, HELD, MUST_BREAK, VIOLATED
+from stockade.lab.ring.expectation import AS_CLAIMED, BROKEN_AS_CLAIMED, HELD, LATE, MUST_BREAK, VIOLATED
 from stockade.lab.ring.matrix import NotRun, matrix_of
 from tests.docs.site import ROOT
 from tests.lab import evidence
@@ -78,6 +79,24 @@ def test_a_violation_is_not_hidden():
     text = made(GOOD, BAD, CAUGHT)
     assert "| `mariadb.optimistic.reset.hot` | VIOLATED | 3 | `real-time`: late |" in text
     assert "| reset | - | VIOLATED | ok |" in text
+
+
+def test_what_was_late_twice_failed():
+    """It stands among the cells that failed, with what the try that decided has found."""
+    late = replace(BAD, verdict=LATE, violations=(Found("in-time", "0.7 s past its deadline"),))
+    text = made(late)
+    assert "| cell that failed |" in text
+    assert "| `mariadb.optimistic.reset.hot` | late | 3 | `in-time`: 0.7 s past its deadline |" in text
+
+
+@pytest.mark.parametrize(("said", "named", "found"), [("1a2b3c4d", "", "1a2b3c4d"), ("", "9f8e7d6c", "9f8e7d6c")])
+def test_the_commit_is_that_of_the_document(said, named, found):
+    """As it says itself; one that does not is named, and one that says another one is refused."""
+    document = {"environment": {"stockade": f"0.1.0+g{said}" if said else "0.1.0"}}
+    assert evidence.with_commit(document, named)["commit"] == found
+    if said:
+        with pytest.raises(SystemExit, match="was measured by commit 1a2b3c4d, and not by 9f8e7d6c"):
+            evidence.with_commit(document, "9f8e7d6c")
 
 
 def test_a_page_without_the_region_is_refused():

@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 
 from stockade.core.clock import now_ms
+from stockade.shop.front.forms import SHOWN_ON
 from stockade.shop.front.pages import PAGES
 from stockade.shop.front.sessions import FORM_TOKEN, Sessions
 from tests.front.conftest import visiting
@@ -159,6 +160,16 @@ def signed_in(answer):
 async def test_every_route_is_in_the_list():
     """A new page is refused here until the list says who may have it."""
     assert [f"{route.method} {route.path}" for route in PAGES] == list(MAY)
+
+
+async def test_a_form_of_another_session_leads_back_to_its_page(shop):
+    """Nothing of it is sent again; the page that had it is one click away, and not the list of products."""
+    ids, fields = await shop.fill()
+    session, page = shop.session("ann"), f"/shop/products/{ids['product_id']}"
+    strange = shop.sessions.form_token(shop.session("mallory"))
+    answer = await shop.send("POST /shop/basket", ids, session, {**fields, FORM_TOKEN: strange, SHOWN_ON: page})
+    assert answer.status_code == 403
+    assert f'<a class="button" href="{page}">' in answer.text
 
 
 @pytest.mark.parametrize("route", MAY)

@@ -12,8 +12,9 @@ from pathlib import Path
 from textwrap import wrap
 
 from stockade.lab.faults import FAULTS
+from stockade.lab.reporting.checkout import commit_in
 from stockade.lab.ring.cell import CellResult
-from stockade.lab.ring.expectation import FAILED, HELD, MUST_BREAK, NOT_CAUGHT, NOT_EXPOSED, VIOLATED
+from stockade.lab.ring.expectation import FAILURES, HELD, MUST_BREAK, NOT_CAUGHT, NOT_EXPOSED
 from stockade.lab.ring.matrix import LEGEND, Matrix, NotRun, reasons
 from tests.docs.site import ROOT
 
@@ -60,7 +61,7 @@ def ring(documents):
         settings.get("command") or f"stockade lab ring --seed {settings['seed']} --seconds {settings['seconds']:g}"
     )
     found = matrix_of_document(document)
-    bad = [each for each in results if each.verdict in (VIOLATED, FAILED, NOT_EXPOSED)]
+    bad = [each for each in results if each.verdict in (*FAILURES, NOT_EXPOSED)]
     lines = [
         *origin(document, command),
         "",
@@ -184,12 +185,20 @@ def page(text, documents):
     return text
 
 
+def with_commit(document, of=""):
+    """A document with the commit that measured it: as it says itself, or as it is named for one that does not."""
+    recorded = commit_in(str(document["environment"].get("stockade", "")))
+    if recorded and of and not (recorded.startswith(of) or of.startswith(recorded)):
+        raise SystemExit(f"the document was measured by commit {recorded}, and not by {of}")
+    return document | {"commit": recorded or of or commit()}
+
+
 def main(names):
-    """Write the page from these files; FILE@COMMIT names the commit that the document is of, else the present one."""
+    """Write the page from these files; FILE@COMMIT names the commit of a document that does not say it itself."""
     documents = []
     for name in names:
         file, _, of = name.partition("@")
-        documents.append(json.loads(Path(file).read_text()) | {"commit": of or commit()})
+        documents.append(with_commit(json.loads(Path(file).read_text()), of))
     PAGE.write_text(page(PAGE.read_text(), documents))
 
 

@@ -117,9 +117,10 @@ async def test_a_python_file_has_the_name_of_its_scenario(tmp_path):
         "SCENARIO = Scenario(name='codes', target=Target(url='http://127.0.0.1:1'), requests=[Request(path='/')],\n"
         "    invariants={'all': 'successes = sent'})\n"
     )
-    done = await here("race", path, "--junit", tmp_path / "r.xml")
-    assert done.returncode == 2
-    assert ElementTree.fromstring((tmp_path / "r.xml").read_text()).get("name") == "race codes"
+    for refused in ((), ("--buyers", "5000")):
+        done = await here("race", path, "--junit", tmp_path / "r.xml", *refused)
+        assert done.returncode == 2
+        assert ElementTree.fromstring((tmp_path / "r.xml").read_text()).get("name") == "race codes"
 
 
 async def test_answers_show_their_key_where_buyers_share_one():

@@ -72,10 +72,11 @@ def race(
         check_target(junit_to, "--junit")
         # whatever ends this process now, nobody takes the report of an earlier race for that of this one
         _write_no_verdict(name, NOT_ENDED, json_to, junit_to, to_stdout=False)
-        loaded = override(load(scenario), target=target, buyers=buyers, rounds=rounds, rate_per_s=rate)
+        loaded = load(scenario)
         if loaded.scenario.name != name:  # of a Python file, or one that has a secret in it
             name = loaded.scenario.name
             _write_no_verdict(name, NOT_ENDED, json_to, junit_to, to_stdout=False)
+        loaded = override(loaded, target=target, buyers=buyers, rounds=rounds, rate_per_s=rate)
         result = _run_loop(_run(loaded, target_is_mine=target_is_mine, to_stderr="-" in (json_to, junit_to)))
     except (RaceError, LabError) as error:
         _write_no_verdict(name, str(error), json_to, junit_to)

@@ -28,6 +28,17 @@ def raised_at(error: BaseException, file: str = "") -> str:
     return f"{shown(best[-1].filename)}, line {best[-1].lineno}" if best else ""
 
 
+def described(error: BaseException, file: str = "") -> str:
+    """An error with its type and its place.
+
+    Args:
+        error: that was raised.
+        file: see `raised_at`.
+    """
+    where, text = raised_at(error, file), " ".join(str(error).split())
+    return f"{type(error).__name__}{f': {text}' if text else ''}{f' ({where})' if where else ''}"
+
+
 def shown(file: str) -> str:
     """The path of a file, from the current folder where it is below that."""
     path, here = Path(file), Path.cwd()

@@ -1,7 +1,6 @@
 """`in-process`: a fair mutex for each key, in this process only."""
 
 import asyncio
-import logging
 import time
 from typing import ClassVar
 
@@ -19,13 +18,10 @@ from stockade.core import (
     merged_keys,
 )
 from stockade.core.decision import MAX_EXTRA_KEY_ROUNDS
-from stockade.locks import LockError
-from stockade.locks.aio import MemoryLocks, MultiLease
+from stockade.locks.aio import MemoryLocks
 from stockade.strategies.base import Base
 from stockade.strategies.late_release import LateReleases
 from stockade.strategies.options import Options
-
-log = logging.getLogger(__name__)
 
 
 class InProcess(Base):
@@ -76,7 +72,7 @@ class InProcess(Base):
             raise
         finally:
             if may_commit:
-                self._late.begin(lambda: _release_late(lease))
+                self._late.begin(lease.release)
             else:
                 await lease.release()
 
@@ -84,11 +80,3 @@ class InProcess(Base):
         """Discard the mutexes."""
         await self._late.close()
         await self._locks.close()
-
-
-async def _release_late(lease: MultiLease) -> None:
-    """Release mutexes whose caller has gone, without an error: there is nobody to whom it could be raised."""
-    try:
-        await lease.release()
-    except LockError as error:  # freed by force, or the provider is closed
-        log.warning("mutexes were not released in order: %r", error)

@@ -311,6 +311,14 @@ def test_a_strategy_that_was_not_as_promised_anywhere_is_not_advised(advice, mor
     assert (f"never advised: optimistic: {says}" in lines) == bool(says)
 
 
+def test_a_claim_that_broke_in_another_application_excludes_too(advice):
+    """Its presets hold no measurements of the shop, and say all the same what a strategy did not keep."""
+    broke = run("optimistic", [1.0] * 6, verdict="broken", rules=["oversell"], fault="crash") | {"preset": "coupons"}
+    document = {"schema": "stockade.lab/2", "runs": [broke]}
+    _, lines = advice(document, buyers({"optimistic": [1] * 3, "pessimistic": [9] * 3}))
+    assert "never advised: optimistic: broke a rule: oversell at coupons under crash (" in lines
+
+
 def test_a_strategy_without_that_claim_may_be_advised(advice):
     """Nobody claims that a control is right, nor a lock of one process in two."""
     runs = [

@@ -71,9 +71,9 @@ def test_what_only_the_healing_can_tell_was_hit_all_the_same():
     touched = healed._replace(hit=("link client->redis: 120 bytes late",))
     (found,) = exposures(exposed(injected, touched, faults=("jitter",)))
     assert (found.hit, found.why_not) == (("link client->redis: 120 bytes late",), "")
-    untouched = healed._replace(detail="nothing passed the link client->redis")
+    untouched = healed._replace(detail="nothing that it could touch was on the link client->redis")
     assert not_exposed(exposed(injected, untouched, faults=("jitter",))) == [
-        "jitter hit nothing (nothing passed the link client->redis)"
+        "jitter hit nothing (nothing that it could touch was on the link client->redis)"
     ]
 
 

@@ -141,6 +141,10 @@ RIGHT = {
         [FIRST, SECOND, THIRD._replace(deadline_ns=10 * MS, return_ns=511 * MS)],
         fault_log=suspended("service-1"),
     ),
+    "late, where a fault that found no key may have stopped any process": small(
+        [FIRST, SECOND, THIRD._replace(deadline_ns=10 * MS, return_ns=511 * MS)],
+        fault_log=tuple(each._replace(hit=()) for each in suspended("service-1")),
+    ),
 }
 
 

@@ -197,7 +197,9 @@ def test_the_graph_has_a_part_in_the_verdict(waits, victims, held):
 def test_a_time_out_without_a_circle_proves_nothing(waits, held):
     """The pairs that only a time-out ends wait for each other."""
     duel = Duel((Side("timeout", 1.0), Side("committed", 0.1)), graph_of(*waits))
-    assert experiments._timed_out("time-out only", [duel], 1.0).held is held
+    finding = experiments._timed_out("time-out only", [duel], 1.0)
+    assert finding.held is held
+    assert ("in a circle" in finding.observed) is not held
 
 
 class Pending:
@@ -241,6 +243,24 @@ async def test_no_session_is_closed_under_a_statement(monkeypatch):
     with pytest.raises(LabError, match="should wait"):
         await cross("", rows, SimpleNamespace(await_waits=no_waits), Statement(ordered=False, primary=False))
     assert [each.at_close for each in sessions] == [[0], [0], [0]]
+
+
+async def test_works_that_run_at_once_have_ended_before_an_error_is_raised():
+    """Their sessions are closed by whoever gets it; the control is a bare `gather`, which leaves one running."""
+    pending = Pending()
+
+    async def fails():
+        await asyncio.sleep(0)
+        raise LabError("the server has gone")
+
+    with pytest.raises(LabError, match="has gone"):
+        await session.all_of([pending.run("lock"), fails()])
+    assert pending.running == 0
+    bare = asyncio.gather(left := asyncio.create_task(pending.run("lock")), fails())
+    with pytest.raises(LabError, match="has gone"):
+        await bare
+    assert pending.running == 1
+    await session.end([left])
 
 
 async def test_a_session_that_cannot_be_closed_keeps_no_other_open(monkeypatch):

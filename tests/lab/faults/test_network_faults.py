@@ -124,7 +124,7 @@ async def test_a_link_through_which_nothing_passes_is_not_hit(name):
             writer = connection[1]
         await FAULTS[name].inject(disturbed)
         assert await FAULTS[name].heal(disturbed) == []
-        assert disturbed.notes == ["nothing passed the link client->echo"]
+        assert disturbed.notes == ["nothing that it could touch was on the link client->echo"]
         if writer is not None:
             writer.close()
 

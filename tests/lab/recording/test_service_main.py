@@ -32,6 +32,18 @@ async def test_a_failure_has_no_doubt():
     assert (answer.type, answer.in_doubt) == ("failed", False)
 
 
+async def test_the_most_in_a_queue_is_kept_until_it_is_begun_anew():
+    """Several ask for the counters: none of them takes what was seen from the others."""
+    handler = _Handler(None)
+    database = SimpleNamespace(waiting=0)
+    handler._service = SimpleNamespace(queued=7, database=database, store=SimpleNamespace(stats=Stats()))
+    handler._count()
+    handler._service.queued = 1
+    assert [handler._count().highest["queued"] for _ in range(2)] == [7, 7]
+    handler._count(begin_anew=True)
+    assert handler._count().highest["queued"] == 1
+
+
 async def carried_out(execute, stats):
     """The answer of a process whose service is this one."""
     handler = _Handler(None)

@@ -52,6 +52,10 @@ def test_when_an_answer_holds(tmp_path):
     )
     kafka = lines(tmp_path, lab_document(*runs, run("kafka", 20.0), run("unprotected", 5.0)))
     assert "and partitions" in kafka["Not measured for stock on postgres"]
+    assert others.endswith("The other ones need nothing but the database, in any number of processes.")
+    fast = [run(name, time, count=7) for name, time in (("in-process", 10.0), ("redlock", 95.0), ("unprotected", 5.0))]
+    alone = lines(tmp_path, lab_document(*fast))["When others may be taken for stock on postgres"]
+    assert alone == "redlock: needs redis."
     plain = lines(tmp_path, burst("optimistic", "pessimistic"))
     assert "When others may be taken for stock on postgres" not in plain
 

@@ -1,5 +1,7 @@
 """Sections show the worst, leave out what was not measured, and say how sure an interval is."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from stockade.lab.errors import LabError
@@ -82,6 +84,28 @@ def test_an_interval_of_a_sweep_says_what_it_covers(tmp_path, rounds, says):
     found = column(section.parts[0].table, "interval (coverage)")
     assert all(each.endswith(says) for each in found.values())
     assert "Bands are 95 %" not in section.text[0]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "broke", "says"),
+    [
+        ("unprotected", ("oversell",), "control: failed in 7 of 7 rounds, as meant"),
+        ("redlock:bare", ("oversell",), "broke a rule, as meant"),
+        ("redlock:bare", (), "no: a negative control"),
+    ],
+)
+def test_a_bare_lock_is_not_said_to_have_failed_with_the_control(strategy, broke, says):
+    """The rounds that are counted are those of `unprotected`."""
+    result = SimpleNamespace(
+        is_control=True,
+        control_failed=True,
+        control="7 of 7 rounds",
+        violations=broke,
+        why_not="a negative control",
+        claim_violated=False,
+    )
+    found = sweeps._counts(SimpleNamespace(counts=False, strategy=strategy, result=result))
+    assert found.text == says
 
 
 def test_processor_time_without_a_part_is_not_drawn(tmp_path):

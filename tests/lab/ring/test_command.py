@@ -266,6 +266,16 @@ def test_a_soak_that_is_interrupted_has_its_document(command):
     assert "stockade lab soak --round 2 --seed 5 --seconds 60 --databases sqlite" in output
 
 
+def test_a_round_that_is_interrupted_is_played_again_with_its_seed(command):
+    """The line repeats the seed of its recording, without which another recording would be played."""
+    player = StandIn(raises=lambda cell: asyncio.CancelledError())
+    seed = ("--seed", "5", "--round", "2", "--recording-seed", "7")
+    code, _, output = command(player, "soak", "--databases", "sqlite", *seed)
+    assert code == 143
+    again = "stockade lab soak --round 2 --seed 5 --seconds 60 --recording-seed 7 --databases sqlite"
+    assert again in " ".join(output.split())
+
+
 def test_the_list_says_what_is_left_out(command, monkeypatch):
     """On standard error, beside the ids; `--complete` refuses to begin, and a cell that needs it says why it cannot."""
     monkeypatch.setattr(usual_parts, "missing_tools", lambda needs: "no strace: install it" if "fsync" in needs else "")

@@ -69,6 +69,18 @@ def test_a_bare_lock_must_be_caught_where_its_lease_is_lost():
     assert (found.verdict, found.kept) == ("as claimed", True)
 
 
+def test_a_fault_that_missed_is_not_said_to_be_what_was_violated():
+    """A rule is broken, and the fault hit nothing: the verdict, and then what the fault did not do."""
+    history = exposed(requests=FINAL.requests[1:])
+    history = replace(history, fault_log=tuple(each._replace(hit=()) for each in history.fault_log))
+    found = summarise(plan("redis-pubsub", "redis-flush"), history)
+    assert found.verdict == "VIOLATED"
+    assert found.reason.startswith("not exposed: redis-flush hit nothing")
+    assert summarise(plan("redis-pubsub", "redis-flush"), replace(history, final=FINAL)).reason.startswith(
+        "redis-flush"
+    )
+
+
 def test_a_mutex_in_one_process_claims_what_the_others_claim():
     """No control without a second process."""
     alone = plan("in-process", processes=1)

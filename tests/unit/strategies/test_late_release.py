@@ -6,8 +6,8 @@ import time
 import pytest
 
 from stockade.core import Guarantees, Stats, Unknown
-from stockade.locks import LockUnavailable, ProviderClosed
-from stockade.locks.aio import MemoryLocks, MultiLease
+from stockade.locks import LockUnavailable
+from stockade.locks.aio import MemoryLocks
 from stockade.strategies import late_release
 from stockade.strategies.in_process import InProcess
 from stockade.strategies.late_release import LateReleases
@@ -163,22 +163,6 @@ async def test_a_stop_is_bounded(monkeypatch, caplog):
     monkeypatch.setattr(late_release, "CLOSE_WAIT_S", 0.01)
     assert await released_late(Undecided()) == ["released"]
     assert "have not ended: 1" in caplog.text
-
-
-async def test_mutexes_that_are_gone_are_no_error_of_a_late_release(caplog):
-    """The provider was closed meanwhile: there is nobody to whom that could be raised."""
-    strategy = InProcess(Undecided())
-    await strategy.start()
-    await answered(strategy)
-
-    async def gone(self):
-        raise ProviderClosed("closed")
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(MultiLease, "release", gone)
-        strategy.store.settled.set()
-        await strategy.stop()
-    assert [each.levelname for each in caplog.records] == ["WARNING"]
 
 
 class Noted(InMemory):

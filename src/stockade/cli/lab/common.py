@@ -60,17 +60,24 @@ def run_loop(work: "Coroutine[Any, Any, T]") -> T:
         return runner.run(_cancelled_by_sigterm(work))
 
 
-def run_interruptible(work: "Coroutine[Any, Any, T]", interrupted: "Callable[[], None]") -> T:
+def run_interruptible(
+    work: "Coroutine[Any, Any, T]", interrupted: "Callable[[], None]", failed: "Callable[[], None] | None" = None
+) -> T:
     """Run it as `run_loop` does; if Ctrl-C or SIGTERM ends it, say what is kept and how to go on.
 
     Args:
         work: that plays many runs, and keeps those that are finished.
         interrupted: says it.
+        failed: keeps what there is when an error ends it; None: nothing is to be done.
     """
     try:
         return run_loop(work)
     except (asyncio.CancelledError, KeyboardInterrupt):
         interrupted()
+        raise
+    except Exception:
+        if failed is not None:
+            failed()
         raise
 
 

@@ -4,7 +4,6 @@ On a server named by URL nothing of the server is changed: MariaDB's and MySQL's
 the whole server, so what needs that is left out there, by name.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -20,7 +19,7 @@ from stockade.lab.deadlock.finding import Finding
 from stockade.lab.deadlock.load import Counts, Load, Turn, judge, take_turns, turn_of
 from stockade.lab.deadlock.one_writer import two_writers
 from stockade.lab.deadlock.rows import Rows, open_rows
-from stockade.lab.deadlock.session import LOCK_WAIT_S, MissingPrivilege, open_session
+from stockade.lab.deadlock.session import LOCK_WAIT_S, MissingPrivilege, all_of, open_session
 from stockade.lab.deadlock.wait_graph import Observer, WaitGraph, open_observer
 from stockade.lab.targets.target_database import TargetDatabase
 
@@ -170,11 +169,9 @@ async def _time_outs(target: TargetDatabase, rows: Rows, observer: Observer, set
     usual = Rules(lock_wait_s=setting.lock_wait_s, detector_s=detector_s)
     try:
         async with _without_detector(target):
-            duels = await asyncio.gather(
-                *(
-                    play(target.url, rows, observer, (2 * n + 1, 2 * n + 2), replace(usual, staggered=n % 2 == 1))
-                    for n in range(PAIRS)
-                )
+            duels = await all_of(
+                play(target.url, rows, observer, (2 * n + 1, 2 * n + 2), replace(usual, staggered=n % 2 == 1))
+                for n in range(PAIRS)
             )
     except MissingPrivilege as error:
         result.left_out.append(f"time-out without a detector: {error}")
@@ -199,7 +196,10 @@ def _timed_out(name: str, duels: Sequence[Duel], lock_wait_s: float) -> Finding:
     said = (
         f"both failed in {both} of {len(duels)} pairs, after {waited[0]:.2f} to {waited[-1]:.2f} s" if waited else "-"
     )
-    every = all(duel.failed >= 1 and duel.graph is not None and duel.graph.circular for duel in duels)
+    circles = all(duel.graph is not None and duel.graph.circular for duel in duels)
+    if not circles:
+        said += "; not every pair was seen to wait in a circle"
+    every = circles and all(duel.failed >= 1 for duel in duels)
     expected = f"each pair waits in a circle and loses one side or both, after {lock_wait_s:g} s"
     return Finding("two transactions", name, PREEMPT, expected, said, every and in_time, figures)
 

@@ -20,7 +20,7 @@ from stockade.lab.deadlock.arms import DEADLOCKS, NEVER_S, TIMEOUTS, Arm, Hand, 
 from stockade.lab.deadlock.crossing import read_by_index
 from stockade.lab.deadlock.finding import Finding
 from stockade.lab.deadlock.rows import Rows
-from stockade.lab.deadlock.session import open_sessions
+from stockade.lab.deadlock.session import all_of, open_sessions
 
 PAUSE_S = 0.01  # longest pause before a transaction is tried again; half on average
 _ENDS = (Failure.DEADLOCK, Failure.TIMEOUT, Failure.CONFLICT, Failure.OTHER)
@@ -51,7 +51,7 @@ class Counts:
 
     Attributes:
         done: baskets.
-        unfinished: baskets that were not done when their turn was over.
+        unfinished: baskets that were given up: when their turn was over, or by the store at its deadline.
         failures: ends of transactions that were not committed, where their kind is known.
         retried: transactions that were not committed.
         statements: sent; transactions, where the statements are those of the store.
@@ -121,11 +121,9 @@ def turn_of(url: str, rows: Rows, arm: Arm, load: Load, redis: AllOrNothing | No
             ]
             start = time.monotonic()
             end = start + load.seconds
-            await asyncio.gather(
-                *(
-                    _work(arm, hand, load, random.Random(seed * 1000 + number), counts=counts, end=end)
-                    for number, hand in enumerate(hands)
-                )
+            await all_of(
+                _work(arm, hand, load, random.Random(seed * 1000 + number), counts=counts, end=end)
+                for number, hand in enumerate(hands)
             )
             counts.seconds += time.monotonic() - start
 

@@ -4,7 +4,6 @@ The store sorts in one place (`core.command.merged_keys`); the control uses the 
 experiments. Neighbours: `load.py` has the bare SQL, `presets/cart.py` the same as a preset.
 """
 
-import asyncio
 import random
 import time
 from functools import partial
@@ -13,6 +12,7 @@ from stockade.core import Busy, Command, Guard, GuardKind
 from stockade.drivers.failures import Failure
 from stockade.lab.deadlock.arms import CIRCLE, DEADLOCKS, NO_DEADLOCK
 from stockade.lab.deadlock.load import Counts, Load, Turn
+from stockade.lab.deadlock.session import all_of
 from stockade.lab.model.burst import Burst
 from stockade.lab.runs.repeats import create_rows, fresh_names
 from stockade.lab.targets.target_database import TargetDatabase
@@ -57,7 +57,7 @@ async def _play(target: TargetDatabase, load: Load, guard: Guard, seed: int, cou
                 counts.done += 1
 
     try:
-        await asyncio.gather(*(work(number) for number in range(load.workers)))
+        await all_of(work(number) for number in range(load.workers))
     finally:
         await database.close()
     counts.seconds += time.monotonic() - start

@@ -5,9 +5,9 @@ Neighbours: `rows.py` makes the table, `wait_graph.py` asks who waits for whom.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Coroutine, Iterable
 from contextlib import asynccontextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from stockade.drivers.failures import Failure, classify
 from stockade.drivers.mysql import MySQLAddress
@@ -15,6 +15,7 @@ from stockade.drivers.postgres import PostgresAddress
 from stockade.lab.errors import LabError
 from stockade.store.engine.registry import read_url
 
+T = TypeVar("T")
 LOCK_WAIT_S = 5.0  # the lock time-out of the Java project's report
 
 
@@ -132,6 +133,19 @@ async def open_sessions(
         for error in closed:
             if error is not None:
                 raise error
+
+
+async def all_of(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Run works at once; if one fails, the others have ended before its error is raised.
+
+    Args:
+        works: each over sessions of its own, which the caller closes afterwards.
+    """
+    tasks = [asyncio.create_task(each) for each in works]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        await end(tasks)
 
 
 async def end(tasks: Collection[asyncio.Task[Any]]) -> None:

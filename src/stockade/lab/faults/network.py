@@ -80,7 +80,7 @@ async def _heal(disturbed: Disturbed, *, fault: str, place: str) -> Sequence[str
         if touched := await link.undisturb(fault):
             hit.append(f"link {link.name}: {touched}")
         else:
-            disturbed.note(f"nothing passed the link {link.name}")
+            disturbed.note(f"nothing that it could touch was on the link {link.name}")
     return hit
 
 

@@ -72,6 +72,7 @@ async def signal_at_point(disturbed: Disturbed, hit: Hit, point: str, number: in
     elif hit.pid != pid:
         disturbed.note("it was too slow to take the signal back, and was replaced")
         disturbed.expect(*hit)
+        await _disturb_disk(disturbed)
     return False
 
 
@@ -124,12 +125,12 @@ async def resume_all(disturbed: Disturbed) -> None:
     disturbed.disturbances.resuming.clear()
     if pauses:
         await asyncio.wait(pauses)
-    for each in pauses:
-        each.result()
     for hit in everyone(disturbed):
         await hit.processes.resume(hit.number)
         if hit.pid:
             disturbed.expect(*hit)
+    for each in pauses:
+        each.result()  # after all are resumed: an error of one pause must leave no other process stopped
 
 
 def hold_away(disturbed: Disturbed, fault: str, hit: Hit) -> None:
@@ -163,6 +164,11 @@ async def replace(disturbed: Disturbed, hit: Hit, environment: Mapping[str, str]
         environment: see `fault.Processes.replace`.
     """
     await hit.processes.replace(hit.number, environment)
+    await _disturb_disk(disturbed)
+
+
+async def _disturb_disk(disturbed: Disturbed) -> None:
+    """Do to a new process what a fault has done to the disk of a SQLite file, which the processes themselves write."""
     if not disturbed.site.database.is_server:
         await disturbed.site.database.disk.seize()
 

@@ -29,7 +29,7 @@ from stockade.lab.recording.final_phase import DECIDE_WAIT_S, FinalPhase
 from stockade.lab.recording.load import MAX_CLIENTS, LoadGenerator
 from stockade.lab.recording.load_control import OVERLOAD, LoadSettings
 from stockade.lab.recording.plan import RecordingPlan
-from stockade.lab.recording.processes.messages import OpenService
+from stockade.lab.recording.processes.messages import QUEUED, REQUESTS, WAITING, OpenService
 from stockade.lab.recording.processes.service_processes import (
     SILENT_S,
     START_AGAIN_S,
@@ -238,7 +238,7 @@ def _bounds(plan: RecordingPlan, load: LoadSettings) -> dict[str, int]:
     """What a process may have in its queues: those of the strategy have a bound of their own."""
     most = OVERLOAD if any(each.name in OVERLOADS for each in plan.faults) else 1
     at_once = 3 * min(MAX_CLIENTS, round(most * load.clients))  # a client sends a request twice, and reads
-    return {"queued": plan.options.queue_size, "requests": at_once, "waiting for a connection": at_once}
+    return {QUEUED: plan.options.queue_size, REQUESTS: at_once, WAITING: at_once}
 
 
 def _load_settings(plan: RecordingPlan) -> LoadSettings:

@@ -207,12 +207,14 @@ class Fault:
         least_wait_s: the deadline of a command must be at least so long, in seconds: a holder that is suspended beyond
             its lease must come back before its deadline, or it writes nothing.
         touches: what it acts on, e.g. `processes`, `database`, `link to redis`. Faults that touch different things are
-            injected at once; those that touch the same thing one after the other.
+            injected at once, unless one of them needs a service at work or ends something; those that touch the same
+            thing one after the other.
         exclusive: where it would undo or hide what another fault does there, and that one its own: `database`, `redis`,
             `kafka`, `links`.
         ends_it: what it touches is gone or silent afterwards, until the healing: it comes last of those that touch it.
         stops_processes: SIGSTOP, to processes of the service or of the command log, which tell nobody anything then.
-        needs_service: it waits for a process that works, or starts one. So it comes before all that ends something.
+        needs_service: it waits for a process that works, or starts one. So it comes first, and no other begins
+            meanwhile.
         impossible: why it cannot happen with this contender on this database; empty: it can.
     """
 

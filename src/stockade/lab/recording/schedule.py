@@ -86,15 +86,10 @@ def drawn(faults: Sequence[Fault], seconds: float, seed: int, every_s: float = 5
     return entries
 
 
-def interfere(one: Fault, other: Fault) -> bool:
-    """Whether two faults are in each other's way: they touch the same thing, or one ends what the other needs."""
-    ends = (one.needs_service and other.ends_it) or (one.ends_it and other.needs_service)
-    return ends or bool(one.touches & other.touches)
-
-
 def _comes_first(one: Fault, other: Fault) -> bool:
     """Whether one that stands before another in the schedule is injected before it."""
-    return one.needs_service or other.ends_it or interfere(one, other)
+    ends_it = other.ends_it or (one.ends_it and other.needs_service)  # what ends something waits, and is waited for
+    return one.needs_service or ends_it or bool(one.touches & other.touches)
 
 
 def overlap(one: Entry, other: Entry) -> bool:

@@ -77,7 +77,8 @@ def _other_conditions(found: ResourceAdvice) -> list[Line]:
     if not needed or not any(taken):
         return []
     said = "; ".join(f"{sentence(names)}: {need}" for need, names in needed.items())
-    text = f"{said}. The rest of those measured need nothing but the database, in any number of processes."
+    rest = any(name not in (*taken, *found.excluded) and not needs_of(each) for name, each in played.items())
+    text = f"{said}." + " The other ones need nothing but the database, in any number of processes." * rest
     return [Line(f"When others may be taken for {found.resource} on {found.database}", text, QUIET)]
 
 

@@ -74,13 +74,16 @@ def servers() -> Mapping[str, str]:
 
 
 def _said_by(program: Program) -> str:
-    done = subprocess.run(
-        [program.name or str(program.path), "--version"],
-        executable=program.path,
-        env=program.environment,
-        capture_output=True,
-        text=True,
-        timeout=VERSION_WAIT_S,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [program.name or str(program.path), "--version"],
+            executable=program.path,
+            env=program.environment,
+            capture_output=True,
+            text=True,
+            timeout=VERSION_WAIT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):  # no reason to lose what was measured
+        return "does not say its version"
     return (done.stdout or done.stderr).partition("\n")[0][:MOST_SAID].strip()

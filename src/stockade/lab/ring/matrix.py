@@ -31,8 +31,9 @@ MARKS = {
     NOT_RUN: "-",
 }
 LEGEND = (
-    "ok: no violation, as claimed; caught: violated, as claimed; VIOLATED: against the claim; late: twice, and in no "
-    "other way; MISSED: a control that was not caught; unmet: a fault did not act; ERROR: not recorded; -: not run"
+    "ok: no violation, as claimed; caught: violated, as claimed; VIOLATED: against the claim; late: played twice, and "
+    "all that was broken the last time is about time; MISSED: a control that was not caught; unmet: a fault did not "
+    "act; ERROR: not recorded; -: not run"
 )
 GAP = "  "
 

@@ -23,6 +23,7 @@ from stockade.lab.ring.expectation import (
     MAY_BREAK,
     MUST_BREAK,
     NOT_CAUGHT,
+    NOT_EXPOSED,
     expected,
     is_control,
     verdict,
@@ -79,6 +80,9 @@ def summarise(plan: RecordingPlan, history: History) -> RecordingSummary:
     )
     claimed = expected(plan.contender, plan.faults, control=control, processes=plan.processes)
     found = verdict(claimed, violations, exposed=not missed)
+    said = "; ".join(missed)
+    if missed and found != NOT_EXPOSED:  # then this is not the reason of the verdict
+        said = f"not exposed: {said}"
     types = Counter(operation.type for operation in history.operations)
     return RecordingSummary(
         operations=len(history.operations),
@@ -88,7 +92,7 @@ def summarise(plan: RecordingPlan, history: History) -> RecordingSummary:
         first=violations[0] if violations else None,
         verdict=found,
         kept=found in KEPT,
-        reason="; ".join(missed) or REASONS.get((claimed, found), ""),
+        reason="; ".join(each for each in (REASONS.get((claimed, found), ""), said) if each),
     )
 
 

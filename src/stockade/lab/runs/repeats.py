@@ -11,7 +11,7 @@ from functools import partial
 
 from stockade.core import Command, Guard, Rejected
 from stockade.lab.checks import violations
-from stockade.lab.errors import LabError, raised_at
+from stockade.lab.errors import LabError, described
 from stockade.lab.model.burst import Burst, RepeatNames
 from stockade.lab.model.preset import Variant
 from stockade.lab.model.repeat_result import RepeatResult, Response
@@ -57,14 +57,9 @@ async def create_rows(target: TargetDatabase, workloads: Sequence[Burst]) -> Non
         sent = commands[at : at + SETUP_BATCH]
         for command, outcome in zip(sent, await store.transact(sent, Guard.ROW, deadline=deadline), strict=True):
             if isinstance(outcome, Exception):
-                raise LabError(f"the rows cannot be made: {command.name} {_ended(outcome)}") from outcome
+                raise LabError(f"the rows cannot be made: {command.name} ended with {described(outcome)}") from outcome
             if isinstance(outcome, Rejected):
                 raise LabError(f"the rows cannot be made: {command.name} was refused ({outcome.code})")
-
-
-def _ended(error: Exception) -> str:
-    where = raised_at(error)
-    return f"ended with {type(error).__name__}: {' '.join(str(error).split())}{f' ({where})' if where else ''}"
 
 
 async def check_repeat(

@@ -1,8 +1,9 @@
 """The file of a sweep: it is the document, and a sweep that was interrupted reads it and goes on.
 
 It is written anew and takes the place of the old one in one step (rename), so whatever ends the sweep, there is a whole
-document. SIGKILL loses the round under way, which says nothing alone as its strategies are compared with one another,
-and what was played since the last time it was written. Neighbours: `document.py` has the members, `sweep.py` writes.
+document. SIGKILL loses the round of the opening under way, which says nothing alone as its strategies are compared with
+one another, and what was played since the last time it was written. Neighbours: `document.py` has the members,
+`sweep.py` writes.
 """
 
 import json

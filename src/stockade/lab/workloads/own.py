@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from stockade.core import Command, Key
-from stockade.lab.errors import LabError, raised_at, shown
+from stockade.lab.errors import LabError, described, shown
 from stockade.lab.model.burst import RepeatNames
 from stockade.lab.workloads.workload import Load, Request
 from stockade.service.application import Application, UnknownApplication, find_attribute
@@ -190,7 +190,7 @@ class OwnWorkload:
             raise self._error(f"there is no {name} in it; {_named(there)}") from None
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the module does while it is imported
             raise LabError(
-                f"--workload {self._text}: the module cannot be imported: {_described(error)}; correct it first"
+                f"--workload {self._text}: the module cannot be imported: {described(error)}; correct it first"
             ) from None
         self._file = _file_of(module)
         return found
@@ -232,7 +232,7 @@ class OwnWorkload:
             raise
         except Exception as error:
             raise LabError(
-                f"--workload {self._text}: {what} raised {_described(error, self._file)}; correct it there"
+                f"--workload {self._text}: {what} raised {described(error, self._file)}; correct it there"
             ) from error
 
     def _error(self, text: str) -> LabError:
@@ -245,13 +245,6 @@ def _looks_like_one(value: Any) -> bool:
 
 def _named(names: Sequence[str]) -> str:
     return f"workloads in it are: {', '.join(names)}" if names else "it has no workload, an object as " + HOW
-
-
-def _described(error: BaseException, file: str = "") -> str:
-    """An error with its type and its place."""
-    where = raised_at(error, file)
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}{f': {text}' if text else ''}{f' ({where})' if where else ''}"
 
 
 def _file_of(module: str) -> str:

@@ -11,7 +11,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 
 from stockade.devservers import child
 from stockade.devservers.launch import OPEN_FILES
+from stockade.devservers.workdir import OwnedFolder
 from stockade.race.errors import RaceError
 from stockade.race.http.address import Address, listening
 from stockade.race.http.connection import Message, exchange
@@ -69,11 +69,11 @@ async def running(
 @asynccontextmanager
 async def fresh_folder() -> AsyncIterator[Path]:
     """An empty folder that is removed in the end."""
-    folder = Path(tempfile.mkdtemp(prefix="stockade-race-"))
+    folder = await asyncio.to_thread(OwnedFolder, "race")
     try:
-        yield folder
+        yield folder.path
     finally:
-        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        await asyncio.to_thread(folder.close)
 
 
 def _start(

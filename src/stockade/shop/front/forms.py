@@ -14,7 +14,7 @@ from stockade.shop.model.limits import MAX_LINES
 FORM = "application/x-www-form-urlencoded"
 MAX_FIELDS = 3 * MAX_LINES + 20  # an order has three for each line
 MAX_PARAMETERS = 20
-MAX_DIGITS = 18
+MAX_DIGITS = 19  # of 2**63 - 1
 SHOWN_ON = "shown_on"  # the field of every form with the address of its page
 
 

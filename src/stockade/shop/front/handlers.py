@@ -169,7 +169,9 @@ class _Page:
                 return visit.go(SIGN_IN, ended="yes", back=self._page_of(visit, form))
             if not ours:  # nothing of it is offered again
                 refusal = problem("FORBIDDEN", "the form is not from a page of this session")
-                return problem_page(visit, refusal, visit.words("problem.other_session"))
+                return problem_page(
+                    visit, refusal, visit.words("problem.other_session"), here=self._page_of(visit, form)
+                )
             visit.form = form
         if route.access is not Access.ANYONE and not visit.user_id:
             return visit.go(SIGN_IN, back=visit.here())

@@ -176,12 +176,12 @@ class _Ring(NamedTuple):
             print_lines(self.console, [self._interrupted(len(results), state)])
             self._write(json_to, results, complete=False)
 
-        try:
-            run_interruptible(self._play(file, histories, results), stopped)
-        except Exception:
-            if results:  # whatever ended it: they are worth something
+        def keep() -> None:
+            """Write what there is: whatever has ended it, that is worth something."""
+            if results:
                 self._write(json_to, results, complete=False)
-            raise
+
+        run_interruptible(self._play(file, histories, results), stopped, keep)
         matrix = matrix_of(results, self.parts.contender_names, self.parts.fault_names, self.design.not_run)
         print_lines(self.console, ["", *closing_lines(matrix, results, self.left_out, self.console.width)])
         self._write(json_to, results, complete=True)

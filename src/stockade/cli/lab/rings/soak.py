@@ -141,12 +141,12 @@ class _Soak(NamedTuple):
             print_lines(self.console, [done])
             self._write(json_to, results, complete=False)
 
-        try:
-            run_interruptible(self._play(results), stopped)
-        except Exception:
-            if results:  # whatever ended it: they are worth something
+        def keep() -> None:
+            """Write what there is: whatever has ended it, that is worth something."""
+            if results:
                 self._write(json_to, results, complete=False)
-            raise
+
+        run_interruptible(self._play(results), stopped, keep)
         matrix = matrix_of(results, self.parts.contender_names, self.parts.fault_names)
         print_lines(self.console, ["", *closing_lines(matrix, results, left_out, self.console.width)])
         if why := gave_up(results):
@@ -155,8 +155,9 @@ class _Soak(NamedTuple):
         return results
 
     def _drawn(self) -> str:
-        """What decides each round."""
-        return f"--seed {self.settings['seed']} --seconds {self.settings['seconds']:.9g}{self.given}"
+        """What decides each round, and its recording."""
+        recording = "" if self.recording_seed is None else f" --recording-seed {self.recording_seed}"
+        return f"--seed {self.settings['seed']} --seconds {self.settings['seconds']:.9g}{recording}{self.given}"
 
     async def _play(self, results: "list[CellResult]") -> None:
         """Play the rounds over servers that they share; each result is there as soon as it is known."""
@@ -198,8 +199,7 @@ class _Soak(NamedTuple):
         if not json_to:
             return
         matrix = matrix_of(results, self.parts.contender_names, self.parts.fault_names)
-        recording = "" if self.recording_seed is None else f" --recording-seed {self.recording_seed}"
-        which = f"--round {self.only}{recording}" if self.only else f"--minutes {self.settings['minutes']:.9g}"
+        which = f"--round {self.only}" if self.only else f"--minutes {self.settings['minutes']:.9g}"
         going = " --keep-going" * self.keep_going
         settings = repeating(f"stockade lab soak {which}{going} {self._drawn()}", self.parts, self.settings)
         found = document(environment(), settings, results, matrix, complete=complete)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from stockade.core.grace import GRACE_S
-from stockade.lab.checkers.fault_times import active_faults, disturbed_times, fault_times
+from stockade.lab.checkers.fault_times import FaultTime, active_faults, disturbed_times, fault_times
 from stockade.lab.checkers.indexed_history import IndexedHistory
 from stockade.lab.checkers.lateness import late_ns
 from stockade.lab.checkers.violation import Violation
@@ -29,7 +29,7 @@ def check(history: IndexedHistory) -> Iterator[Violation]:
         if not operation.deadline_ns or operation.return_ns <= operation.deadline_ns + MOST_LATE_S * 1e9:
             continue
         given_up = operation.type == UNKNOWN and operation.code in GIVEN_UP
-        times = disturbed if given_up else [each for each in suspending if operation.process in each.hit]
+        times = disturbed if given_up else [each for each in suspending if _may_be_stopped(operation.process, each)]
         if active_faults(times, operation.invoke_ns, operation.return_ns):
             continue
         late_s = (operation.return_ns - operation.deadline_ns) / 1e9
@@ -45,3 +45,8 @@ def check(history: IndexedHistory) -> Iterator[Violation]:
             at_ns=operation.return_ns,
             about_time=True,
         )
+
+
+def _may_be_stopped(process: str, fault: FaultTime) -> bool:
+    """Whether a fault stopped a process; one that hit no row or key may have stopped any of them all the same."""
+    return not fault.hit or process in fault.hit

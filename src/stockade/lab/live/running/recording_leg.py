@@ -22,7 +22,7 @@ from stockade.lab.live.running.burst_leg import Show
 from stockade.lab.live.running.figures import Point, Sums, per_transaction, percentile
 from stockade.lab.recording.engine import record
 from stockade.lab.recording.final_reads import read_rows
-from stockade.lab.recording.processes.messages import Count
+from stockade.lab.recording.processes.messages import REQUESTS, Count
 from stockade.lab.recording.recorder import Ended
 from stockade.lab.recording.watches.observation import Observed
 from stockade.lab.ring.summary import RecordingSummary, summarise
@@ -59,7 +59,7 @@ class Watch:
         self._versions: dict[tuple[str, int], str] = {}
         self._latencies: list[float] = []
         self._before: dict[str, int] = {}  # transactions, by process
-        self._transactions = self._decided = 0
+        self._transactions = 0
         self._counted: int | None = None  # transactions since the last look; None: not asked for since
         self._began_s = self._last_s = 0.0
 
@@ -96,18 +96,17 @@ class Watch:
         point.rate = (point.accepted + point.refused) / max(1e-3, now_s - self._last_s)
         point.p50_ms, point.p95_ms = percentile(latencies, 0.5), percentile(latencies, 0.95)
         self._last_s = now_s
-        self._relate(point)
         self._sum(observed, point, latencies, now_s)
+        self._relate(point)
         self._show(point, self._sums)
 
     def _relate(self, point: Point) -> None:
         """Relate what was decided to the transactions; what is decided after the last count has none to relate to."""
-        self._decided += point.accepted + point.refused
         if self._counted is None:
             return
         self._transactions += self._counted
         point.batch = per_transaction(point.accepted + point.refused, self._counted)
-        self._sums.batch = per_transaction(self._decided, self._transactions)
+        self._sums.batch = per_transaction(self._sums.accepted + self._sums.refused, self._transactions)
         self._counted = None
 
     def _add(self, ended: Ended, point: Point, latencies: list[float]) -> None:
@@ -172,7 +171,7 @@ class Watch:
                 continue
             if isinstance(counters, BaseException):
                 raise counters
-            opened += max(0, counters.held.get("requests", 0))
+            opened += max(0, counters.held.get(REQUESTS, 0))
             before, now = self._before.get(place.name, 0), counters.stats.get("transactions", 0)
             begun += now if now < before else now - before  # less than before: it was started again
             self._before[place.name] = now

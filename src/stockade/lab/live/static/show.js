@@ -139,7 +139,7 @@ function fill(parts, leg, run) {
   const sums = leg.sums;
   const last = leg.points.at(-1) ?? {};
   const judged = run.plan.kind === "burst" || Boolean(leg.verdict);
-  const violations = judged ? broken(sums) : null;
+  const violations = judged ? violationsOf(sums) : null;
   const moving = run.state === "running" && !leg.verdict;
   const rounds = run.plan.kind === "burst" && violations > 0 ? last.x : null;
   const values = { ...sums, violations, waiting: moving ? last.waiting : null,
@@ -166,13 +166,13 @@ function fill(parts, leg, run) {
   parts.rules.replaceChildren(...(found.rules ?? []).map((rule) => make("li", {}, say("violations.of", { rule, count: number(sums.violations[rule]), meaning: say(`rule.${rule}`) }))));
   write(parts.label, found.detail ? say(found.label) : "");
   write(parts.detail, found.detail ?? "");
-  const isBroken = found.kind === "oversold" || found.kind === "broken";
-  write(parts.expected, !isBroken ? "" : leg.must_fail ? say("expected.must") : leg.kept ? say("expected.not_claimed") : say("expected.defect"));
+  const broken = found.kind === "oversold" || found.kind === "broken";
+  write(parts.expected, !broken ? "" : leg.must_fail ? say("expected.must") : leg.kept ? say("expected.not_claimed") : say("expected.defect"));
   const name = `why.${leg.control.split(":")[0]}`;
   if (!leg.why && has(name)) write(parts.why, sayOn(run.plan.database, name));
 }
 
-const broken = (sums) => Object.values(sums.violations ?? {}).reduce((sum, count) => sum + count, 0);
+const violationsOf = (sums) => Object.values(sums.violations ?? {}).reduce((sum, count) => sum + count, 0);
 
 /** What is known of a control whose run was stopped, failed, or ended with the lab before there was a verdict. */
 function cut(leg, run, violations) {
@@ -225,7 +225,7 @@ export function showEarlier(runs) {
   const rows = [...runs].reverse().flatMap((run) => run.legs.map((leg) => {
     const what = { workload: run.plan.workload, database: run.plan.database, fault: run.plan.fault };
     const found = leg.verdict || leg.why ? verdict(leg, run) : null;
-    const values = { ...leg.sums, violations: run.plan.kind === "burst" || leg.verdict ? broken(leg.sums) : null };
+    const values = { ...leg.sums, violations: run.plan.kind === "burst" || leg.verdict ? violationsOf(leg.sums) : null };
     return make("tr", {}, make("th", { scope: "row" }, String(run.number)),
       make("td", {}, leg.control, make("span", { class: "what" }, say(run.plan.fault ? "earlier.under" : "earlier.text", what))),
       make("td", {}, found ? badge(found.kind) : say(run.state === "running" ? "leg.moving" : "leg.cut")),

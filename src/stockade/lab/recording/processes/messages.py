@@ -15,6 +15,7 @@ from stockade.lab.execution.command_log.log_worker import LogWorkerConfig
 from stockade.lab.execution.order_senders import SenderConfig
 
 LENGTH_BYTES = 4
+QUEUED, WAITING, REQUESTS = "queued", "waiting for a connection", "requests"  # names of queues, in `Counters`
 MAX_BYTES = 64_000_000  # that wait to be written: below that nobody is told to pause
 
 
@@ -78,7 +79,13 @@ class SignalAtPoint:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """Reply: the `Counters`."""
+    """Reply: the `Counters`.
+
+    Attributes:
+        begin_anew: the most that was in the queues is looked for from now on.
+    """
+
+    begin_anew: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +106,7 @@ class Counters:
 
     Attributes:
         held: what must be back to where it was when no request is open.
-        highest: of queues: the most that were in them since the last count.
+        highest: of queues: the most that were in them since they were last begun anew.
         partitions: of the log that it reads.
         cpu_s: processor time, in seconds.
         stats: counters of its store, for whoever looks while the load runs.

@@ -30,6 +30,9 @@ from stockade.lab.history.operation import OK
 from stockade.lab.recording.processes.answers import Answer, of_error, of_outcome
 from stockade.lab.recording.processes.events import relaying_to
 from stockade.lab.recording.processes.messages import (
+    QUEUED,
+    REQUESTS,
+    WAITING,
     Cancel,
     Channel,
     Close,
@@ -46,7 +49,6 @@ from stockade.service import Service, find_application, open_service
 from stockade.store import Database
 
 PR_SET_PDEATHSIG = 1
-WAITING = "waiting for a connection"
 END_WAIT_S = 5.0
 POOLED = ("asyncio_", "stockade-sqlite-")  # threads of pools with a bound, made when first needed: no leak
 COMMAND: ContextVar[Command | None] = ContextVar("command", default=None)  # that this task carries out
@@ -150,8 +152,8 @@ class _Handler:
                 self._worker = await self._stack.enter_async_context(run_log_worker(message.config, checkpoint))
             case SignalAtPoint():
                 self._signal, self._passed = message, 0
-            case Count():
-                return self._count()
+            case Count(begin_anew=begin_anew):
+                return self._count(begin_anew=begin_anew)
             case Close():
                 await self._stack.aclose()
             case _:
@@ -195,14 +197,16 @@ class _Handler:
     def _note_queues(self) -> None:
         """With each request, because a queue is full for moments only."""
         if self._service is not None:
-            for name, count in (("queued", self._service.queued), (WAITING, self._service.database.waiting)):
+            for name, count in ((QUEUED, self._service.queued), (WAITING, self._service.database.waiting)):
                 self._highest[name] = max(self._highest.get(name, 0), count)
 
-    def _count(self) -> Counters:
+    def _count(self, *, begin_anew: bool = False) -> Counters:
         self._note_queues()
-        highest, self._highest = self._highest, {}
+        highest = dict(self._highest)
+        if begin_anew:
+            self._highest.clear()
         held = {
-            "requests": sum(not task.done() for task in self._tasks.values()) - 1,  # without this message
+            REQUESTS: sum(not task.done() for task in self._tasks.values()) - 1,  # without this message
             "tasks": len(asyncio.all_tasks()) - len(self._tasks),
             "threads": sum(not each.name.startswith(POOLED) for each in threading.enumerate()),
         }
@@ -211,7 +215,7 @@ class _Handler:
         if self._service is not None:
             if not self._has_log:  # how many brokers a Kafka client is connected to is its own affair
                 held["files"] = _open_files()
-            held["queued"] = self._service.queued
+            held[QUEUED] = self._service.queued
             held[WAITING] = self._service.database.waiting
             stats = self._service.store.stats.as_dict()
         if self._worker is not None:

@@ -266,7 +266,8 @@ class ServiceProcess:
         """What it counts. None: it has ended, gave no sign of life, or has lost what it ran; `noted` says so.
 
         Args:
-            wait_s: how long no fault may have hit it, and how long it may be silent, in seconds.
+            wait_s: how long it may take to answer, in seconds. Ask only while no fault suspends it: its silence is
+                noted.
         """
         try:
             found: Counters = await self.ask(Count(), wait_s)

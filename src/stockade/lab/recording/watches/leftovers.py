@@ -15,7 +15,7 @@ from stockade.lab.errors import LabError
 from stockade.lab.history.final_state import Leftovers
 from stockade.lab.history.operation import OK, REFUSED
 from stockade.lab.recording.processes.answers import Answer
-from stockade.lab.recording.processes.messages import Count, Counters
+from stockade.lab.recording.processes.messages import QUEUED, REQUESTS, WAITING, Count, Counters
 from stockade.lab.recording.processes.service_process import ServiceProcess
 from stockade.lab.recording.processes.service_processes import ServiceProcesses
 from stockade.lab.recording.servers import RecordingServers
@@ -34,7 +34,7 @@ POOLED: Final = ("files", "threads")  # opened when first needed, by pools with 
 TASKS_MAY_GROW: Final = 2  # of each process: a client that reconnects has one
 THREADS_MAY_GROW: Final = 2
 FILES_MAY_GROW: Final = 8  # of each process, beside its connections to the database
-QUEUES: Final = ("queued", "waiting for a connection", "requests")  # the most in them; of requests that of samples
+QUEUES: Final = (QUEUED, WAITING, REQUESTS)  # the most in each is kept; of requests, the most that a sample saw
 NOT_FREE_LIMIT_S: Final = 30.0  # after which no try begins: a service that is silent takes as long for each as it may
 FREE_AFTER_LEASE_S: Final = 1.0  # a lock must be free within its lease and this time
 
@@ -75,6 +75,8 @@ class LeftoverWatch:
             for command in self._setup[:WARM_UP]:
                 await asyncio.gather(*(place.execute(command, WARM_UP_WAIT_S) for _ in range(AT_ONCE)))
         await self._processes.start_failed()
+        for place in (*self._processes.places, *self._opened.workers.places):
+            await place.ask(Count(begin_anew=True))  # what the warm-up had in the queues is not of the load
         self._before = await self._held()
 
     async def warmed(self) -> None:

@@ -11,6 +11,7 @@ from stockade.lab.report.page import BAD, GOOD, MEANT, QUIET, Cell, Figure, Miss
 from stockade.lab.report.swept import Sweep, SweptPoint
 from stockade.lab.sweeps.analysis.crossovers import FLIPS, METRIC, NONE, NOT_MEASURED, Crossover
 from stockade.lab.sweeps.analysis.statistics import Interval
+from stockade.lab.sweeps.plan import CONTROL
 
 MISSING: Final = Missing(
     "crossover curves", "stockade lab sweep --database postgres --buyers 5,30,120 --json sweep.json"
@@ -111,8 +112,10 @@ def _row(point: SweptPoint) -> tuple[Text, ...]:
 def _counts(point: SweptPoint) -> Text:
     if point.counts:
         return Cell("yes", GOOD)
-    if point.result.is_control and point.result.control_failed:
+    if point.strategy == CONTROL and point.result.control_failed:
         return Cell(f"control: failed in {point.result.control}, as meant", MEANT)
+    if point.result.is_control and point.result.violations:  # a bare lock
+        return Cell("broke a rule, as meant", MEANT)
     return Cell(f"no: {point.result.why_not}", BAD if point.result.claim_violated else QUIET)
 
 

@@ -18,13 +18,14 @@ _WITHOUT = (FORM_TOKEN, SHOWN_ON)  # the page has its own
 _LABELS = {"quantity": "product.quantity", "amount": "charge.amount", "delta": "admin.adjust"}
 
 
-def problem_page(visit: Visit, response: Response, sentence: str = "") -> Response:
+def problem_page(visit: Visit, response: Response, sentence: str = "", *, here: str = "") -> Response:
     """The page for a problem body of the API; for a script, the sentence.
 
     Args:
         visit: the request that met it.
         response: as the API would answer.
         sentence: what is wrong, for a buyer; empty: what the code means.
+        here: the page that had the form, where the way back leads; empty: as the answer says.
     """
     found = msgspec.json.decode(response.body)
     passed: Headers = tuple((name, value) for name, value in response.headers if name in (b"retry-after", b"x-log-id"))
@@ -38,6 +39,8 @@ def problem_page(visit: Visit, response: Response, sentence: str = "") -> Respon
     fields = [(name, value) for name, value in visit.form.pairs if name not in _WITHOUT] if again else []
     shown_on = visit.addresses.own(visit.form.text(SHOWN_ON)) if again else ""
     shown = {"problem": found, "sentence_of_it": sentence, "fields": fields, "log_id": log_id, "shown_on": shown_on}
+    if here:
+        shown["here"] = here
     return visit.plain_page("problem", response.status, passed, **shown)
 
 
