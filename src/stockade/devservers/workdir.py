@@ -2,7 +2,8 @@
 
 The process that makes a folder holds a file lock in it. A folder whose lock is free belongs to a process that was
 killed, and the next one that makes a folder removes it. A process id would not do instead of the lock: ids are reused,
-and mean nothing across containers that share /tmp. Neighbours: the lab keeps its own files in such folders too.
+and mean nothing across containers that share /tmp. A folder without a lock is not touched, as `stockade-metrics-…` of
+`serve`. Neighbours: the lab and races keep their own files in such folders too.
 """
 
 import fcntl

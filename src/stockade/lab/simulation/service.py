@@ -10,7 +10,7 @@ from typing import Any, cast
 from sqlalchemy.engine import make_url
 
 from stockade.core import Command, Strategy
-from stockade.lab.recording.processes.answers import Answer, of_outcome
+from stockade.lab.recording.processes.answers import Answer, answered
 from stockade.lab.simulation.database.connection import SimulatedBackend
 from stockade.lab.simulation.database.dialect import SimulatedDialect
 from stockade.lab.simulation.database.server import DatabaseServer
@@ -73,9 +73,7 @@ class Service:
         """Carry out one command; see `Operation.in_doubt`."""
         assert self.strategy is not None
         assert self.store is not None
-        lost_before = self.store.stats.unknown
-        answer = of_outcome(await self.strategy.execute(command))
-        return answer._replace(in_doubt=self.store.stats.unknown != lost_before)
+        return await answered(self.strategy.execute(command), self.store.stats)
 
     async def stop(self) -> None:
         """Stop the strategy, close the store."""

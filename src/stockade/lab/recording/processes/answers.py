@@ -5,11 +5,11 @@ Neighbours: `service_main.py` makes answers, `../recorder.py` keeps them, `../fi
 
 import json
 from asyncio import CancelledError
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
-from stockade.core import Accepted, JsonValue, Outcome, StockadeError
+from stockade.core import Accepted, JsonValue, Outcome, Stats, StockadeError
 from stockade.lab.errors import raised_at
 from stockade.lab.history.operation import FAILED, OK, REFUSED, UNKNOWN
 
@@ -28,6 +28,18 @@ class Answer(NamedTuple):
     versions: Mapping[str, int] = {}
     unexpected: str = ""
     in_doubt: bool = False
+
+
+async def answered(outcome: Awaitable[Outcome], stats: Stats) -> Answer:
+    """The answer of a decision; in doubt if its process lost the reply to a commit meanwhile.
+
+    Args:
+        outcome: of the command.
+        stats: of the store: which command it was whose reply was lost, they do not say.
+    """
+    lost_before = stats.unknown
+    answer = of_outcome(await outcome)
+    return answer._replace(in_doubt=stats.unknown != lost_before)
 
 
 def of_outcome(outcome: Outcome) -> Answer:

@@ -27,7 +27,7 @@ from sqlalchemy import Connection, select
 from stockade.core import Command, Key
 from stockade.lab.execution.command_log.log_worker import LogWorker, run_log_worker
 from stockade.lab.history.operation import OK
-from stockade.lab.recording.processes.answers import Answer, of_error, of_outcome
+from stockade.lab.recording.processes.answers import Answer, answered, of_error
 from stockade.lab.recording.processes.events import relaying_to
 from stockade.lab.recording.processes.messages import (
     QUEUED,
@@ -121,12 +121,8 @@ class _Handler:
         COMMAND.set(message.command)
         self._wanted.update(message.command.keys)
         self._note_queues()
-        stats = self._service.store.stats
-        lost_before = stats.unknown
         try:
-            answer = of_outcome(await self._service.execute(message.command))
-            # of any command of this process: which one it was, the store does not say
-            return answer._replace(in_doubt=stats.unknown != lost_before)
+            return await answered(self._service.execute(message.command), self._service.store.stats)
         except asyncio.CancelledError as error:
             return of_error(error)  # the client has given up; the task ends here all the same
         except Exception as error:  # noqa: BLE001 - it is the client's answer, and the checkers judge it
