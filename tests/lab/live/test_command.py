@@ -45,7 +45,7 @@ def test_it_ends_in_order():
         server.send_signal(signal.SIGINT)
         assert server.wait(20) == 0
         assert "Traceback" not in server.stderr.read()
-    assert processes_of(run) == []
+    eventually(lambda: processes_of(run) == [])
 
 
 def test_a_killed_page_takes_its_run_with_it():

@@ -103,6 +103,15 @@ async def test_a_run_moves_and_is_compared():
         assert (await client.http.get(client.url + "chart/9/accepted.svg")).status_code == 404
 
 
+def no_processes_of(session):
+    """Whether all of them are gone: they are killed, and only the first of them is a child that can be waited for."""
+
+    async def gone():
+        return processes_of(session) == []
+
+    return gone
+
+
 async def test_a_run_is_stopped_with_all_its_processes():
     """Stop answers when nothing of the run is left."""
     async with live_page() as client, client.events() as following:
@@ -111,7 +120,7 @@ async def test_a_run_is_stopped_with_all_its_processes():
         first = client.serving.session.run_pid
         assert len(processes_of(first)) > 1, "the run has a service process"
         assert (await client.post("stop")).json() == {}
-        assert processes_of(first) == []
+        await eventually_async(no_processes_of(first))
         last = await client.until(following, lambda kind, data: kind == "run" and data["state"] != "running")
         assert last[-1][2]["state"] == "stopped"
 
@@ -125,7 +134,7 @@ async def test_a_run_whose_process_dies_is_said():
         last = await client.until(following, lambda kind, data: kind == "run" and data["state"] != "running")
         assert last[-1][2]["state"] == "failed"
         assert last[-1][2]["error"].startswith("the process ended with -9")
-        assert processes_of(client.serving.session.run_pid) == []
+        await eventually_async(no_processes_of(client.serving.session.run_pid))
         assert (await client.post("run", {**QUICK, "buyers": "many"})).status_code == 400
 
 

@@ -38,10 +38,11 @@ class Run:
     locks: Any
     broken: threading.Event
     healed: threading.Event
-    ready: threading.Event = field(default_factory=threading.Event)
+    ready: threading.Event = field(default_factory=threading.Event)  # the phase is prepared, or has failed
     started: float = 0.0
     took_s: float = -1.0
     error: BaseException | None = None
+    failed: BaseException | None = None
 
     async def do(self, result: Any) -> Any:
         """A call of either face."""
@@ -186,7 +187,9 @@ def play(run: Run, phase: Callable[[Run], Any]) -> None:
     """One phase, in a thread with a loop of its own; afterwards its provider goes on until the server is well again."""
 
     async def body() -> None:
-        await run.do((await run.hold(run.locks.lock(f"warm {phase.__name__}"))).release())
+        lease = await run.hold(run.locks.lock(f"warm {phase.__name__}"))
+        with contextlib.suppress(LockUnavailable):  # a machine so busy that the server's answer came after the patience
+            await run.do(lease.release())
         try:
             await phase(run)
         except LockError as error:
@@ -196,7 +199,11 @@ def play(run: Run, phase: Callable[[Run], Any]) -> None:
         await eventually_async(lambda: paid(run))
         await run.do(run.locks.close())
 
-    asyncio.run(body())
+    try:
+        asyncio.run(body())
+    except BaseException as error:  # noqa: BLE001 - `run_all` raises it where the test sees it
+        run.failed = error
+        run.ready.set()
 
 
 async def paid(run: Run) -> bool:
@@ -273,18 +280,24 @@ def run_all(make: Callable[[], Any], broken: list[Site], fault: str, phases: Any
     threads = [threading.Thread(target=play, args=(run, phase), daemon=True) for phase, run in runs]
     for thread in threads:
         thread.start()
-    for phase, run in runs:
-        assert run.ready.wait(30), phase.__name__
-    with contextlib.ExitStack() as stack:
-        for site in broken:
-            stack.enter_context(site.broken(fault))
+    try:
+        end = time.monotonic() + 25  # before the first of them gives up to wait for the fault
+        for phase, run in runs:
+            assert run.ready.wait(max(end - time.monotonic(), 0)), f"{phase.__name__} is not prepared"
+        with contextlib.ExitStack() as stack:
+            for site in broken:
+                stack.enter_context(site.broken(fault))
+            on.set()
+            end = time.monotonic() + 15
+            while any(run.took_s < 0 and run.failed is None for _, run in runs) and time.monotonic() < end:
+                off.wait(0.01)
+    finally:  # no thread stays behind, whatever has failed
         on.set()
-        end = time.monotonic() + 15
-        while any(run.took_s < 0 for _, run in runs) and time.monotonic() < end:
-            off.wait(0.01)
-    off.set()
-    for thread in threads:
-        thread.join(30)
+        off.set()
+        for thread in threads:
+            thread.join(30)
+    for phase, run in runs:
+        assert run.failed is None, f"{phase.__name__}: {run.failed!r}"
     return runs
 
 
