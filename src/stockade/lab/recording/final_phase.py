@@ -88,8 +88,7 @@ class FinalPhase:
             LabError: a process that does not answer.
         """
         if self._sender.after_restart:
-            for number in range(self._processes.count):
-                await self._processes.replace(number)
+            await asyncio.gather(*(self._processes.replace(number) for number in range(self._processes.count)))
             await self._processes.restore()
             await self._send_all(self._sender.after_restart, time.monotonic() + DECIDE_WAIT_S)
         undecided = await self._decide()

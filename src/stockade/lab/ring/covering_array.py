@@ -1,10 +1,11 @@
 """A covering array: few combinations in which each pair of values of two factors occurs that can occur at all.
 
-Greedy, in the manner of AETG: a combination is built around a pair that is not covered yet, and of several the one that
-covers most is taken. Source: Cohen, Dalal, Fredman, Patton, "The AETG system: an approach to testing based on
-combinatorial design", IEEE Transactions on Software Engineering 23(7), 1997. What differs: the candidates are drawn
-from those that are possible, because there are few enough to list; and one factor may have several values in a
-combination. A combination with three faults covers three pairs with its strategy, so the array has a third of the rows.
+Greedy, in the manner of AETG: a combination is built around a pair that is not covered yet, the rarest first, and of
+several the one that covers most is taken. Source: Cohen, Dalal, Fredman, Patton, "The AETG system: an approach to
+testing based on combinatorial design", IEEE Transactions on Software Engineering 23(7), 1997. What differs: the
+candidates are drawn from those that are possible, because there are few enough to list; and one factor may have
+several values in a combination. A combination with three faults covers three pairs with its strategy, so the array has
+a third of the rows.
 
 Neighbours: `design.py` says what the factors of the ring are and what is possible.
 """
@@ -81,7 +82,8 @@ def covering_array(factors: Factors, seed: int) -> list[Row]:
     for row in possible:
         for pair in row.pairs():
             rows_with.setdefault(pair, []).append(row)
-    missing = dict.fromkeys(rows_with)  # a set that keeps its order
+    rarest_first = sorted(rows_with, key=lambda pair: len(rows_with[pair]))  # last, each would need a row for itself
+    missing = dict.fromkeys(rarest_first)  # a set that keeps its order
     found = []
     while missing:
         some = rows_with[next(iter(missing))][:CANDIDATES]

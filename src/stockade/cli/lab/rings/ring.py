@@ -60,7 +60,7 @@ State = Annotated[
     typer.Option("--state", metavar="FILE", help="Keep finished cells in this file; an interrupted ring goes on."),
 ]
 List = Annotated[bool, typer.Option("--list", help="Print the ids of the cells, and play none.")]
-DEFAULT_SEED, DEFAULT_SECONDS = 1, 6.0
+DEFAULT_SEED, DEFAULT_SECONDS = 1, 4.0
 
 
 def ring(
