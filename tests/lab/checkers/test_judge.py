@@ -36,7 +36,7 @@ def test_an_order_that_was_not_there_yet_may_be_seen_so():
 
 
 def test_a_change_of_which_nobody_had_the_answer_is_not_added_up():
-    """A cancel that its process did not live to answer: only the ledger says what it gave back; a loss is still seen."""
+    """A cancel that its process did not live to answer: the ledger alone says what it gave back. A loss is seen."""
     unknown = operation("request-d", 7, 8, UNKNOWN, command="cancel_order", keys=(f"order:{A}",), deltas={}, answer="")
     ledger, rows = (*FINAL.ledger, line("request-d", 4, 1, delta=1)), (FinalRow(KEY, 1, 0, 4),)
     requests = (*FINAL.requests, recorded("request-d"))
