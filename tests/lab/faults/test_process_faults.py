@@ -1,5 +1,6 @@
 """Faults of processes, of their clocks and of the load: they hit children, and bring them back."""
 
+import asyncio
 import dataclasses
 import signal
 import time
@@ -10,10 +11,12 @@ import pytest
 from stockade.lab.faults import FAULTS
 from stockade.lab.faults.clock import JUMP_S
 from stockade.lab.faults.pieces import BEYOND_LEASE, signal_at_point
+from stockade.lab.faults.processes import PERIOD_S, _stop_half_of_the_time
 from stockade.lab.recording.fault import Hit
 from stockade.lab.site.site import open_site
 from stockade.lab.site.tools import no_faketime
 from tests.lab.faults.disturbed import disturbed_on
+from tests.waiting import eventually_async
 
 NEAR_S = 5.0
 
@@ -50,9 +53,41 @@ async def test_pauses(disturbed, name):
     assert (disturbed.processes.states, disturbed.processes.starts) == ("SS", 0)
 
 
+async def test_a_throttled_process_runs_half_of_the_time(disturbed):
+    """It is stopped and runs again, until it is healed; the other one runs all the time."""
+    (hit,) = await FAULTS["process-throttle"].inject(disturbed)
+    number, seen = int(hit[-1]), set()
+
+    async def is_seen_both_ways():
+        seen.add(disturbed.processes.states)
+        return len(seen) == 2
+
+    for _ in range(2):  # again and again
+        seen.clear()
+        assert await eventually_async(is_seen_both_ways)
+    assert seen == {"SS", "TS" if number == 0 else "ST"}
+    await FAULTS["process-throttle"].heal(disturbed)
+    await FAULTS["process-throttle"].heal(disturbed)
+    assert (disturbed.processes.states, disturbed.processes.starts) == ("SS", 0)
+
+
+async def test_a_throttled_process_that_another_fault_has_stopped_stays_so(disturbed):
+    """The end of a period does not resume it."""
+    await disturbed.processes.pause(0)
+    task = asyncio.create_task(_stop_half_of_the_time(Hit(disturbed.processes, 0)))
+    assert await asyncio.wait([task], timeout=3 * PERIOD_S) == (set(), {task})
+    assert disturbed.processes.states == "TS"
+    task.cancel()
+    await asyncio.wait([task])
+    assert disturbed.processes.states == "TS"
+
+
 OF_PROCESSES = [
     name
-    for name in ("process-kill", "process-kill-at-point", "process-pause", "process-pause-at-point", "clock-ahead")
+    for name in (
+        *("process-kill", "process-kill-at-point", "process-pause", "process-pause-at-point", "process-throttle"),
+        "clock-ahead",
+    )
     if not FAULTS[name].impossible("pessimistic", "sqlite")
 ]
 

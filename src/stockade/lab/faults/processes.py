@@ -1,10 +1,11 @@
-"""A process of the service is killed or suspended, at any moment or at a fault point of its store.
+"""A process of the service is killed, suspended or throttled, at any moment or at a fault point of its store.
 
 A suspended process is stopped beyond its lease, as by a long garbage collection or a suspended machine: the next waiter
 gets the lock, and the first holder writes late (Kleppmann, "How to do distributed locking", 2016). Fault points are in
 the processes that decide: under a command log these are the log workers.
 """
 
+import asyncio
 from collections.abc import Sequence
 from functools import partial
 
@@ -22,10 +23,11 @@ from stockade.lab.faults.pieces import (
     suspend_holder,
 )
 from stockade.lab.faults.possible import make_fault
-from stockade.lab.recording.fault import PROCESSES, Disturbed
+from stockade.lab.recording.fault import PROCESSES, Disturbed, Hit
 
-KILL, KILL_AT_POINT = "process-kill", "process-kill-at-point"
+KILL, KILL_AT_POINT, THROTTLE = "process-kill", "process-kill-at-point", "process-throttle"
 POINTS = ("begin", "loaded", "saved", "committed")  # in the order of a transaction
+PERIOD_S = 0.1  # of a quota of processor time, as Linux has it for a control group (cpu.max)
 
 
 async def kill(disturbed: Disturbed) -> Sequence[str]:
@@ -70,6 +72,41 @@ async def pause_at_point(disturbed: Disturbed) -> Sequence[str]:
     return (hit.name,) if hit else ()
 
 
+async def throttle(disturbed: Disturbed) -> Sequence[str]:
+    """SIGSTOP and SIGCONT in turn, each for half of a period: as one whose quota is used up in half of the time."""
+    hit = choose(disturbed, deciders(disturbed))
+    if hit is None:
+        return ()
+    disturbed.disturbances.throttled[THROTTLE] = (hit, asyncio.create_task(_stop_half_of_the_time(hit)))
+    return (hit.name,)
+
+
+async def _stop_half_of_the_time(hit: Hit) -> None:
+    """Until it is cancelled. A process that another fault has stopped stays stopped."""
+    while True:
+        if hit.pid and not is_stopped(hit):
+            try:
+                await hit.processes.pause(hit.number)
+                await asyncio.sleep(PERIOD_S / 2)
+            finally:
+                await hit.processes.resume(hit.number)
+        await asyncio.sleep(PERIOD_S / 2)
+
+
+async def throttle_no_more(disturbed: Disturbed) -> None:
+    """Let the process run all the time."""
+    throttled = disturbed.disturbances.throttled.pop(THROTTLE, None)
+    if throttled is None:
+        return
+    hit, task = throttled
+    task.cancel()
+    await asyncio.wait([task])
+    if not task.cancelled():
+        task.result()
+    if hit.pid:
+        disturbed.expect(*hit)
+
+
 FAULTS = (
     make_fault(
         KILL,
@@ -109,6 +146,15 @@ FAULTS = (
         fault_points=True,
         must_fail=("bare",),
         least_wait_s=HOLDER_WAIT_S,
+        touches=(PROCESSES,),
+    ),
+    make_fault(
+        THROTTLE,
+        "a process that decides is stopped for half of each tenth of a second",
+        throttle,
+        throttle_no_more,
+        stops_processes=True,
+        recovery_s=5.0,
         touches=(PROCESSES,),
     ),
 )

@@ -131,6 +131,7 @@ class Disturbances:
         resuming: tasks that resume suspended processes.
         chosen: processes that faults have hit, so that the next fault hits another one.
         held_away: by fault, the processes that it has killed and not healed.
+        throttled: by fault, the process that it stops again and again, and the task that does so.
         clocks: by fault, the process whose wall clock it has moved, and the folder of the file with the distance.
         load: by what is done to the load, the names of the faults that do it.
     """
@@ -138,6 +139,7 @@ class Disturbances:
     resuming: list["asyncio.Task[None]"] = field(default_factory=list)
     chosen: set[tuple[str, int]] = field(default_factory=set)
     held_away: dict[str, list[Hit]] = field(default_factory=dict)
+    throttled: dict[str, tuple[Hit, "asyncio.Task[None]"]] = field(default_factory=dict)
     clocks: dict[str, tuple[Hit, OwnedFolder]] = field(default_factory=dict)
     load: dict[str, set[str]] = field(default_factory=dict)
 
