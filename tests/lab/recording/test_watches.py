@@ -1,5 +1,6 @@
 """The watches of a recording: one that fails ends the recording, because what it would have seen was not seen."""
 
+import itertools
 from types import SimpleNamespace
 
 import pytest
@@ -71,6 +72,24 @@ async def test_a_watch_of_lateness_that_fails_is_not_silent(monkeypatch):
     monkeypatch.setattr(lateness, "SAMPLE_S", 0.0)
     with pytest.raises(ValueError, match="a bug of the lab"):
         await watch(Group())
+
+
+async def test_lateness_is_noted_by_process(monkeypatch):
+    """One that keeps a processor for itself is not excused by those that wait for it."""
+    waited = itertools.chain([0], itertools.repeat(500_000_000))
+
+    def waited_ns(pid):
+        return next(waited) if pid == 2 else 0
+
+    monkeypatch.setattr(lateness, "SAMPLE_S", 0.0)
+    monkeypatch.setattr(lateness, "_waited_ns", waited_ns)
+    watch = LatenessWatch([SimpleNamespace(name="service", count=2, pid=lambda number: number + 1)])
+    async with watch.watching():
+
+        async def noted():
+            return [waits for *_, waits in watch.found if waits]
+
+        assert await eventually_async(noted) == [{"service 1": 500_000_000}]
 
 
 async def test_the_most_is_kept_of_log_workers_too_and_between_two_samples():
