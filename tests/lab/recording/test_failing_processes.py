@@ -13,6 +13,9 @@ from stockade.lab.checkers import judge
 from stockade.lab.checkers.indexed_history import IndexedHistory
 from stockade.lab.checkers.requests import unexpected
 from stockade.lab.errors import LabError
+from stockade.lab.execution.processes.answers import Answer
+from stockade.lab.execution.processes.messages import Counters
+from stockade.lab.execution.processes.service_process import ServiceProcess
 from stockade.lab.faults import find_faults
 from stockade.lab.history.operation import OK, UNKNOWN
 from stockade.lab.model.burst import RepeatNames
@@ -21,10 +24,7 @@ from stockade.lab.recording import final_phase
 from stockade.lab.recording.engine import record
 from stockade.lab.recording.final_phase import FinalPhase
 from stockade.lab.recording.plan import RecordingPlan
-from stockade.lab.recording.processes.answers import Answer
-from stockade.lab.recording.processes.messages import Counters
-from stockade.lab.recording.processes.service_process import ServiceProcess
-from stockade.lab.recording.processes.service_processes import ServiceProcesses
+from stockade.lab.recording.service_processes import ServiceProcesses
 from stockade.lab.recording.watches import leftovers
 from stockade.lab.recording.watches.leftovers import LeftoverWatch
 from stockade.lab.workloads.registry import find_workload

@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 
 from stockade.lab.errors import LabError
+from stockade.lab.execution.processes.answers import Answer
 from stockade.lab.history.operation import FAILED, OK, UNKNOWN
 from stockade.lab.model.burst import RepeatNames
 from stockade.lab.recording import sending
 from stockade.lab.recording.load import LoadGenerator
 from stockade.lab.recording.load_control import LoadSettings
-from stockade.lab.recording.processes.answers import Answer
 from stockade.lab.recording.recorder import Recorder
 from stockade.lab.recording.sending import TRIES, Sender
 from stockade.lab.workloads.workload import Request

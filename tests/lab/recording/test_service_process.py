@@ -8,11 +8,11 @@ import sys
 import pytest
 
 from stockade.lab.errors import LabError
+from stockade.lab.execution.processes import events, service_process
+from stockade.lab.execution.processes.messages import Close
+from stockade.lab.execution.processes.service_process import ServiceProcess
 from stockade.lab.recording.deliveries import read_deliveries
-from stockade.lab.recording.processes import events, service_process
-from stockade.lab.recording.processes.messages import Close
-from stockade.lab.recording.processes.service_process import ServiceProcess
-from stockade.lab.recording.processes.service_processes import ServiceProcesses
+from stockade.lab.recording.service_processes import ServiceProcesses
 from tests.waiting import eventually_async
 
 CHILD = "import sys\nfor line in sys.stdin: print(line, end='', flush=True)"

@@ -5,10 +5,9 @@ import asyncio
 import pytest
 
 from stockade.lab.errors import LabError
-from stockade.lab.recording import engine
-from stockade.lab.recording.processes import service_processes
-from stockade.lab.recording.processes.messages import Counters
-from stockade.lab.recording.processes.service_processes import ServiceProcesses
+from stockade.lab.execution.processes.messages import Counters
+from stockade.lab.recording import engine, service_processes
+from stockade.lab.recording.service_processes import ServiceProcesses
 
 
 class Place:

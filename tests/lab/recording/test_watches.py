@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from stockade.lab.recording.processes.messages import Counters
+from stockade.lab.execution.processes.messages import Counters
 from stockade.lab.recording.watches import lateness
 from stockade.lab.recording.watches.lateness import LatenessWatch
 from stockade.lab.recording.watches.leftovers import LeftoverWatch

@@ -1,7 +1,7 @@
 """The command log of a recording under the strategy `kafka`: its topic, and the worker processes that decide it.
 
-Neighbours: `execution/command_log/` has the topic and runs a worker in a process, `processes/` are the processes, so
-that faults can kill and pause them.
+Neighbours: `execution/command_log/` has the topic and runs a worker in a process, `service_processes.py` are the
+processes, so that faults can kill and pause them.
 """
 
 import asyncio
@@ -16,10 +16,10 @@ from stockade.kafka.options import KafkaOptions
 from stockade.lab.errors import LabError
 from stockade.lab.execution.command_log.log_worker import LogWorkerConfig
 from stockade.lab.execution.command_log.topic import new_address, topic_of, wait_for_assignment
+from stockade.lab.execution.processes.messages import OpenLogWorker
 from stockade.lab.history.final_state import LogRecord
 from stockade.lab.recording.plan import RecordingPlan
-from stockade.lab.recording.processes.messages import OpenLogWorker
-from stockade.lab.recording.processes.service_processes import ServiceProcesses, running
+from stockade.lab.recording.service_processes import ServiceProcesses, running
 
 MAX_RECORDS: Final = 10_000_000
 

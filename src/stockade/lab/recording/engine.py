@@ -20,6 +20,7 @@ from stockade.devservers.workdir import OwnedFolder
 from stockade.lab.checkers.lateness import LATE
 from stockade.lab.checkers.system.liveness import EACH, WINDOW_S, WINDOWS
 from stockade.lab.errors import LabError
+from stockade.lab.execution.processes.messages import QUEUED, REQUESTS, WAITING, OpenService
 from stockade.lab.history.history import History, Phases
 from stockade.lab.history.operation import FaultEvent
 from stockade.lab.model.burst import Burst, RepeatNames
@@ -29,16 +30,15 @@ from stockade.lab.recording.final_phase import DECIDE_WAIT_S, FinalPhase
 from stockade.lab.recording.load import MAX_CLIENTS, LoadGenerator
 from stockade.lab.recording.load_control import OVERLOAD, LoadSettings
 from stockade.lab.recording.plan import RecordingPlan
-from stockade.lab.recording.processes.messages import QUEUED, REQUESTS, WAITING, OpenService
-from stockade.lab.recording.processes.service_processes import (
+from stockade.lab.recording.recorder import Recorder, rare_collection
+from stockade.lab.recording.sending import Sender
+from stockade.lab.recording.servers import RecordingServers, open_servers
+from stockade.lab.recording.service_processes import (
     SILENT_S,
     START_AGAIN_S,
     ServiceProcesses,
     running,
 )
-from stockade.lab.recording.recorder import Recorder, rare_collection
-from stockade.lab.recording.sending import Sender
-from stockade.lab.recording.servers import RecordingServers, open_servers
 from stockade.lab.recording.watches.lateness import LatenessWatch
 from stockade.lab.recording.watches.leftovers import NOT_FREE_LIMIT_S, WARM_UP_WAIT_S, LeftoverWatch
 from stockade.lab.recording.watches.observation import Observe, Observed

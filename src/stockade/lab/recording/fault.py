@@ -1,7 +1,7 @@
 """What a fault of a recording is, what it may touch, and what a contender claims under it.
 
 A fault is one file in `faults/`, and one line in its registry. It is injected and healed by the schedule of the
-recording; in between, the load goes on. Neighbours: `engine.py` makes the `Disturbed`, `processes/` and
+recording; in between, the load goes on. Neighbours: `engine.py` makes the `Disturbed`, `service_processes.py` and
 `load_control.py` are what faults touch of the load's side, `site/` of the servers' side.
 """
 

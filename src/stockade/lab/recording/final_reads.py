@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Select, select
 
 from stockade.core import Accepted, Key
+from stockade.lab.execution.processes.answers import hash_of
 from stockade.lab.history.final_state import FinalRow, LedgerLine, OrderLine, OutboxLine, RecordedRequest
-from stockade.lab.recording.processes.answers import hash_of
 from stockade.service import Application
 from stockade.service.audit.counters import counter_columns
 from stockade.shop.model import constants

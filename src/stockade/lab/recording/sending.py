@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from stockade.core import Command, IdempotencyKeyReused, Key
+from stockade.lab.execution.processes.service_process import ServiceProcess
 from stockade.lab.history.operation import FAILED, REFUSED, UNKNOWN
 from stockade.lab.recording.load_control import LoadSettings
-from stockade.lab.recording.processes.service_process import ServiceProcess
-from stockade.lab.recording.processes.service_processes import ServiceProcesses
 from stockade.lab.recording.recorder import Recorder
+from stockade.lab.recording.service_processes import ServiceProcesses
 from stockade.lab.workloads.workload import Request
 
 TRIES: Final = 6  # of one request, before it waits for the end of the recording

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from stockade.lab.execution.processes.answers import of_outcome
 from stockade.lab.history.final_state import (
     FinalRow,
     FinalState,
@@ -16,7 +17,6 @@ from stockade.lab.history.final_state import (
     OutboxLine,
     RecordedRequest,
 )
-from stockade.lab.recording.processes.answers import of_outcome
 from stockade.lab.simulation.database.server import DatabaseServer
 from stockade.shop.model import constants
 from stockade.store.outcome_codec import decode_outcome

@@ -16,13 +16,13 @@ from sqlalchemy import Connection
 
 from stockade.core import Busy, Key
 from stockade.lab.errors import LabError
+from stockade.lab.execution.processes.messages import REQUESTS, Count
 from stockade.lab.history.operation import FAILED, OK, REFUSED, UNKNOWN
 from stockade.lab.live.plan import LivePlan, recording_plan
 from stockade.lab.live.running.burst_leg import Show
 from stockade.lab.live.running.figures import Point, Sums, per_transaction, percentile
 from stockade.lab.recording.engine import record
 from stockade.lab.recording.final_reads import read_rows
-from stockade.lab.recording.processes.messages import REQUESTS, Count
 from stockade.lab.recording.recorder import Ended
 from stockade.lab.recording.watches.observation import Observed
 from stockade.lab.ring.summary import RecordingSummary, summarise

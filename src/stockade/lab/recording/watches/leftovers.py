@@ -1,6 +1,6 @@
 """What a recording leaves behind: counters of the processes before and after it, lock keys, locks that are not free.
 
-Neighbours: `../processes/` counts in each process, `../final_phase.py` puts the result into the final state.
+Neighbours: `execution/processes/` counts in each process, `../final_phase.py` puts the result into the final state.
 """
 
 import asyncio
@@ -12,13 +12,13 @@ from typing import Final
 
 from stockade.core import Command, IdempotencyKeyReused
 from stockade.lab.errors import LabError
+from stockade.lab.execution.processes.answers import Answer
+from stockade.lab.execution.processes.messages import QUEUED, REQUESTS, WAITING, Count, Counters
+from stockade.lab.execution.processes.service_process import ServiceProcess
 from stockade.lab.history.final_state import Leftovers
 from stockade.lab.history.operation import OK, REFUSED
-from stockade.lab.recording.processes.answers import Answer
-from stockade.lab.recording.processes.messages import QUEUED, REQUESTS, WAITING, Count, Counters
-from stockade.lab.recording.processes.service_process import ServiceProcess
-from stockade.lab.recording.processes.service_processes import ServiceProcesses
 from stockade.lab.recording.servers import RecordingServers
+from stockade.lab.recording.service_processes import ServiceProcesses
 from stockade.lab.site.redis_server import MAX_KEYS, SCAN_COUNT
 
 SETTLE_WAIT_S: Final = 5.0  # until the counters are back to where they were

@@ -1,7 +1,8 @@
 """The lab's side of one service process: starts it, sends it requests, and does to it what a fault wants.
 
 Many requests are open at a time, each with its number. A process that ends answers its open requests with unknown.
-Neighbours: `service_main.py` is the process, `service_processes.py` a group of them, `messages.py` the wire.
+Neighbours: `service_main.py` is the process, `messages.py` the wire, `../order_processes.py` (bursts) and
+`recording/service_processes.py` groups of them.
 """
 
 import asyncio
@@ -19,9 +20,8 @@ from typing import Any, BinaryIO, Final
 
 from stockade.core import Command
 from stockade.lab.errors import LabError
-from stockade.lab.history.operation import FAILED, PROCESS_AWAY, UNKNOWN
-from stockade.lab.recording.processes.answers import CANCELLED, NO_ANSWER, PROCESS_ENDED, Answer
-from stockade.lab.recording.processes.messages import (
+from stockade.lab.execution.processes.answers import CANCELLED, NO_ANSWER, PROCESS_ENDED, Answer
+from stockade.lab.execution.processes.messages import (
     Cancel,
     Channel,
     Close,
@@ -32,8 +32,9 @@ from stockade.lab.recording.processes.messages import (
     ReadRows,
     SignalAtPoint,
 )
+from stockade.lab.history.operation import FAILED, PROCESS_AWAY, UNKNOWN
 
-MODULE: Final = "stockade.lab.recording.processes.service_main"
+MODULE: Final = "stockade.lab.execution.processes.service_main"
 OPEN_WAIT_S: Final = 60.0
 CONTROL_WAIT_S: Final = 15.0
 DISARM_WAIT_S: Final = 2.0

@@ -1,6 +1,6 @@
 """A group of service processes, or of log workers: what the load sends to and what faults hit.
 
-Neighbours: `service_process.py` is one of them, `fault.Processes` what faults know of a group.
+Neighbours: `execution/processes/service_process.py` is one of them, `fault.Processes` what faults know of a group.
 """
 
 import asyncio
@@ -12,8 +12,8 @@ from typing import Any, Final
 from stockade.core import JsonValue
 from stockade.lab.checkers.requests.unexpected import ENDS, ERRORS
 from stockade.lab.errors import LabError
-from stockade.lab.recording.processes.messages import Counters
-from stockade.lab.recording.processes.service_process import ServiceProcess
+from stockade.lab.execution.processes.messages import Counters
+from stockade.lab.execution.processes.service_process import ServiceProcess
 
 START_AGAIN_S: Final = 45.0  # how long a process is started again and again: servers that it needs come back sooner
 START_PAUSE_S: Final = 0.3

@@ -1,6 +1,6 @@
 """The main function of a service process: opens the application, carries out requests, and answers them.
 
-`python -m stockade.lab.recording.processes.service_main NUMBER`, with the number of an inherited socket. It
+`python -m stockade.lab.execution.processes.service_main NUMBER`, with the number of an inherited socket. It
 shares nothing with the lab but this socket, and ends with it. Faults hit it; the lab itself is never hit. Neighbour:
 `service_process.py`.
 """
@@ -26,10 +26,9 @@ from sqlalchemy import Connection, select
 
 from stockade.core import Command, Key
 from stockade.lab.execution.command_log.log_worker import LogWorker, run_log_worker
-from stockade.lab.history.operation import OK
-from stockade.lab.recording.processes.answers import Answer, answered, of_error
-from stockade.lab.recording.processes.events import relaying_to
-from stockade.lab.recording.processes.messages import (
+from stockade.lab.execution.processes.answers import Answer, answered, of_error
+from stockade.lab.execution.processes.events import relaying_to
+from stockade.lab.execution.processes.messages import (
     QUEUED,
     REQUESTS,
     WAITING,
@@ -45,6 +44,7 @@ from stockade.lab.recording.processes.messages import (
     ReadRows,
     SignalAtPoint,
 )
+from stockade.lab.history.operation import OK
 from stockade.service import Service, find_application, open_service
 from stockade.store import Database
 
