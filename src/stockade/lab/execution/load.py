@@ -14,7 +14,7 @@ from stockade.lab.execution.processes.answers import of_error, of_outcome
 from stockade.lab.history.operation import OK, REFUSED, UNKNOWN
 from stockade.lab.model.repeat_result import ACCEPTED, FAILED, QUEUED, REJECTED, Response
 
-Barrier = Callable[[], object]
+Barrier = Callable[[], Awaitable[object]]
 Execute = Callable[[Command], Awaitable[Outcome | bool]]
 _Answer = Outcome | bool | Exception
 STATUS: Final[Mapping[str, str]] = {OK: ACCEPTED, REFUSED: REJECTED}  # of an answer's type; every other is no decision
@@ -26,13 +26,13 @@ async def send_all(execute: Execute, commands: Sequence[Command], barrier: Barri
     Args:
         execute: executes one command, or queues it and returns True.
         commands: one for each buyer.
-        barrier: blocks until every other process is ready too.
+        barrier: returns when every other process is ready too.
     """
     start = asyncio.Event()
     buyers = [asyncio.create_task(_send(execute, command, start)) for command in commands]
     await asyncio.sleep(0)  # now every task waits for the event
     if barrier:
-        barrier()
+        await barrier()
     start.set()
     # responses are made after the last answer, so that hashing delays nobody
     return [_response(*answered) for answered in await asyncio.gather(*buyers)]

@@ -107,7 +107,7 @@ async def _record(plan: RecordingPlan, opened: RecordingServers, observe: Observ
     fault_points = any(fault.fault_points for fault in plan.faults)
     async with AsyncExitStack() as stack:
         file = await _events_file(target, stack)
-        opening = OpenService(opened.config, fault_points, str(file or ""))
+        opening = OpenService(opened.config, fault_points, str(file or ""), warm=True)
         processes = await stack.enter_async_context(running("service", plan.processes, opening))
         sender = Sender(processes, recorder, load, rows)
         generator = LoadGenerator(requests, sender, load)

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from stockade.kafka.options import KafkaOptions
-from stockade.lab.execution.child_main import CloseAll, QueryLogWorker, StartLogWorker
-from stockade.lab.execution.child_processes import ProcessGroup
 from stockade.lab.execution.command_log.log_worker import LogWorkerConfig, LogWorkerProgress
 from stockade.lab.execution.command_log.topic import new_address, topic_of, wait_for_assignment
+from stockade.lab.execution.order_processes import ProcessGroup
+from stockade.lab.execution.processes.messages import Close, OpenLogWorker, QueryLogWorker
 
 
 class LogWorkers(ProcessGroup):
@@ -23,7 +23,7 @@ class LogWorkers(ProcessGroup):
     """
 
     def __init__(self, workers: int, partitions: int) -> None:
-        super().__init__()
+        super().__init__([f"log worker {number}" for number in range(workers)])
         self.workers, self.partitions = workers, partitions
 
     @asynccontextmanager
@@ -52,13 +52,11 @@ class LogWorkers(ProcessGroup):
         """
         address = new_address(bootstrap, self.partitions)
         config = LogWorkerConfig(url, address, pool_size, app, metered=metered, section_ms=section_ms)
-        for number in range(len(self._processes), self.workers):
-            self.start(f"log worker {number}")
         async with topic_of(config) as log:
-            await self.request_all(StartLogWorker(config))
+            await self.open(OpenLogWorker(config))
             await wait_for_assignment(self._assigned, self.partitions)
             yield log
-            await self.request_all(CloseAll())
+            await self.ask_all(Close())
 
     async def progress(self) -> list[LogWorkerProgress]:
         """What each process has done so far.
@@ -66,7 +64,7 @@ class LogWorkers(ProcessGroup):
         Raises:
             LabError: a process has ended, or its worker has; the message says why.
         """
-        return await self.request_all(QueryLogWorker())
+        return await self.ask_all(QueryLogWorker())
 
     async def _assigned(self) -> list[Sequence[int]]:
         return [each.partitions for each in await self.progress()]
