@@ -194,9 +194,9 @@ class Fault:
         summary: what happens, in one line.
         inject: begins it; returns when it has begun, with the names of what it hit. None: it did not act, or only its
             healing can tell.
-        heal: ends what this injection began, and leaves what other faults have begun; returns when servers are as
-            before, with the names of what was hit since the injection, if that has not said it. Of processes it says
-            which must serve again (`Disturbed.expect`).
+        heal: ends what this injection began, and leaves what other faults have begun; returns when that has ended, with
+            the names of what was hit since the injection, if that has not said it. Of processes it says which must
+            serve again (`Disturbed.expect`). A server serves again, whatever has ended it: see `exclusive`.
         covered_by: names in `Guarantees.faults`; a strategy is held to it if it promises one of them. Empty: every
             strategy that protects a row is.
         needs: of the site, e.g. `database-server`, `redis`, `kafka`, `link-database`, `link-redis`, `libfaketime`.
