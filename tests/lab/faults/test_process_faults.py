@@ -10,7 +10,7 @@ import pytest
 from stockade.lab.faults import FAULTS
 from stockade.lab.faults.clock import JUMP_S
 from stockade.lab.faults.pieces import BEYOND_LEASE, signal_at_point
-from stockade.lab.recording.fault import Hit
+from stockade.lab.recording.fault import ProcessRef
 from stockade.lab.site.site import open_site
 from stockade.lab.site.tools import no_faketime
 from tests.lab.faults.disturbed import disturbed_on
@@ -141,7 +141,7 @@ async def test_a_process_that_another_fault_holds_away_was_not_restarted(disturb
 
 async def test_one_that_serves_nobody_and_one_that_cannot_take_a_signal_back(disturbed, monkeypatch):
     """The first one is not hit; the second one was replaced, which the log says, and must serve again."""
-    hit = Hit(disturbed.processes, 0)
+    hit = ProcessRef(disturbed.processes, 0)
 
     async def is_silent(number, point, signal):
         return False
@@ -210,7 +210,7 @@ async def test_clocks(disturbed, name, jump_s):
     assert moved == pytest.approx(sorted([0, jump_s]), abs=NEAR_S)
     assert [steady for _, steady in found] == pytest.approx([here[1]] * 2, abs=NEAR_S)
     number = int(hit[len("service ")])
-    disturbed.disturbances.held_away["process-kill"] = [Hit(disturbed.processes, number)]
+    disturbed.disturbances.held_away["process-kill"] = [ProcessRef(disturbed.processes, number)]
     await disturbed.processes.kill(number)
     starts = disturbed.processes.starts
     await FAULTS[name].heal(disturbed)

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from stockade.lab.faults import FAULTS, pieces
-from stockade.lab.recording.fault import Hit
+from stockade.lab.recording.fault import ProcessRef
 from stockade.lab.site import database_server, system_calls
 from stockade.lab.site.database_server import DatabaseServer
 from stockade.lab.site.disk import Disk
@@ -110,7 +110,7 @@ async def test_a_process_that_replaces_another_has_the_disk_of_its_file(is_serve
     database = SimpleNamespace(is_server=is_server, kind="sqlite", disk=SimpleNamespace(seize=seize))
     disturbed = disturbed_at(database)
     try:
-        await pieces.replace(disturbed, Hit(processes, 0))
+        await pieces.replace(disturbed, ProcessRef(processes, 0))
         assert seized == [processes.pid(0)] * (not is_server)
     finally:
         await processes.close()

@@ -16,10 +16,10 @@ from stockade.lab.faults.pieces import (
     deciders,
     hold_away,
     is_stopped,
+    leave_holder_suspended,
     replace_missing,
     resume_all,
     resume_later,
-    suspend_holder,
 )
 from stockade.lab.faults.possible import make_fault
 from stockade.lab.recording.fault import PROCESSES, Disturbed
@@ -30,12 +30,12 @@ POINTS = ("begin", "loaded", "saved", "committed")  # in the order of a transact
 
 async def kill(disturbed: Disturbed) -> Sequence[str]:
     """SIGKILL, at any moment."""
-    hit = choose(disturbed, disturbed.processes)
-    if hit is None:
+    process = choose(disturbed, disturbed.processes)
+    if process is None:
         return ()
-    hold_away(disturbed, KILL, hit)
-    await hit.processes.kill(hit.number)
-    return (hit.name,)
+    hold_away(disturbed, KILL, process)
+    await process.group.kill(process.number)
+    return (process.name,)
 
 
 async def kill_at_point(disturbed: Disturbed) -> Sequence[str]:
@@ -43,31 +43,31 @@ async def kill_at_point(disturbed: Disturbed) -> Sequence[str]:
 
     Where another fault makes transactions so slow that none of them comes so far before its deadline, they still begin.
     """
-    hit, drawn = choose(disturbed, deciders(disturbed)), disturbed.rng.choice(POINTS)
-    if hit is None:
+    process, drawn = choose(disturbed, deciders(disturbed)), disturbed.rng.choice(POINTS)
+    if process is None:
         return ()
     for point in dict.fromkeys((drawn, POINTS[0])):
-        if await pieces.kill_at_point(disturbed, KILL_AT_POINT, hit, point):
+        if await pieces.kill_at_point(disturbed, KILL_AT_POINT, process, point):
             disturbed.note(f"at the fault point {point!r}")
-            return (hit.name,)
+            return (process.name,)
     return ()
 
 
 async def pause(disturbed: Disturbed) -> Sequence[str]:
     """SIGSTOP, at any moment."""
-    hit = choose(disturbed, disturbed.processes)
-    if hit is None:
+    process = choose(disturbed, disturbed.processes)
+    if process is None:
         return ()
-    await hit.processes.pause(hit.number)
-    resume_later(disturbed, hit, BEYOND_LEASE)
-    return (hit.name,) if is_stopped(hit) else ()
+    await process.group.pause(process.number)
+    resume_later(disturbed, process, BEYOND_LEASE)
+    return (process.name,) if is_stopped(process) else ()
 
 
 async def pause_at_point(disturbed: Disturbed) -> Sequence[str]:
     """SIGSTOP, when the store has a lock and is between reading and writing."""
-    hit = await suspend_holder(disturbed)
-    resume_later(disturbed, hit)
-    return (hit.name,) if hit else ()
+    process = await leave_holder_suspended(disturbed)
+    resume_later(disturbed, process)
+    return (process.name,) if process else ()
 
 
 FAULTS = (

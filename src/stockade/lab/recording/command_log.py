@@ -78,6 +78,6 @@ async def _assigned(workers: ServiceProcesses) -> list[Sequence[int]]:
     """
     found = await workers.counters()
     if len(found) < workers.count:
-        errors = [text for each in workers.places for text in (*each.errors, *(end[-1] for end in each.ends))]
+        errors = [text for each in workers.processes for text in (*each.errors, *(end[-1] for end in each.ends))]
         raise LabError(f"a log worker failed at once: {'; '.join(errors)}")
     return [each.partitions for each in found]

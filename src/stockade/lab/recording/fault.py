@@ -106,21 +106,21 @@ class LoadControl(Protocol):
         ...
 
 
-class Hit(NamedTuple):
+class ProcessRef(NamedTuple):
     """A process: the group, and its number in it."""
 
-    processes: Processes
+    group: Processes
     number: int
 
     @property
     def name(self) -> str:
         """As in the history."""
-        return f"{self.processes.name} {self.number}"
+        return f"{self.group.name} {self.number}"
 
     @property
     def pid(self) -> int:
         """Process id; 0 while it is away."""
-        return self.processes.pid(self.number)
+        return self.group.pid(self.number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +137,8 @@ class Disturbances:
 
     resuming: list["asyncio.Task[None]"] = field(default_factory=list)
     chosen: set[tuple[str, int]] = field(default_factory=set)
-    held_away: dict[str, list[Hit]] = field(default_factory=dict)
-    clocks: dict[str, tuple[Hit, OwnedFolder]] = field(default_factory=dict)
+    held_away: dict[str, list[ProcessRef]] = field(default_factory=dict)
+    clocks: dict[str, tuple[ProcessRef, OwnedFolder]] = field(default_factory=dict)
     load: dict[str, set[str]] = field(default_factory=dict)
 
 
@@ -170,7 +170,7 @@ class Disturbed:
     lease_s: float
     disturbances: Disturbances = field(default_factory=Disturbances)
     notes: list[str] = field(default_factory=list)
-    expected: list[Hit] = field(default_factory=list)
+    expected: list[ProcessRef] = field(default_factory=list)
 
     def for_action(self) -> "Disturbed":
         """The same for one injection or healing, which has said nothing yet."""
@@ -182,7 +182,7 @@ class Disturbed:
 
     def expect(self, processes: Processes, number: int) -> None:
         """This injection or healing has ended when this process serves again; bounded, and the fault log says so."""
-        self.expected.append(Hit(processes, number))
+        self.expected.append(ProcessRef(processes, number))
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,6 +154,6 @@ class Sender:
 
     def _process(self, number: int) -> ServiceProcess:
         """The process of this number, or the next one that runs: a load balancer sends nothing to one that is away."""
-        places = self._processes.places
-        turn = [places[(number + n) % len(places)] for n in range(len(places))]
-        return next((place for place in turn if place.running), turn[0])
+        processes = self._processes.processes
+        turn = [processes[(number + n) % len(processes)] for n in range(len(processes))]
+        return next((process for process in turn if process.running), turn[0])

@@ -163,18 +163,19 @@ class Watch:
 
     async def _count(self, observed: Observed) -> None:
         """Ask every process what waits in it, and how many transactions it has begun."""
-        places = [*observed.processes.places, *observed.workers.places]
-        found = await asyncio.gather(*(place.ask(Count(), COUNT_WAIT_S) for place in places), return_exceptions=True)
+        processes = [*observed.processes.processes, *observed.workers.processes]
+        asked = [process.ask(Count(), COUNT_WAIT_S) for process in processes]
+        found = await asyncio.gather(*asked, return_exceptions=True)
         begun = opened = 0
-        for place, counters in zip(places, found, strict=True):
+        for process, counters in zip(processes, found, strict=True):
             if isinstance(counters, LabError):  # a fault has stopped or killed it
                 continue
             if isinstance(counters, BaseException):
                 raise counters
             opened += max(0, counters.held.get(REQUESTS, 0))
-            before, now = self._before.get(place.name, 0), counters.stats.get("transactions", 0)
+            before, now = self._before.get(process.name, 0), counters.stats.get("transactions", 0)
             begun += now if now < before else now - before  # less than before: it was started again
-            self._before[place.name] = now
+            self._before[process.name] = now
         self._open, self._counted = opened, begun
 
     async def _left(self, observed: Observed) -> int | None:

@@ -71,12 +71,12 @@ class LeftoverWatch:
 
     async def begin(self) -> None:
         """Open what a strategy opens when it is first used, then count."""
-        for place in self._processes.places:
+        for process in self._processes.processes:
             for command in self._setup[:WARM_UP]:
-                await asyncio.gather(*(place.execute(command, WARM_UP_WAIT_S) for _ in range(AT_ONCE)))
+                await asyncio.gather(*(process.execute(command, WARM_UP_WAIT_S) for _ in range(AT_ONCE)))
         await self._processes.start_failed()
-        for place in (*self._processes.places, *self._opened.workers.places):
-            await place.ask(Count(begin_anew=True))  # what the warm-up had in the queues is not of the load
+        for process in (*self._processes.processes, *self._opened.workers.processes):
+            await process.ask(Count(begin_anew=True))  # what the warm-up had in the queues is not of the load
         self._before = await self._held()
 
     async def warmed(self) -> None:
@@ -103,9 +103,9 @@ class LeftoverWatch:
             await asyncio.sleep(SAMPLE_EVERY_S)
 
     async def _note_queues(self) -> None:
-        for place in (*self._processes.places, *self._opened.workers.places):
+        for process in (*self._processes.processes, *self._opened.workers.processes):
             try:
-                counted: Counters = await place.ask(Count(), SAMPLE_WAIT_S)
+                counted: Counters = await process.ask(Count(), SAMPLE_WAIT_S)
             except LabError:  # a fault has stopped or killed it
                 continue
             for name in QUEUES:
@@ -150,22 +150,22 @@ class LeftoverWatch:
         made = {str(key) for command in self._setup for key in command.keys}
         others = [command for key, command in used.items() if key not in made]
         commands = {each.request_id: each for each in (*self._setup, *others[-MOST_USED:])}.values()
-        left = [(place, command) for place in self._processes.places for command in commands]
+        left = [(process, command) for process in self._processes.processes for command in commands]
         turns = asyncio.Semaphore(AT_ONCE)
 
         began = time.monotonic()
         deadline, limit = began + lease_s + FREE_AFTER_LEASE_S, began + NOT_FREE_LIMIT_S
 
-        async def undecided_at(place: ServiceProcess, command: Command) -> float | None:
+        async def undecided_at(process: ServiceProcess, command: Command) -> float | None:
             """When the try began; None: it was decided."""
             async with turns:
                 at = time.monotonic()
-                decided = at < limit and _is_decided(await place.execute(command, WARM_UP_WAIT_S))
+                decided = at < limit and _is_decided(await process.execute(command, WARM_UP_WAIT_S))
                 return None if decided else at
 
         while True:
             is_last = time.monotonic() > deadline
-            tried = await asyncio.gather(*(undecided_at(place, command) for place, command in left))
+            tried = await asyncio.gather(*(undecided_at(process, command) for process, command in left))
             times = [at for at in tried if at is not None]
             left = [each for each, at in zip(left, tried, strict=True) if at is not None]
             if not left or is_last or time.monotonic() > limit:
