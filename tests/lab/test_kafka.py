@@ -141,7 +141,7 @@ async def test_a_worker_that_ends_ends_the_run(kafka_bootstrap):
         with pytest.raises(LabError, match="log worker 0 ended"):
             async with LogWorkers(1, 2) as log_workers:
                 await interrupted(target, log_workers)
-    assert topics_of(kafka_bootstrap) == []
+    eventually(lambda: topics_of(kafka_bootstrap) == [])
 
 
 def test_without_brokers_it_is_left_out():

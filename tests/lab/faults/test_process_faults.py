@@ -157,7 +157,7 @@ async def test_one_that_serves_nobody_and_one_that_cannot_take_a_signal_back(dis
     monkeypatch.setattr(disturbed.processes, "was_signalled", is_slow)
     assert not await signal_at_point(disturbed, hit, "loaded", signal.SIGSTOP)
     assert disturbed.notes[-1] == "it was too slow to take the signal back, and was replaced"
-    assert disturbed.expected == [("service", 0)]
+    assert [each.name for each in disturbed.expected] == ["service 0"]
 
 
 @pytest.mark.parametrize("name", ["process-kill-at-point", "process-pause-at-point"])
@@ -169,7 +169,7 @@ async def test_under_a_command_log_fault_points_are_those_of_its_workers(name):
         assert (found.processes.states, found.workers.states in "XT") == ("SS", True)
         await FAULTS[name].heal(found)
         assert found.workers.states == "S"
-        assert ("log worker", 0) in found.expected
+        assert "log worker 0" in [each.name for each in found.expected]
 
 
 async def test_each_fault_hits_another_process_and_brings_back_its_own(disturbed):
@@ -180,7 +180,7 @@ async def test_each_fault_hits_another_process_and_brings_back_its_own(disturbed
     await one.heal(disturbed)
     assert disturbed.processes.states[int(hit[0][-1])] == "S"
     assert disturbed.processes.states[int(hit[1][-1])] == "X"
-    assert disturbed.expected == [("service", int(hit[0][-1]))]
+    assert [each.name for each in disturbed.expected] == hit[:1]
     await other.heal(disturbed)
     assert disturbed.processes.states == "SS"
 

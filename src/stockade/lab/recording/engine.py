@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import replace
-from itertools import combinations, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -89,12 +89,7 @@ def impossible(plan: RecordingPlan, database: str) -> str:
     if plan.contender.scheme:
         return "a way to pay through a gateway: for the presets payment-*"
     reasons = [(fault.name, fault.impossible(plan.contender.name, database)) for fault in plan.faults]
-    found = [f"{name}: {why}" for name, why in reasons if why]
-    for one, other in combinations(plan.faults, 2):
-        if undo_each_other(one, other):
-            server = ", ".join(sorted(one.exclusive & other.exclusive))
-            found.append(f"{one.name} and {other.name} cannot be combined: healing one heals the {server} of both")
-    return "; ".join(found)
+    return "; ".join([*(f"{name}: {why}" for name, why in reasons if why), *undo_each_other(plan.faults)])
 
 
 async def _record(plan: RecordingPlan, opened: RecordingServers, observe: Observe | None) -> History:

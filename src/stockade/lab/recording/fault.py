@@ -10,6 +10,7 @@ import dataclasses
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Final, NamedTuple, Protocol
 
 from stockade.devservers.workdir import OwnedFolder
@@ -241,9 +242,14 @@ def fit_together(one: Fault, other: Fault) -> bool:
     return not one.exclusive & other.exclusive and not (one.fault_points and other.fault_points)
 
 
-def undo_each_other(one: Fault, other: Fault) -> bool:
-    """Whether two faults cannot be in place together at all: the healing of one heals the server of both."""
-    return bool(one.exclusive & other.exclusive & SERVERS)
+def undo_each_other(faults: Sequence[Fault]) -> list[str]:
+    """Which of these cannot be in place together at all, pair by pair: the healing of one heals the server of both."""
+    shared = [(one, other, one.exclusive & other.exclusive & SERVERS) for one, other in combinations(faults, 2)]
+    return [
+        f"{one.name} and {other.name} cannot be combined: healing one heals the {', '.join(sorted(servers))} of both"
+        for one, other, servers in shared
+        if servers
+    ]
 
 
 def protects_rows(contender: Contender) -> bool:
