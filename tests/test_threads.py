@@ -17,6 +17,6 @@ def test_what_a_body_raises_is_raised_where_its_end_is_waited_for():
 def test_a_body_that_hangs_fails_its_test():
     """It is not waited for without a bound."""
     ended = threading.Event()
-    with pytest.raises(AssertionError, match="has not ended within 0.01 s"):
+    with pytest.raises(AssertionError, match=r"has not ended within 0\.01 s"):
         Running(ended.wait, 30).result(0.01)
     ended.set()

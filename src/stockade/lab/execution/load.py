@@ -1,7 +1,7 @@
 """The load: every buyer sends one command, all at the same moment, and waits for the response.
 
-Neighbours: `order_senders.py` sends in this process, `processes/` in others; `processes/answers.py` says what an outcome
-or an error means.
+Neighbours: `order_senders.py` sends in this process, `processes/` in others; `processes/answers.py` says what an
+outcome or an error means.
 """
 
 import asyncio

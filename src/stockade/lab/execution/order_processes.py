@@ -1,7 +1,8 @@
 """Order processes of a burst: real processes that execute orders on the same rows at the same moment.
 
 They live for a whole lab run and open one strategy after the other. Neighbours: `processes/` has one of them and the
-wire, `runs/runner.py` uses a `ProcessSender`, `fault_harness.py` single processes, `command_log/log_workers.py` a group.
+wire, `runs/runner.py` uses a `ProcessSender`, `fault_harness.py` single processes, `command_log/log_workers.py` a
+group.
 """
 
 import asyncio

@@ -52,7 +52,7 @@ class ProcessEnded(LabError):
 
 
 class ServiceProcess:
-    """One place for a service process: it can be killed, and started anew.
+    """One of several service processes: it can be killed, and started anew.
 
     Args:
         name: in the history and in errors.
@@ -192,7 +192,7 @@ class ServiceProcess:
         """
         sent = self._send(message)
         if sent is None:
-            raise await self._end()
+            raise await self._end() if self._ended.is_set() else ProcessEnded(f"{self.name} does not run")
         number, future = sent
         try:
             async with asyncio.timeout(wait_s):
@@ -208,8 +208,6 @@ class ServiceProcess:
         return reply
 
     async def _end(self) -> ProcessEnded:
-        if self._process is None:
-            return ProcessEnded(f"{self.name} does not run")
         return ProcessEnded(f"{self.name} ended: {await asyncio.to_thread(self._printed)}")
 
     def _send(self, message: Any) -> "tuple[int, asyncio.Future[Any]] | None":
