@@ -94,7 +94,9 @@ class IndexedHistory:
                 undeclared.update([key for key in operation.versions if key not in deltas])
             if not deltas:
                 undeclared.update(operations[0].keys)
-        undeclared.update([line.key for line in self.final.ledger if line.request_id not in self.tries])
+        silent = {id_ for id_, operations in self.tries.items() if not operations[0].deltas}
+        lines = [each for each in self.final.ledger if each.request_id in silent or each.request_id not in self.tries]
+        undeclared.update([each.key for each in lines])
         return asked, frozenset(undeclared)
 
     @cached_property
