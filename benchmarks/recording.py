@@ -30,8 +30,10 @@ def record(requests: list[Request]) -> Recorder:
     recorder = Recorder()
     answer = Answer(OK, "", False, "0123456789abcdef", {"stock:lab-1-0-sku-1": 1, "points:lab-1-0-user-1": 1})
     with rare_collection():
-        for number, (command, deltas) in enumerate(requests):
-            sent = recorder.invoked(number % 16, "service 0", command, 2_000_000_000, deltas=deltas)
+        for number, each in enumerate(requests):
+            sent = recorder.invoked(
+                number % 16, "service 0", each.command, 2_000_000_000, deltas=each.deltas, takes=each.takes
+            )
             recorder.returned(sent, answer)  # which the wire has made, whether it is recorded or not
     return recorder
 

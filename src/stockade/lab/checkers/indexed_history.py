@@ -94,7 +94,8 @@ class IndexedHistory:
                 unsaid.update([key for key in operation.versions if key not in deltas])
             if not deltas:
                 unsaid.update(operations[0].keys)
-        unsaid.update([line.key for line in self.final.ledger if line.request_id not in self.tries])
+        silent = {id_ for id_, operations in self.tries.items() if not operations[0].deltas}
+        unsaid.update([e.key for e in self.final.ledger if e.request_id in silent or e.request_id not in self.tries])
         return asked, frozenset(unsaid)
 
     @cached_property

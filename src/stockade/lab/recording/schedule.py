@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 from stockade.lab.errors import LabError
 from stockade.lab.history.operation import FaultEvent
-from stockade.lab.recording.fault import Disturbed, Fault, Hit
+from stockade.lab.recording.fault import LINKS, Disturbed, Fault, Hit
 
 ACTION_WAIT_S: Final = 60.0  # for one injection or healing: a database that recovers from a crash takes seconds
 SERVE_WAIT_S: Final = 20.0  # for the processes that a healing brings back
@@ -54,9 +54,12 @@ def combined(faults: Sequence[Fault], seconds: float, seed: int) -> list[Entry]:
 
 
 def _stage(fault: Fault) -> int:
+    """A link falls silent before a server ends: nothing would be on its way through it afterwards."""
     if fault.needs_service:
         return 0
-    return 2 if fault.ends_it else 1
+    if not fault.ends_it:
+        return 1
+    return 2 if LINKS in fault.exclusive else 3
 
 
 def drawn(faults: Sequence[Fault], seconds: float, seed: int, every_s: float = 5.0) -> list[Entry]:

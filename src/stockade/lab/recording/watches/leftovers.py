@@ -25,7 +25,7 @@ SETTLE_WAIT_S: Final = 5.0  # until the counters are back to where they were
 SETTLE_POLL_S: Final = 0.05
 SAMPLE_EVERY_S: Final = 0.5
 SAMPLE_WAIT_S: Final = 1.0
-WARM_UP: Final = 3  # commands of the setup, sent again to each process
+WARM_UP: Final = 1  # commands of the setup, those with the fewest rows, sent again to each process
 MOST_USED: Final = 40  # commands that are sent again for rows that the setup has not made
 AT_ONCE: Final = 8  # so that some of them wait for each other
 WARM_UP_WAIT_S: Final = 10.0
@@ -72,7 +72,7 @@ class LeftoverWatch:
     async def begin(self) -> None:
         """Open what a strategy opens when it is first used, then count."""
         for place in self._processes.places:
-            for command in self._setup[:WARM_UP]:
+            for command in sorted(self._setup, key=lambda each: len(each.keys))[:WARM_UP]:
                 await asyncio.gather(*(place.execute(command, WARM_UP_WAIT_S) for _ in range(AT_ONCE)))
         await self._processes.start_failed()
         for place in (*self._processes.places, *self._opened.workers.places):
