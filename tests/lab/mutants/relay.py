@@ -1,7 +1,7 @@
 """Mutants of the relay: two real relays send a small outbox to a sink that refuses events now and then, and are killed.
 
-The outbox is a SQLite file, and the rule `events` judges what the sink received. Neighbour: `tests/relay` has the
-clock and the orders.
+The outbox is a SQLite file, and the rule `events` judges what the sink received. Neighbour: `tests.relay.conftest` has
+the clock and the orders.
 """
 
 import asyncio
