@@ -89,17 +89,19 @@ async def _cancelled_by_sigterm(work: "Coroutine[Any, Any, T]") -> T:
     return await work
 
 
-def check_target(target: str, option: str = "--json") -> None:
+def check_target(target: str, option: str = "--json", *, replaced: bool = False) -> None:
     """Find out before the run whether the document can be written after it.
 
     Args:
         target: what the option says.
         option: its name, for the error.
+        replaced: another file takes its place, so it must be a regular file or none; else it may be a pipe or a device.
 
     Raises:
         LabError: it cannot.
     """
     from stockade.lab.errors import LabError
+    from stockade.lab.whole_file import why_not_replaced
 
     if target in ("", "-"):
         return
@@ -108,6 +110,8 @@ def check_target(target: str, option: str = "--json") -> None:
         raise LabError(f"{option} {target}: is a folder, must be a file")
     if not file.parent.is_dir():
         raise LabError(f"{option} {target}: there is no folder {file.parent}")
+    if replaced and (why := why_not_replaced(file)):
+        raise LabError(f"{option} {target}: {why}")
     try:
         _try_to_write(file)
     except OSError as error:
@@ -133,5 +137,8 @@ def write(target: str, text: str) -> None:
     """Write the text into the file; `-` is standard output."""
     if target == "-":
         typer.echo(text, nl=False)
-    else:
+        return
+    from stockade.lab.whole_file import naming
+
+    with naming(Path(target)):
         Path(target).write_text(text, encoding="utf-8")

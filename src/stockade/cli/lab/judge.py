@@ -137,6 +137,7 @@ def _document(judged: "Sequence[Judged]") -> str:
 
 def _export(history: "History", target: Path) -> None:
     from stockade.lab.checkers.linearizability.export import exported
+    from stockade.lab.whole_file import naming
 
-    with target.open("wb") as file:
+    with naming(target), target.open("wb") as file:
         file.writelines(exported(history))

@@ -167,10 +167,12 @@ def _check_history(target: str, recordings: int) -> None:
     if not target:
         return
     if recordings == 1 and not target.endswith("/") and not Path(target).is_dir():
-        check_target(target, "--history")
+        check_target(target, "--history", replaced=True)
         return
+    if not target.endswith("/") and not Path(target).is_dir():
+        raise LabError(f"--history {target}: {recordings} strategies need a folder; {target}/ makes one")
     try:
         Path(target).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise LabError(f"--history {target}: must be a folder, which cannot be made ({error.strerror})") from None
-    check_target(str(Path(target) / "tried.part"), "--history")
+    check_target(str(Path(target) / "tried.part"), "--history", replaced=True)

@@ -110,7 +110,7 @@ def _check(json_to: str, resource: str) -> None:
 
     if json_to == "-":
         raise LabError("--json takes a file here: the sweep is kept in it while it runs")
-    check_target(json_to)
+    check_target(json_to, replaced=True)
     if resource not in RESOURCES:
         raise LabError(f"--resource takes {' or '.join(RESOURCES)}, not {resource!r}")
 

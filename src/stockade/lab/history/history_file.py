@@ -28,6 +28,7 @@ from stockade.lab.history.final_state import (
 )
 from stockade.lab.history.history import History, Phases
 from stockade.lab.history.operation import TYPES, FaultEvent, LockAccess, Operation
+from stockade.lab.whole_file import replacing
 
 SCHEMA: Final = "stockade.lab/3"
 KINDS: Final[dict[str, Any]] = {  # in the order of the file
@@ -81,14 +82,13 @@ def write_history(history: History, path: Path) -> None:
     """Write the file; another of this name is replaced when the new one is whole.
 
     Raises:
+        LabError: what is there is no regular file.
         OSError: it cannot be written.
     """
-    unfinished = path.with_name(f"{path.name}.part")
-    with unfinished.open("wb") as file:
+    with replacing(path) as file:
         for line in _lines(history):
             file.write(ENCODE(line))
             file.write(b"\n")
-    unfinished.replace(path)
 
 
 def _lines(history: History) -> Iterator[Any]:

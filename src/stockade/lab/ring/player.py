@@ -13,6 +13,7 @@ from typing import Final, NamedTuple, Protocol
 
 from stockade.lab.checkers.exposure import exposures
 from stockade.lab.checkers.violation import Violation
+from stockade.lab.errors import LabError
 from stockade.lab.history.history import History
 from stockade.lab.history.history_file import write_history
 from stockade.lab.recording.engine import LONGEST_S
@@ -104,7 +105,10 @@ class CellRunner:
         if found in (*FAILURES, NOT_CAUGHT, NOT_EXPOSED):
             try:
                 kept = self._keep(cell, history)
-            except OSError as error:  # a full disk: the result is worth more than its history, and the ring goes on
+            except (
+                OSError,
+                LabError,
+            ) as error:  # a full disk: the result is worth more than its history, and the ring goes on
                 reasons.append(f"its history was not kept: {error}")
         return CellResult(
             cell,

@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final, Self
@@ -17,6 +18,7 @@ from stockade.core import JsonValue
 from stockade.lab.errors import LabError
 from stockade.lab.ring.cell import DIGITS, CellResult
 from stockade.lab.ring.expectation import FAILED, NOT_EXPOSED
+from stockade.lab.whole_file import naming, why_not_replaced
 
 KIND: Final = "stockade.lab.ring-state/"
 SCHEMA: Final = f"{KIND}3"
@@ -50,11 +52,17 @@ class StateFile:
         self._file: IO[str] | None = None
         if path is None:
             return
+        if why := why_not_replaced(path):  # nothing would be kept in a device or a pipe
+            raise LabError(f"--state {path}: {why}")
+        is_new, self._path = not path.exists(), path
         self._file = path.open("a+", encoding="utf-8")
         try:
             self._open(path, self._file, {"schema": SCHEMA, **settings})
-        except BaseException:
-            self._file.close()
+        except BaseException as error:
+            with suppress(OSError):  # what is in its buffer is what could not be written
+                self._file.close()
+            if is_new and isinstance(error, OSError):
+                path.unlink()
             raise
 
     def __enter__(self) -> Self:
@@ -74,7 +82,7 @@ class StateFile:
         """
         self.finished[result.cell.id] = result
         if self._file is not None:
-            _write(self._file, result.as_json())
+            _write(self._path, self._file, result.as_json())
 
     def _open(self, path: Path, file: IO[str], header: Mapping[str, JsonValue]) -> None:
         try:
@@ -86,7 +94,7 @@ class StateFile:
         if text:
             self._read(path, file, text, header)
         else:
-            _write(file, header)
+            _write(path, file, header)
 
     def _read(self, path: Path, file: IO[str], text: str, header: Mapping[str, JsonValue]) -> None:
         """Read the finished cells; a last line that was cut off by a kill is removed, its cell is played again."""
@@ -103,9 +111,10 @@ class StateFile:
             file.truncate(len(f"{whole}\n".encode()))
 
 
-def _write(file: IO[str], values: Mapping[str, JsonValue]) -> None:
-    file.write(json.dumps(values, ensure_ascii=False) + "\n")
-    file.flush()
+def _write(path: Path, file: IO[str], values: Mapping[str, JsonValue]) -> None:
+    with naming(path):
+        file.write(json.dumps(values, ensure_ascii=False) + "\n")
+        file.flush()
 
 
 def _require_equal(path: Path, there: Mapping[str, Any], header: Mapping[str, JsonValue]) -> None:

@@ -18,6 +18,7 @@ from stockade.lab.sweeps.axes import Point
 from stockade.lab.sweeps.plan import SweepPlan
 from stockade.lab.sweeps.reading import read_sweep
 from stockade.lab.sweeps.sample import Sample
+from stockade.lab.whole_file import replacing
 
 SAME_MACHINE = ("machine", "cpu_model", "memory_gib", "os", "cpu_count", "python", "database_version")
 
@@ -66,12 +67,10 @@ class SweepFile:
         """Put the document in the place of the old one, in one step."""
         if self.path is None:
             return
-        new = self.path.with_name(f"{self.path.name}.new")
-        with new.open("w", encoding="utf-8") as file:
-            file.write(json.dumps(found, separators=(",", ":")) + "\n")
+        with replacing(self.path) as file:
+            file.write(f"{json.dumps(found, separators=(',', ':'))}\n".encode())
             file.flush()
             os.fsync(file.fileno())
-        new.replace(self.path)
 
     def _read(self, path: Path, settings: Mapping[str, JsonValue], planned: Mapping[str, Point]) -> None:
         try:
