@@ -15,7 +15,7 @@ from stockade.lab.claims import CLAIMS
 from stockade.lab.faults import FAULTS
 from stockade.lab.reporting.checkout import commit_in
 from stockade.lab.ring.cell import CellResult
-from stockade.lab.ring.expectation import FAILURES, HELD, MUST_BREAK, NOT_CAUGHT, NOT_EXPOSED
+from stockade.lab.ring.expectation import FAILED, FAILURES, HELD, MUST_BREAK, NOT_CAUGHT, NOT_EXPOSED
 from stockade.lab.ring.matrix import LEGEND, Matrix, NotRun, reasons
 from tests.docs.site import ROOT
 
@@ -31,6 +31,10 @@ LOAD_HEAD = (
     "|---|---|---:|---:|---:|---:|---:|---:|---:|---|",
 )
 LOAD_FIGURES = ("deadlocks", "timeouts", "conflicts", "refused", "retried")
+COUNTED = (
+    "In brackets: how many cells the entry stands for, each played with one seed; 1 of 2: in one of two cells every "
+    "fault acted, the other says nothing. The verdict is that of the worst."
+)
 CLAIMS_HEAD = ("| the report says | verdict | measured |", "|---|---|---|")
 
 
@@ -76,9 +80,9 @@ def ring(documents):
         "",
         *wrap(_sums(results), COLUMNS),
         "",
-        *markdown_table(found),
+        *markdown_table(found, _tested(results)),
         "",
-        *wrap(f"{LEGEND}.", COLUMNS),
+        *wrap(f"{LEGEND}. {COUNTED}", COLUMNS),
         "",
         *(line for reason in reasons(found) for line in wrap(f"- {reason}", COLUMNS, subsequent_indent="  ")),
         "",
@@ -99,10 +103,16 @@ def ring(documents):
     return "\n".join(lines)
 
 
-def markdown_table(matrix):
-    """The matrix for a page."""
+def markdown_table(matrix, tested):
+    """The matrix for a page; beside each verdict, the worst of its cells, how many cells it stands for."""
+
+    def mark(name, fault):
+        cells, said = tested.get((name, fault), (0, 0))
+        count = f"{said} of {cells}" if said < cells else f"{cells}"
+        return f"{matrix.mark(name, fault)}{f' ({count})' if cells else ''}"
+
     head = f"| fault | {' | '.join(f'`{name}`' for name in matrix.contenders)} |"
-    rows = [(fault, [matrix.mark(name, fault) for name in matrix.contenders]) for fault in matrix.faults]
+    rows = [(fault, [mark(name, fault) for name in matrix.contenders]) for fault in matrix.faults]
     return [head, "|---" * (len(matrix.contenders) + 1) + "|", *(f"| {f} | {' | '.join(marks)} |" for f, marks in rows)]
 
 
@@ -112,12 +122,24 @@ def _sums(results):
         operations.update(each.operations)
     counts = ", ".join(f"{count:,} {kind}" for kind, count in sorted(operations.items()))
     claimed = [each for each in results if each.expected == HELD]
-    clean = sum(not each.violations for each in claimed)
+    exposed = [each for each in claimed if each.verdict not in (NOT_EXPOSED, FAILED)]
+    clean = sum(not each.violations for each in exposed)
     minutes = sum(each.wall_s for each in results) / 60
     return (
         f"{len(results)} cells in {minutes:.0f} minutes, {sum(operations.values()):,} operations ({counts}). "
-        f"{len(claimed)} cells hold a strategy to a claim, {clean} of them without a violation."
+        f"{len(claimed)} cells hold a strategy to a claim. In {len(exposed)} of them every fault acted, and {clean} of "
+        f"these are without a violation; the other {len(claimed) - len(exposed)} say nothing."
     )
+
+
+def _tested(results):
+    """By contender and fault, how many cells, and in how many of these the verdict says something."""
+    found = {}
+    for each in results:
+        for fault in each.cell.faults or ("no-fault",):
+            cells, said = found.get((each.cell.contender, fault), (0, 0))
+            found[each.cell.contender, fault] = cells + 1, said + (each.verdict not in (NOT_EXPOSED, FAILED))
+    return found
 
 
 def matrix_of_document(document):

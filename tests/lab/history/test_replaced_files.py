@@ -90,7 +90,7 @@ def test_a_full_disk_leaves_no_half_and_names_the_file(tmp_path):
     """The history that was there is whole, and nothing else stays to fill the disk."""
     history = good(1)
     write_history(history, tmp_path / "h")
-    with full_disk(LEAST_BYTES), pytest.raises(OSError, match="h'$") as caught:
+    with full_disk(LEAST_BYTES), pytest.raises(OSError, match=r"h'$") as caught:
         write_history(history, tmp_path / "h")
     assert caught.value.filename == str(tmp_path / "h")
     assert [each.name for each in tmp_path.iterdir()] == ["h"]
@@ -100,7 +100,7 @@ def test_a_full_disk_leaves_no_half_and_names_the_file(tmp_path):
 def test_a_state_that_cannot_be_begun_leaves_nothing(tmp_path):
     """The error names the file, and no empty one stays; there is one where there is room."""
     path, settings = tmp_path / "state", {"seed": "7" * LEAST_BYTES}
-    with full_disk(LEAST_BYTES), pytest.raises(OSError, match="state'$"):
+    with full_disk(LEAST_BYTES), pytest.raises(OSError, match=r"state'$"):
         StateFile(path, settings)
     assert not path.exists()
     with StateFile(path, settings):

@@ -1,6 +1,7 @@
 """Sending: a request without a decision is sent again with its id, at another process, a bounded number of times."""
 
 import asyncio
+import gc
 import itertools
 import random
 from dataclasses import replace
@@ -147,12 +148,29 @@ async def test_open_loop_counts_what_could_not_be_sent():
 
 @pytest.mark.parametrize("rate", [0.0, 10_000.0])
 async def test_a_workload_that_ends_is_no_workload(rate):
-    """Without load the rate could not come back, and the strategy would be accused of it."""
+    """Without load the rate could not come back, and the strategy would be accused of it; no task keeps its error."""
+    unseen = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unseen.append(context))
     sends, _ = sender(Process("a", []), rate=rate, clients=2, read_share=0.0)
     load = LoadGenerator(map(request, range(10)), sends, sends._settings)
     async with asyncio.timeout(5):
         with pytest.raises(LabError, match="no more requests"):
             await load.run(asyncio.Event())
+    del load
+    gc.collect()
+    assert not unseen
+
+
+async def test_the_first_error_of_a_workload_is_its_error():
+    """Its iterator has ended for every other client then, which is not what is wrong."""
+
+    def given():
+        yield request()
+        raise LabError("request 2 is wrong")
+
+    sends, _ = sender(Process("a", []), clients=4, read_share=0.0)
+    with pytest.raises(LabError, match="request 2 is wrong"):
+        await LoadGenerator(given(), sends, sends._settings).run(asyncio.Event())
 
 
 async def test_a_fault_multiplies_the_clients_and_takes_them_back():

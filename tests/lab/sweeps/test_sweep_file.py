@@ -164,7 +164,8 @@ class Half:
         raise AssertionError("it was not killed")
 
     def write(self, text):
-        os.write(self.file.fileno(), text[: len(text) // 2].encode())
+        data = text if isinstance(text, bytes) else text.encode()
+        os.write(self.file.fileno(), data[: len(data) // 2])
         os.kill(os.getpid(), signal.SIGKILL)
 
 file, opened = SweepFile(None, SweepPlan((), ()), {}), Path.open

@@ -2,15 +2,21 @@
 
 import itertools
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
 
 import coupons.lab
 from coupons.application import APPLICATION
+from coupons.commands import GiveCoupon
 from stockade.cli import app
 from stockade.lab.errors import LabError
+from stockade.lab.execution.processes.answers import Answer
+from stockade.lab.history.operation import OK, REFUSED
 from stockade.lab.model.burst import RepeatNames
+from stockade.lab.recording.engine import _require_accepted
+from stockade.lab.recording.recorder import Recorder
 from stockade.lab.workloads.registry import find_workload
 from tests.docs.blocks import blocks
 
@@ -163,6 +169,13 @@ def test_a_later_request_that_is_wrong_ends_the_stream(written):
     assert "request 2 is a value of the type int" in said(f"{module}:MINE")
 
 
+def test_requests_that_end_are_named_with_their_file(written):
+    """They must go on: the line says after how many they end."""
+    module = written(MODULE.format(body=f"    def requests(self, names, seed): yield from [Request({GIVE})] * 3"))
+    found = said(f"{module}:MINE")
+    assert f"({module}.py): requests() ends after 3: it must go on without end" in found
+
+
 @pytest.mark.parametrize(
     ("text", "part"),
     [
@@ -251,3 +264,24 @@ def spoilt(request):
     said = "no command was decided, each ended with an error, so correct the commands first: KeyError: 'campaign'"
     assert said in done.output
     assert f"{module}.py, line" in done.output
+
+
+def test_commands_none_of_which_is_accepted(written):
+    """Nothing was written, so nothing was tested: the codes and the file. One that is accepted is enough."""
+    module = written(MODULE.format(body="    def setup(self, names): return []"))
+    own, gave = find_workload(f"{module}:MINE", APPLICATION), GiveCoupon("0" * 32, "spring", "ann", 1)
+    recorder = Recorder()
+
+    def answered(command, *answers):
+        for each in answers:
+            recorder.returned(recorder.invoked(0, "service-1", command, 0), each)
+
+    answered(None, Answer(OK))
+    answered(gave, *[Answer(REFUSED, "NO_CAMPAIGN")] * 3, Answer(REFUSED, "TOO_LATE"))
+    with pytest.raises(LabError) as caught:
+        _require_accepted(SimpleNamespace(workload=own), recorder)
+    said = "all 4 commands were refused (NO_CAMPAIGN 3, TOO_LATE 1), so nothing was written"
+    assert f"--workload {module}:MINE ({module}.py): {said}" in str(caught.value)
+    _require_accepted(SimpleNamespace(workload=find_workload("order-stream")), recorder)  # the lab's own is not asked
+    answered(gave, Answer(OK))
+    _require_accepted(SimpleNamespace(workload=own), recorder)

@@ -11,13 +11,17 @@ from stockade.cli.numbers import count
 from stockade.cli.output.table import render, screen_width
 
 if TYPE_CHECKING:
+    from stockade.lab.checkers.explain import Table
     from stockade.lab.checkers.indexed_history import IndexedHistory
 
 KeyOption = Annotated[str, typer.Option(metavar="KEY", help="A row, e.g. stock:7: who wrote its versions.")]
 Version = Annotated[int, count("Of that row, in the middle of what is shown; 0: its last ones.", 0, 2**62)]
-Around = Annotated[int, count("Versions, or operations of a client, before and after.", 0, 1_000)]
+Around = Annotated[int, count("Versions, or operations of a client, before and after the one in the middle.", 0, 1_000)]
 Request = Annotated[str, typer.Option(metavar="ID", help="A request: all its tries, and what is recorded of it.")]
 Client = Annotated[int | None, count("A client: what it did, in order.", 0, 2**31)]
+Operation = Annotated[
+    int | None, count("Of that client, in the middle of what is shown; default: all that it did.", 0, 2**62)
+]
 
 
 def history(
@@ -28,6 +32,7 @@ def history(
     around: Around = 5,
     request: Request = "",
     client: Client = None,
+    operation: Operation = None,
 ) -> None:
     """Show what a kept history says about a row, a request or a client.
 
@@ -39,6 +44,10 @@ def history(
     from stockade.lab.history.history_file import read_history
 
     with one_line_errors():
+        if version and not key:
+            raise ValueError("--version is one of a row: name the row with --key")
+        if operation is not None and client is None:
+            raise ValueError("--operation is one of a client: name the client with --client")
         indexed = IndexedHistory(read_history(file))
         tables = []
         if key:
@@ -47,7 +56,7 @@ def history(
         if request:
             tables.append(tries_of(indexed, request))
         if client is not None:
-            tables.append(work_of(indexed, client))
+            tables.append(work_of(indexed, client) if operation is None else _near(indexed, client, operation, around))
         for table in tables:
             if not table.rows:
                 raise ValueError(f"{file} has nothing about {table.title}")
@@ -58,6 +67,20 @@ def history(
         if not tables:
             _summary(indexed)
     raise typer.Exit(OK)
+
+
+def _near(indexed: "IndexedHistory", client: int, operation: int, around: int) -> "Table":
+    """What a client did around one of its operations.
+
+    Raises:
+        ValueError: this operation is none of its own.
+    """
+    from stockade.lab.checkers.explain import work_of
+
+    own = [each.number for each in indexed.history.operations if each.client == client]
+    if own and operation not in own:
+        raise ValueError(f"client {client} has no operation {operation} in this history; its first is {min(own)}")
+    return work_of(indexed, client, operation, around)
 
 
 def _require_version(indexed: "IndexedHistory", key: str, version: int) -> None:

@@ -1,11 +1,12 @@
 """`stockade lab judge`: judges histories that were kept, and shows the first violation of each with its neighbours."""
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stockade.cli.exit_codes import FAILED, OK
+from stockade.cli.exit_codes import FAILED, OK, UNUSABLE
 from stockade.cli.lab.common import check_target, one_line_errors, write
 from stockade.cli.lab.parts import Json
 from stockade.cli.numbers import count
@@ -40,8 +41,10 @@ def judge(*, files: Files, around: Around = 5, export: ExportTo = "", json_to: J
         judged, unreadable = _judge_all(files, around, to_stderr=json_to == "-")
         if json_to and judged:
             write(json_to, _document(judged))
+        for why in unreadable:
+            typer.echo(f"error: {why}", err=True)
         if unreadable:
-            raise ValueError("; ".join(unreadable))
+            raise typer.Exit(UNUSABLE)
         if export:
             _export(judged[0][1], Path(export))
     raise typer.Exit(FAILED if any(found for _, _, found in judged) else OK)
@@ -102,7 +105,12 @@ def _what(history: "History") -> str:
 
 
 def _verdict(found: "Sequence[Violation]") -> str:
-    return f"{len(found)} violations, the first of each rule:" if found else "no violation"
+    from stockade.lab.checkers import MAX_OF_ONE_CHECKER
+
+    if not found:
+        return "no violation"
+    more = " or more" if max(Counter(each.rule for each in found).values()) >= MAX_OF_ONE_CHECKER else ""
+    return f"{len(found)}{more} violations, the first of each rule:"
 
 
 def _one_of_each(found: "Sequence[Violation]") -> "list[Violation]":

@@ -151,9 +151,16 @@ def _lines(plan: "RecordingPlan", summary: "RecordingSummary", faults: str) -> l
         lost = f"{offered['not_sent']:,} not sent, as every client was busy; {offered['late']:,} late"
         lines.append(f"  {plan.rate:g} requests a second were offered, {offered['offered']:,} in all: {lost}")
     if summary.first is not None:
-        rules = ", ".join(f"{rule} {n}" for rule, n in summary.violations.items())
+        rules = ", ".join(f"{rule} {_counted(n)}" for rule, n in summary.violations.items())
         lines.append(f"  violations: {rules}; the first: {summary.first.detail}")
     return lines
+
+
+def _counted(violations: int) -> str:
+    """How many of a rule were found: a checker looks for no more than its limit."""
+    from stockade.lab.checkers import MAX_OF_ONE_CHECKER
+
+    return f"{violations} or more" if violations >= MAX_OF_ONE_CHECKER else str(violations)
 
 
 def _check_history(target: str, recordings: int) -> None:

@@ -43,7 +43,8 @@ class Contender:
         if text in SCHEMES:
             return cls(SCHEMES[text].strategy, scheme=text)
         if name not in registry.names():
-            raise LabError(f"unknown strategy {name!r}; there are: {', '.join((*registry.names(), *SCHEMES))}")
+            ways = f"ways to pay, for the presets payment-*: {', '.join(SCHEMES)}"
+            raise LabError(f"unknown strategy {name!r}; there are: {', '.join(registry.names())}; {ways}")
         if form and form not in forms(name):
             there = f"there are: {', '.join(FORMS)}" if forms(name) else "only strategies over a lock server have forms"
             raise LabError(f"unknown form {form!r} of {name}; {there}")

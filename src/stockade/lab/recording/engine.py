@@ -22,7 +22,7 @@ from stockade.lab.checkers.system.liveness import EACH, WINDOW_S, WINDOWS
 from stockade.lab.errors import LabError
 from stockade.lab.execution.processes.messages import QUEUED, REQUESTS, WAITING, OpenService
 from stockade.lab.history.history import History, Phases
-from stockade.lab.history.operation import FaultEvent
+from stockade.lab.history.operation import REFUSED, FaultEvent
 from stockade.lab.model.burst import Burst, RepeatNames
 from stockade.lab.recording import schedule
 from stockade.lab.recording.fault import Disturbed, undo_each_other
@@ -119,7 +119,7 @@ async def _record(plan: RecordingPlan, opened: RecordingServers, observe: Observ
         with rare_collection():
             async with watch.sampling(), lateness.watching(), observing:
                 phases = await _run_load(generator, recorder, faults, watch, (processes, workers))
-        _require_decisions(plan, recorder)
+        _require_accepted(plan, recorder)
         if opened.site is not None and (why := await opened.site.restore()):
             log.append(FaultEvent(time.monotonic_ns(), "end of the load", "heal", why))
         await processes.restore()
@@ -194,17 +194,19 @@ async def _create_rows(plan: RecordingPlan, target: TargetDatabase, setup: Seque
         raise plan.workload.cannot_be_made(error) if isinstance(plan.workload, OwnWorkload) else error from None
 
 
-def _require_decisions(plan: RecordingPlan, recorder: Recorder) -> None:
-    """Refuse to judge a strategy by commands of a user's own none of which works.
+def _require_accepted(plan: RecordingPlan, recorder: Recorder) -> None:
+    """Refuse to judge a strategy by commands of a user's own none of which works: nothing was written.
 
     Raises:
-        LabError: every command ended with an error that no strategy has.
+        LabError: every command ended with an error that no strategy has, or was refused by the rules.
     """
-    if recorder.decided or not isinstance(plan.workload, OwnWorkload):
+    if not isinstance(plan.workload, OwnWorkload):
         return
-    said = [answer.unexpected for sent, _, answer in recorder.ended_since(0) if sent[3] is not None]
-    if said and all(said):
-        raise plan.workload.nothing_decided(said[0])
+    said = [answer for sent, _, answer in recorder.ended_since(0) if sent[3] is not None]
+    if said and all(each.unexpected for each in said):
+        raise plan.workload.nothing_decided(said[0].unexpected)
+    if said and all(each.type == REFUSED for each in said):
+        raise plan.workload.nothing_accepted([each.code for each in said])
 
 
 def _disturbed(
@@ -327,3 +329,5 @@ async def _in_background(work: Any) -> AsyncIterator["asyncio.Task[None]"]:
         if not task.done():
             task.cancel()
             await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # retrieved, where an error of the block is raised instead

@@ -53,6 +53,7 @@ class LoadGenerator:
         self._requests, self._sender, self._settings = requests, sender, settings
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._stopping = False
+        self._failed: Exception | None = None
         self.offered = Offered()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -70,6 +71,9 @@ class LoadGenerator:
             self._sender.stopping = True
             if self._tasks:
                 await asyncio.wait(self._tasks.values())
+            for task in self._tasks.values():
+                if not task.cancelled():
+                    task.exception()  # retrieved: of several that failed, the first is raised
         self._reap()
 
     async def _closed_loop(self, stop: asyncio.Event) -> None:
@@ -113,9 +117,15 @@ class LoadGenerator:
         self._tasks[client] = asyncio.create_task(send())
 
     def _next(self) -> Request:
-        request = next(self._requests, None)
-        if request is None:
-            raise LabError("the workload has no more requests: `Workload.requests` must go on without end")
+        if self._failed is not None:  # what has raised has no more requests either, but that is not the reason
+            raise self._failed
+        try:
+            request = next(self._requests, None)
+            if request is None:
+                raise LabError("the workload has no more requests: `Workload.requests` must go on without end")
+        except Exception as error:
+            self._failed = error
+            raise
         return request
 
     def _reap(self) -> None:

@@ -105,10 +105,8 @@ class CellRunner:
         if found in (*FAILURES, NOT_CAUGHT, NOT_EXPOSED):
             try:
                 kept = self._keep(cell, history)
-            except (
-                OSError,
-                LabError,
-            ) as error:  # a full disk: the result is worth more than its history, and the ring goes on
+            # a full disk: the result is worth more than its history, and the ring goes on
+            except (OSError, LabError) as error:
                 reasons.append(f"its history was not kept: {error}")
         return CellResult(
             cell,

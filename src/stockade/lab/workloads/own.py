@@ -7,6 +7,7 @@ that says nothing about the strategy. Neighbours: `workload.py` is the interface
 import pickle
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
@@ -21,6 +22,7 @@ from stockade.store.transaction.validation import UnknownKind, command_problem, 
 MEMBERS: Final = ("name", "summary", "load", "must_break", "setup", "rows", "requests")
 NAME: Final = re.compile(r"[\w.:-]{1,100}")  # part of the names of files
 MOST_CLIENTS: Final = 2_000
+MOST_CODES: Final = 3  # shown
 HOW: Final = "docs/lab.md, A workload of your own, says what each is"
 _END: Final = object()
 
@@ -77,7 +79,7 @@ class OwnWorkload:
         """See `Workload`. The first request is made at once, so that nothing is started for one that is wrong.
 
         Raises:
-            LabError: it raises, gives none, or gives what cannot be sent; later also while it is read.
+            LabError: it raises, gives none, or gives what cannot be sent; later also while it is read, and if it ends.
         """
         with self._said("requests()"):
             given = self._found.requests(names, seed)
@@ -101,15 +103,24 @@ class OwnWorkload:
         """
         return self._error(f"no command was decided, each ended with an error, so correct the commands first: {said}")
 
+    def nothing_accepted(self, codes: Sequence[str]) -> LabError:
+        """The error of a recording of which every command was refused.
+
+        Args:
+            codes: why, of each command.
+        """
+        most = ", ".join(f"{code} {count:,}" for code, count in Counter(codes).most_common(MOST_CODES))
+        why = f"all {len(codes):,} commands were refused ({most}), so nothing was written"
+        return self._error(f"{why} and the recording says nothing: does setup() make the rows that they need?")
+
     def _each(self, first: Request, iterator: Iterator[Any]) -> Iterator[Request]:
         request, number = first, 1
         while True:
             yield request
-            number += 1
-            following = self._next(iterator, number)
+            following = self._next(iterator, number + 1)
             if following is None:
-                return
-            request = following
+                raise self._error(f"requests() ends after {number:,}: it must go on without end")
+            request, number = following, number + 1
 
     def _next(self, iterator: Iterator[Any], number: int) -> Request | None:
         with self._said(f"requests(), at request {number}"):

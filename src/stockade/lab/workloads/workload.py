@@ -74,7 +74,7 @@ class Workload(Protocol):
         ...
 
     def requests(self, names: RepeatNames, seed: int) -> Iterator[Request]:
-        """The requests, in the order in which they are sent; without end, or until nothing is left to do.
+        """The requests, in the order in which they are sent; without end.
 
         Args:
             names: makes ids that no other recording uses; `names.stock` is not used by most.

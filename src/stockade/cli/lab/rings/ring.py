@@ -37,6 +37,8 @@ from stockade.cli.lab.parts import (
 from stockade.cli.numbers import count, decimal
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
     from stockade.core import JsonValue
@@ -97,6 +99,8 @@ def ring(
         cells = ",".join(cell or ())
         parts = parts_of(databases, strategies, faults or (ALL if cells else ""), workloads or (ALL if cells else ""))
         found, left_out = _designed(parts, cells, seed)
+        if faults not in ("", ALL) and not cells:
+            left_out += _never_played(found, names_in(faults))
         if complete:
             refuse_incomplete(left_out)
         console = console_of(json_to)
@@ -138,6 +142,28 @@ def _designed(parts: "Parts", cell: str, seed: int) -> "tuple[Design, list[str]]
     return found, missing
 
 
+def _never_played(found: "Design", asked: "Sequence[str]") -> list[str]:
+    """Of the faults that were asked for, those that no cell has, each with the reasons.
+
+    Raises:
+        LabError: none of them is in a cell, so all cells would be without a fault.
+    """
+    from stockade.lab.errors import LabError
+
+    played = {fault for cell in found.cells for fault in cell.faults}
+    reasons = {
+        fault: "; ".join(
+            dict.fromkeys(f"{each.contender}: {each.reason}" for each in found.not_run if each.fault == fault)
+        )
+        for fault in dict.fromkeys(asked)
+        if fault not in played
+    }
+    lines = [f"the fault {fault}{f' ({why})' if why else ''}" for fault, why in reasons.items()]
+    if asked and not played:
+        raise LabError(f"the ring of these options has no cell with {', '.join(lines)}")
+    return lines
+
+
 class _Ring(NamedTuple):
     """What is played, and where its lines go."""
 
@@ -170,7 +196,7 @@ class _Ring(NamedTuple):
         cells = self.design.cells
         if known := sum(each.id in file.finished for each in cells):
             done = f"{known} of {plural(len(cells), 'cell')} {'is' if known == 1 else 'are'} finished in {state}"
-            print_lines(self.console, [f"{done}; the others are played"])
+            print_lines(self.console, [f"{done}; {'the others are' if known < len(cells) else 'none is'} played"])
 
         def stopped() -> None:
             """Say and write what there is."""
