@@ -60,6 +60,34 @@ def test_one_file_that_cannot_be_read_does_not_hide_the_others(run, right, tmp_p
     code, said = run("judge", tmp_path / "cut.jsonl", right)
     assert (code, f"{right}: " in said, "no violation" in said) == (2, True, True)
     assert f"error: {tmp_path / 'cut.jsonl'}" in said
+    _, said = run("judge", tmp_path / "cut.jsonl", tmp_path / "none", right)
+    assert [line.partition(":")[0] for line in said.splitlines()[-2:]] == ["error", "error"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--version", 3), "--version is one of a row: name the row with --key"),
+        (("--operation", 3), "--operation is one of a client: name the client with --client"),
+        (("--client", 1, "--operation", 999_999), "client 1 has no operation 999999 in this history; its first is"),
+    ],
+    ids=["version", "operation", "none of the client"],
+)
+def test_what_is_shown_has_its_row_or_its_client(run, right, words, said):
+    """An option that would be ignored is refused."""
+    code, output = run("history", right, *words)
+    assert (code, said in output) == (2, True), output
+
+
+def test_a_client_around_one_of_its_operations(run, tmp_path):
+    """So many before and after it, and all without it."""
+    many = [OPERATIONS[0]._replace(number=number, request_id=f"request-{number}") for number in range(20)]
+    write_history(small(many), tmp_path / "many.jsonl")
+    client = ("history", tmp_path / "many.jsonl", "--client", many[0].client)
+    _, near = run(*client, "--operation", 10, "--around", 2)
+    _, everything = run(*client)
+    assert [each.number for each in many if each.request_id in near.split()] == [8, 9, 10, 11, 12]
+    assert everything.count("request-") == len(many)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,8 @@
 """The table of the mutants, measured: `python -m tests.lab.mutants` writes it into docs/evidence.md."""
 
+from textwrap import wrap
+
+from stockade.lab.checkers import CHECKERS
 from tests.docs.site import ROOT
 from tests.lab.mutants import locks, log, relay, shop, strategies
 
@@ -28,7 +31,14 @@ def table() -> str:
         found = mutant.find()
         assert found is not None, f"{mutant.name} was not caught"
         lines.append(f"| {mutant.name} | {mutant.summary} | `{mutant.rule}` | {found.operations} |")
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *without_one()])
+
+
+def without_one() -> list[str]:
+    """Which rules of the checkers have no mutant, as lines."""
+    rules = [f"`{rule}`" for rule in CHECKERS if rule not in {mutant.rule for mutant in MUTANTS}]
+    text = f"No bug is planted for {', '.join(rules)}: small wrong histories of `tests/lab/checkers` break these rules."
+    return wrap(text, 119, break_long_words=False, break_on_hyphens=False)
 
 
 def write() -> None:

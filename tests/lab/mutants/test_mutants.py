@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.lab.mutants import mutant as mutants
-from tests.lab.mutants.table import BEGIN, END, MUTANTS, PAGE
+from tests.lab.mutants.table import BEGIN, END, MUTANTS, PAGE, without_one
 
 MOST_OPERATIONS = 2_000  # the smallest load of the lab
 MORE_SEEDS = 5
@@ -33,3 +33,10 @@ def test_the_page_names_every_mutant():
     _, _, rest = PAGE.read_text().partition(BEGIN)
     shown = {line.split(" | ")[0].removeprefix("| ") for line in rest.partition(END)[0].splitlines()[4:]}
     assert {each.name for each in MUTANTS} <= shown
+
+
+def test_the_page_names_the_rules_without_a_mutant():
+    """As they are; each of them is a rule that no mutant is caught by."""
+    lines = without_one()
+    assert "\n".join(lines) in PAGE.read_text()
+    assert not {each.rule for each in MUTANTS} & set(" ".join(lines).replace("`", " ").replace(",", " ").split())

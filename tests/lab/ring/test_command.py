@@ -155,10 +155,20 @@ def test_a_ring_goes_on(command):
     code, second, output = command(player, "ring", *SMALL, "--state", "state")
     assert (code, player.played) == (0, [])
     assert second["cells"] == first["cells"]
-    assert output.startswith(f"{len(first['cells'])} of {len(first['cells'])} cells are finished in state")
+    (count, *_) = {len(first["cells"])}
+    assert output.startswith(f"{count} of {count} cells are finished in state; none is played\n")
     code, _, output = command(player, "ring", *SMALL, "--state", "state", "--seed", "2")
     assert code == 2
     assert "belongs to another ring (seed 1, now 2)" in output
+
+
+def test_a_fault_that_no_cell_has_is_named_before_the_ring_begins(command):
+    """One of two is played, so the ring is; where both are, nothing is said."""
+    words = ("ring", "--list", "--databases", "sqlite", "--strategies", "optimistic", "--faults")
+    _, _, output = command(right(), *words, "process-kill,redis-kill")
+    assert "not played: the fault redis-kill (optimistic: optimistic does not use redis)\n" in output
+    _, _, output = command(right(), *words, "process-kill,latency-database")
+    assert "process-kill" in output
 
 
 @pytest.mark.parametrize(
@@ -176,6 +186,10 @@ def test_a_ring_goes_on(command):
         (("ring", "--workloads", "none"), "unknown workload 'none'"),
         (("ring", "--databases", "oracle"), "unknown database 'oracle'"),
         (("ring", "--strategies", "advisory", "--databases", "sqlite"), "has no cell: advisory: runs on postgres"),
+        (
+            ("ring", "--strategies", "optimistic", "--faults", "redis-kill", "--databases", "sqlite"),
+            "has no cell with the fault redis-kill (optimistic: optimistic does not use redis)",
+        ),
         (("ring", "--state", "/proc/state"), "/proc/state: "),
         (("ring", "--recording-seed", "3"), "name one --cell, and no --state"),
         (("soak", "--strategies", "unprotected"), "nothing to soak"),

@@ -99,10 +99,10 @@ def ring(
         cells = ",".join(cell or ())
         parts = parts_of(databases, strategies, faults or (ALL if cells else ""), workloads or (ALL if cells else ""))
         found, left_out = _designed(parts, cells, seed)
-        if faults not in ("", ALL) and not cells:
-            left_out += _never_played(found, names_in(faults))
         if complete:
             refuse_incomplete(left_out)
+        for each in _never_played(found, names_in(faults)) if faults not in ("", ALL) and not cells else ():
+            typer.echo(f"not played: {each}", err=True)
         console = console_of(json_to)
         if only_list:
             print_lines(console, [each.id for each in found.cells])
