@@ -8,7 +8,7 @@ import pytest
 from stockade.lab.model.contender import all_contenders
 from stockade.lab.ring.cell import Cell, CellResult, Found
 from stockade.lab.ring.document import document
-from stockade.lab.ring.expectation import AS_CLAIMED, BROKEN_AS_CLAIMED, HELD, LATE, MUST_BREAK, VIOLATED
+from stockade.lab.ring.expectation import AS_CLAIMED, BROKEN_AS_CLAIMED, HELD, LATE, MUST_BREAK, NOT_EXPOSED, VIOLATED
 from stockade.lab.ring.matrix import NotRun, matrix_of
 from tests.docs.site import ROOT
 from tests.lab import evidence
@@ -66,11 +66,11 @@ def test_a_ring_becomes_its_matrix_and_its_controls():
     text = made(GOOD, CAUGHT)
     assert has_origin(text)
     assert "| fault | `unprotected` | `pessimistic` |" in text
-    assert "| database-kill | - | ok |" in text
-    assert "| no-fault | caught | - |" in text
+    assert "| database-kill | - | ok (1) |" in text
+    assert "| no-fault | caught (1) | - |" in text
     assert "- not run: redis-failover with pessimistic: does not use redis" in text
     assert "| unprotected | `postgres.unprotected.no-fault.hot` | 2 | `no-oversell` |" in text
-    assert "1 cells hold a strategy to a claim, 1 of them without" in text
+    assert "1 of them every fault acted, and 1 of these are without a violation." in " ".join(text.split())
     assert "failed" not in text.partition("\n\n| control")[2]
 
 
@@ -78,7 +78,16 @@ def test_a_violation_is_not_hidden():
     """The control of this file: a cell that failed has its row."""
     text = made(GOOD, BAD, CAUGHT)
     assert "| `mariadb.optimistic.reset.hot` | VIOLATED | 3 | `real-time`: late |" in text
-    assert "| reset | - | VIOLATED | ok |" in text
+    assert "| reset | - | VIOLATED (1) | ok (1) |" in text
+
+
+def test_a_cell_in_which_a_fault_did_not_act_counts_as_none():
+    """It is no cell without a violation, and an entry says in how many of its cells every fault acted."""
+    silent = replace(GOOD, verdict=NOT_EXPOSED, reason="not exposed: reset hit nothing")
+    text = " ".join(made(GOOD, silent).split())
+    assert "2 cells hold a strategy to a claim. In 1 of them every fault acted, and 1 of these are without" in text
+    assert "; the other 1 say nothing." in text
+    assert "| database-kill | unmet (1 of 2) |" in text
 
 
 def test_what_was_late_twice_failed():

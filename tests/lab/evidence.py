@@ -123,12 +123,12 @@ def _sums(results):
     counts = ", ".join(f"{count:,} {kind}" for kind, count in sorted(operations.items()))
     claimed = [each for each in results if each.expected == HELD]
     exposed = [each for each in claimed if each.verdict not in (NOT_EXPOSED, FAILED)]
-    clean = sum(not each.violations for each in exposed)
+    clean, silent = sum(not each.violations for each in exposed), len(claimed) - len(exposed)
     minutes = sum(each.wall_s for each in results) / 60
     return (
         f"{len(results)} cells in {minutes:.0f} minutes, {sum(operations.values()):,} operations ({counts}). "
         f"{len(claimed)} cells hold a strategy to a claim. In {len(exposed)} of them every fault acted, and {clean} of "
-        f"these are without a violation; the other {len(claimed) - len(exposed)} say nothing."
+        f"these are without a violation{f'; the other {silent} say nothing' if silent else ''}."
     )
 
 

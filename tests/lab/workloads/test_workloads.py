@@ -79,6 +79,7 @@ def test_the_first_charge_opens_an_account():
         ("preset:nothing", "unknown preset 'nothing'"),
         ("preset:cart", "means cart:sorted, cart:unsorted: name one"),
         ("preset:payment-once", "pays through a gateway"),
+        ("preset:cart:unsorted", "takes rows in the order of the request"),
         ("stockade.shop.application:APPLICATION", "is no workload: it has no summary"),
     ],
 )

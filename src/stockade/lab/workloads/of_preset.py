@@ -24,12 +24,17 @@ class OfPreset:
         variant: of a preset.
 
     Raises:
-        LabError: its buyers pay through a gateway, which recordings do not have.
+        LabError: its buyers pay through a gateway, which recordings do not have, or it is about rows that are not taken
+            in key order, as they always are there.
     """
 
     def __init__(self, name: str, variant: Variant) -> None:
         if variant.payment is not None:
             raise LabError(f"the preset {name} pays through a gateway, which recordings do not have")
+        if variant.keep_request_order:
+            raise LabError(
+                f"the preset {name} takes rows in the order of the request; in recordings it is that of keys"
+            )
         self.name = f"preset:{name}"
         self.summary = variant.summary
         self.load = Load(clients=min(variant.buyers, 64), one_row=variant.single_row)
