@@ -32,9 +32,7 @@ class OfPreset:
         if variant.payment is not None:
             raise LabError(f"the preset {name} pays through a gateway, which recordings do not have")
         if variant.keep_request_order:
-            raise LabError(
-                f"the preset {name} takes rows in the order of the request; in recordings it is that of keys"
-            )
+            raise LabError(f"the preset {name} takes rows in the order of the request; recordings take them by key")
         self.name = f"preset:{name}"
         self.summary = variant.summary
         self.load = Load(clients=min(variant.buyers, 64), one_row=variant.single_row)

@@ -4,6 +4,7 @@ What is wrong with it is one line with its file and what to do, before it become
 that says nothing about the strategy. Neighbours: `workload.py` is the interface, `registry.py` makes this from a name.
 """
 
+import itertools
 import pickle
 import re
 import sys
@@ -114,13 +115,13 @@ class OwnWorkload:
         return self._error(f"{why} and the recording says nothing: does setup() make the rows that they need?")
 
     def _each(self, first: Request, iterator: Iterator[Any]) -> Iterator[Request]:
-        request, number = first, 1
-        while True:
+        request = first
+        for number in itertools.count(1):
             yield request
             following = self._next(iterator, number + 1)
             if following is None:
                 raise self._error(f"requests() ends after {number:,}: it must go on without end")
-            request, number = following, number + 1
+            request = following
 
     def _next(self, iterator: Iterator[Any], number: int) -> Request | None:
         with self._said(f"requests(), at request {number}"):
