@@ -8,6 +8,7 @@ Markers follow from the fixtures. `--require NAME,…|all` fails if a server is 
 """
 
 import functools
+import gc
 import os
 import re
 import sys
@@ -104,6 +105,12 @@ def pytest_collection_modifyitems(items):
         for kind in {NEEDS[name] for name in getattr(item, "fixturenames", ()) if name in NEEDS}:
             item.add_marker(kind)
     items.sort(key=_slowness)
+
+
+def pytest_collection_finish():
+    """What was collected stays until the end: collections of garbage look through it no more."""
+    gc.collect()
+    gc.freeze()
 
 
 def _slowness(item):
