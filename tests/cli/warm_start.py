@@ -1,8 +1,9 @@
-"""Starts of the command line without its imports, which take a second of processor time each time.
+"""Starts of the program without its imports, which take a second of processor time each time.
 
-A process that has imported the program, one for each process of tests, forks for each start and runs `stockade` in the
-new process: another pid, folder, environment, standard output and error. Nothing else is shared. What a test changes in
-the program, and the processes that `stockade serve` starts itself, begin cold. Neighbour: `service.py` uses it.
+A process that has imported the program, one for each process of tests, forks for each start and runs `stockade` (or
+another module) in the new process: another pid, folder, environment, standard output and error. Nothing else is shared.
+What a test changes in the program, and the processes that `stockade serve` starts itself, begin cold. Neighbours:
+`service.py` and `tests/kafka/harness.py` use it.
 """
 
 import atexit
@@ -10,6 +11,7 @@ import gc
 import importlib
 import json
 import os
+import runpy
 import select
 import signal
 import socket
@@ -24,6 +26,9 @@ PRELOADED = (
     "stockade.cli.serving.ready",
     "stockade.shop.http.server.server",
     "stockade.shop.http.server.supervisor",
+    "stockade.shop.config.load",
+    "stockade.kafka.worker",
+    "confluent_kafka",
     "asyncpg",
     "asyncmy",
     "redis.asyncio",
@@ -42,8 +47,8 @@ class WarmStarts:
         self._forking, self._link, self._owner = None, None, None
         self._asking = threading.Lock()
 
-    def start(self, words, *, cwd, env, stdout, stderr):
-        """Start `stockade` with these words.
+    def start(self, words, *, cwd, env, stdout, stderr, module="stockade"):
+        """Start the program with these words.
 
         Args:
             words: its arguments.
@@ -51,8 +56,9 @@ class WarmStarts:
             env: its environment.
             stdout: file descriptor, duplicated.
             stderr: the same.
+            module: what runs, as by `python -m`.
         """
-        request = {"words": [str(each) for each in words], "cwd": str(cwd), "env": env}
+        request = {"module": module, "words": [str(each) for each in words], "cwd": str(cwd), "env": env}
         return StartedProcess(self, self._ask(request, [stdout, stderr]))
 
     def status(self, pid):
@@ -127,7 +133,7 @@ class StartedProcess:
 
 
 def serve_starts(link):
-    """Fork for each request until the tests' process ends; returns in each new process only, with its words."""
+    """Fork for each request until the tests' process ends; returns in each new process only: what it runs."""
     while True:
         message, descriptors, *_ = socket.recv_fds(link, MOST_BYTES, 2)
         if not message:
@@ -151,7 +157,7 @@ def serve_starts(link):
         os.environ.update(request["env"])
         tempfile.tempdir = None  # TMPDIR may be another one now
         sys.path[0] = request["cwd"]
-        return request["words"]
+        return request["module"], request["words"]
 
 
 if __name__ == "__main__":
@@ -159,7 +165,5 @@ if __name__ == "__main__":
         importlib.import_module(name)
     gc.collect()
     gc.freeze()  # a new process does not look through what it shares, which would copy it
-    sys.argv[1:] = serve_starts(socket.socket(fileno=int(sys.argv[1])))
-    from stockade.__main__ import main
-
-    main()
+    module, sys.argv[1:] = serve_starts(socket.socket(fileno=int(sys.argv[1])))
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
