@@ -16,10 +16,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from stockade.devservers import Servers, ServerUnavailable, available, existing_url
+from stockade.devservers import Servers, ServerUnavailable, available, existing_url, postgres
 from tests.browser import chromium
 from tests.databases import CREATED
 from tests.devservers.pool import Pool, RemotePool, memory_folder
+from tests.devservers.template import PostgresTemplate
 
 ALL = ("postgres", "mariadb", "redis", "kafka", "pgbouncer", "chromium")  # what the suite can start itself
 KINDS = (*ALL, "mysql")
@@ -59,6 +60,7 @@ SLOW_FIRST = (
     "tests/docs/",
 )
 POOL = pytest.StashKey()
+TEMPLATE = PostgresTemplate()
 # Without bytecode each process that a test starts compiles all modules again, which takes over a second.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
@@ -71,6 +73,7 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    postgres.create = TEMPLATE.create
     config.option.loadscopereorder = False  # xdist would begin with the files of many tests, however short they are
     worker = getattr(config, "workerinput", None)
     config.stash[POOL] = RemotePool(*worker["stockade_pool"]) if worker else Pool()
@@ -83,6 +86,7 @@ def pytest_configure(config):
 def pytest_unconfigure(config):
     if POOL in config.stash:
         CREATED.close()
+        TEMPLATE.close()
         config.stash[POOL].close()
 
 
