@@ -167,6 +167,10 @@ def test_a_ring_goes_on(command):
         (("ring", "--cell", "x"), "--list"),
         (("ring", "--cell", "sqlite.advisory.no-fault.baskets"), "runs on postgres"),
         (("ring", "--cell", "sqlite.optimistic.database-kill.baskets"), "SQLite is a file"),
+        (
+            ("ring", "--cell", "postgres.optimistic.database-kill+session-kill.baskets"),
+            "database-kill and session-kill cannot be combined: healing one heals the database of both",
+        ),
         (("ring", "--strategies", "optimist"), "unknown strategy 'optimist'"),
         (("ring", "--faults", "fire"), "unknown fault 'fire'"),
         (("ring", "--workloads", "none"), "unknown workload 'none'"),
