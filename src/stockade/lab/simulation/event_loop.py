@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Handle:
-    """A callback that waits for its turn. `asyncio.Handle` also keeps what debugging needs, which takes half its time."""
+    """A callback that waits for its turn, without what `asyncio.Handle` keeps for debugging."""
 
     __slots__ = ("args", "callback", "context")
 

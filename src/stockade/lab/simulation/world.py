@@ -114,8 +114,7 @@ class World(Sim):
             if self.steps > self._max_steps:
                 raise Stuck(f"more than {self._max_steps} events, at {self.now:.3f} s")
             at, _, _, action, process = heapq.heappop(events)
-            if at > self.now:
-                self.now = at
+            self.now = max(self.now, at)
             if process is not None and process.paused_until > self.now:
                 self.after(process.paused_until - self.now, action, process)
             else:
