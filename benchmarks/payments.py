@@ -27,7 +27,8 @@ from stockade.core import Accepted, Command, Guard, Outcome
 from stockade.core.clock import now_ms
 from stockade.devservers import Server, Servers
 from stockade.devservers.gateway import GatewayClient
-from stockade.lab.execution.payer import MeteredDatabase, Payer, open_payer
+from stockade.lab.execution.metered_database import MeteredDatabase
+from stockade.lab.execution.payer import Payer, open_payer
 from stockade.lab.model.burst import RepeatNames
 from stockade.lab.model.payment import PaymentConfig
 from stockade.lab.model.taps import CURRENCY, PRICE, Checkout

@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from stockade.lab.execution.processes.answers import Answer
 from stockade.lab.history.history import History
 from stockade.lab.history.history_file import write_history
 from stockade.lab.history.operation import OK
 from stockade.lab.model.burst import RepeatNames
-from stockade.lab.recording.processes.answers import Answer
 from stockade.lab.recording.recorder import Recorder, rare_collection
 from stockade.lab.workloads.registry import find_workload
 from stockade.lab.workloads.workload import Request
@@ -30,8 +30,10 @@ def record(requests: list[Request]) -> Recorder:
     recorder = Recorder()
     answer = Answer(OK, "", False, "0123456789abcdef", {"stock:lab-1-0-sku-1": 1, "points:lab-1-0-user-1": 1})
     with rare_collection():
-        for number, (command, deltas) in enumerate(requests):
-            sent = recorder.invoked(number % 16, "service 0", command, 2_000_000_000, deltas=deltas)
+        for number, each in enumerate(requests):
+            sent = recorder.invoked(
+                number % 16, "service 0", each.command, 2_000_000_000, deltas=each.deltas, takes=each.takes
+            )
             recorder.returned(sent, answer)  # which the wire has made, whether it is recorded or not
     return recorder
 

@@ -96,6 +96,7 @@ async def after_lost_notice(url: str, server: Any) -> float:
     with patch.object(MultiplexedTransport, "listen", lose):
         async with aio.RedisLocks(url) as locks:
             held = await locks.lock("a").acquire()
+            assert held is not None
             waiter = asyncio.create_task(locks.lock("a").acquire())
             await queue_length(server, 1)
             since = time.monotonic()
@@ -107,6 +108,7 @@ async def behind_dead_waiter(url: str, server: Any, fault: signal.Signals) -> fl
     """Milliseconds from a release until the second waiter gets the lock, when the first was killed or stopped."""
     async with aio.RedisLocks(url) as locks:
         held = await locks.lock("a").acquire()
+        assert held is not None
         first = child(url, WAITER)
         try:
             await queue_length(server, 1)

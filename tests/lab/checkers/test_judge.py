@@ -4,7 +4,7 @@ import pytest
 
 from stockade.lab.checkers import judge
 from stockade.lab.history.final_state import Delivery, FinalRow, LedgerLine, LogRecord, OutboxLine, RecordedRequest
-from stockade.lab.history.operation import FAILED, REFUSED
+from stockade.lab.history.operation import FAILED, REFUSED, UNKNOWN
 from tests.lab.checkers.good_histories import good
 from tests.lab.checkers.small_histories import FINAL, KEY, MS, OPERATIONS, A, B, C, line, operation, recorded, small
 
@@ -33,6 +33,16 @@ def test_an_order_that_was_not_there_yet_may_be_seen_so():
         [early._replace(versions={order: 3}), *OPERATIONS], initial={KEY: 2, order: 0}, ledger=(*FINAL.ledger, entry)
     )
     assert [each.rule for each in judge(wrong) if "saw version 3" in each.detail] == ["version-chain"]
+
+
+def test_a_change_of_which_nobody_had_the_answer_is_not_added_up():
+    """A cancel that its process did not live to answer: the ledger alone says what it gave back. A loss is seen."""
+    unknown = operation("request-d", 7, 8, UNKNOWN, command="cancel_order", keys=(f"order:{A}",), deltas={}, answer="")
+    ledger, rows = (*FINAL.ledger, line("request-d", 4, 1, delta=1)), (FinalRow(KEY, 1, 0, 4),)
+    requests = (*FINAL.requests, recorded("request-d"))
+    cancelled = small([*OPERATIONS, unknown], ledger=ledger, rows=rows, requests=requests)
+    lost = small([*OPERATIONS, unknown], ledger=ledger, rows=(FinalRow(KEY, 0, 0, 4),), requests=requests)
+    assert [sum(each.rule == "stock-conserved" for each in judge(history)) for history in (cancelled, lost)] == [0, 1]
 
 
 def test_a_command_that_changes_a_row_it_does_not_name_is_decided_behind_its_batch():

@@ -171,6 +171,15 @@ async def test_what_ends_something_lets_the_others_act_first(seed):
     assert kill.at_ns - slow.end_ns > 40_000_000
 
 
+@pytest.mark.parametrize("seed", range(5))
+async def test_a_link_falls_silent_before_its_server_ends(seed):
+    """A server whose disk fails ends: nothing is on its link any more that silence could touch."""
+    done = []
+    silent = fault("silent", done, touches=frozenset({"link"}), exclusive=frozenset({"links"}), ends_it=True)
+    await play(combined([fault("disk", done, ends_it=True), silent], 0.02, seed))
+    assert [name for action, name in done if action == "inject"] == ["silent", "disk"]
+
+
 @pytest.mark.parametrize("make", [combined, drawn])
 @pytest.mark.parametrize("seconds", [0.02, 0.1])
 async def test_no_fault_lasts_no_time(make, seconds):

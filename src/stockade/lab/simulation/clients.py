@@ -8,8 +8,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from stockade.lab.execution.processes.answers import PROCESS_ENDED, Answer, of_error
 from stockade.lab.history.operation import FAILED, PROCESS_AWAY, UNKNOWN, Operation
-from stockade.lab.recording.processes.answers import PROCESS_ENDED, Answer, of_error
 from stockade.lab.simulation.service import Service
 from stockade.lab.simulation.settings import Settings
 from stockade.lab.simulation.workload import Mix, Request

@@ -1,6 +1,7 @@
-"""What became of one request, as the service process tells it: small values, so that a recording costs little.
+"""What became of one request, as the service process tells it: small values, so that the load costs little.
 
-Neighbours: `service_main.py` makes answers, `../recorder.py` keeps them, `../final_reads.py` hashes what is recorded.
+Neighbours: `service_main.py` makes answers, `../load.py` makes responses of them; of recordings,
+`recording/recorder.py` keeps them and `recording/final_reads.py` hashes what is recorded.
 """
 
 import json
