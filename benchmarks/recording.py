@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from stockade.lab.execution.processes.answers import Answer
 from stockade.lab.history.history import History
 from stockade.lab.history.history_file import write_history
 from stockade.lab.history.operation import OK
 from stockade.lab.model.burst import RepeatNames
-from stockade.lab.recording.processes.answers import Answer
 from stockade.lab.recording.recorder import Recorder, rare_collection
 from stockade.lab.workloads.registry import find_workload
 from stockade.lab.workloads.workload import Request

@@ -35,6 +35,8 @@ PRINTS: dict[str, str] = {  # files of src that may print, and why
     "src/stockade/devservers/gateway/main.py": "a process of its own, whose log is its output",
 }
 SLEEPS = {"tests/waiting.py": "looks again until a deadline; every other test waits through it"}
+CLOCK = re.compile(r"\b(monotonic|thread_time)\b")
+CHILD_LOOP = re.compile(r"^[ \t]*while [^\n]*:(?: *pass$|(?:\n[ \t]+[^\n]*){1,3})", re.MULTILINE)
 TIMES_WITHOUT_UNIT = {"src/stockade/locks/": "`timeout` in seconds, as in the locks of the standard library"}
 
 HOSTS = [".".join(parts) for parts in (("pypi", "org"), ("pythonhosted", "org"), ("npmjs", "org"), ("npmjs", "com"))]
@@ -125,6 +127,32 @@ def sleeping_test(source):
     ]
 
 
+def endless_wait(source):
+    """A loop of a test that waits has a deadline, also in the text of a child program; so has the end of a thread."""
+    if not source.path.startswith("tests/") or source.path in SLEEPS:
+        return []
+    nodes = [*ast.walk(source.tree)]
+    timed = [node for node in nodes if isinstance(node, ast.AsyncWith) and "timeout(" in _head(node)]
+    bounded = {id(inner) for node in timed for inner in ast.walk(node)}
+    loops = [node for node in nodes if isinstance(node, ast.While) and id(node) not in bounded]
+    found = [f"{node.lineno}: while" for node in loops if _only_waits(ast.unparse(node))]
+    found += [f"{line}: {name}()" for line, name, call in source.calls if name.endswith(".join") and not call.args]
+    texts = [node for node in nodes if isinstance(node, ast.Constant) and "while " in str(node.value)]
+    return found + [
+        f"{node.lineno}: while, in a text"
+        for node in texts
+        if any(_only_waits(block) for block in CHILD_LOOP.findall(str(node.value)))
+    ]
+
+
+def _head(node):
+    return " ".join(ast.unparse(item.context_expr) for item in node.items)
+
+
+def _only_waits(loop):
+    return bool(re.search(r"\bsleep\(|\bpass$", loop, re.MULTILINE)) and not CLOCK.search(loop)
+
+
 def wall_clock(source):
     """Only listed files of src ask what time it is; everything else measures with the monotonic clock."""
     names = [ast.unparse(node) for node in ast.walk(source.tree) if isinstance(node, ast.Attribute)]
@@ -203,6 +231,7 @@ RULES = [
     silent_module,
     silent_test,
     sleeping_test,
+    endless_wait,
     wall_clock,
     printing,
     time_without_unit,
@@ -215,6 +244,7 @@ BAD = {
     silent_module: Source("src/a.py", "a = 1"),
     silent_test: Source("tests/a.py", "def test_a():\n    assert 1"),
     sleeping_test: Source("tests/a.py", "async def f():\n    await asyncio.sleep(0.1)"),
+    endless_wait: Source("tests/a.py", "async def f():\n    while not done:\n        await asyncio.sleep(0)"),
     wall_clock: Source("src/a.py", "from datetime import datetime\nnow = datetime.now()"),
     printing: Source("src/a.py", "print(1)"),
     time_without_unit: Source("src/a.py", "def f(*, lock_timeout: float | None): ..."),

@@ -15,6 +15,14 @@ def eventually(condition, limit_s=10.0):
     return answer
 
 
+async def turns_until(condition, limit_s=10.0):
+    """Let the other tasks of the loop run, turn by turn, until `condition()` is true; fail after `limit_s` seconds."""
+    end = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < end, f"not within {limit_s} s: {condition}"
+        await asyncio.sleep(0)
+
+
 async def eventually_async(condition, limit_s=10.0):
     """The same on the event loop, for a coroutine function."""
     end = time.monotonic() + limit_s

@@ -154,7 +154,7 @@ async def test_a_killed_worker_is_replaced(tmp_path, file_url, monkeypatch):
         service.process.kill()
         service.process.wait()
         await asyncio.to_thread(eventually, lambda: not any(alive(pid) for pid in workers), 30)
-        assert not list(temporary.iterdir())
+        await asyncio.to_thread(eventually, lambda: not list(temporary.iterdir()))
     figures, found = await audited(file_url)
     assert (sum(figures.orders.values()), found) == (50, [])
     assert "worker ended" in service.log.read_text()

@@ -131,6 +131,8 @@ def test_the_script_names_its_own_words(tmp_path):
         ("lab --database postgres", {}, "run"),
         ("serve --database mariadb://u@h/d", {}, "run"),
         ("lab --strategies kafka", {}, "run"),
+        ("race last-lamps.toml", {}, "run"),
+        ("race --list", {}, "base"),
         ("worker", {}, "run"),
         ("serve --set pool_size=3", {}, "run"),
         ("serve", {"STOCKADE_DATABASE": "x"}, "run"),

@@ -7,6 +7,7 @@ the URLs through a local socket. Neighbour: `tests/conftest.py` makes fixtures o
 import os
 import secrets
 import threading
+from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Listener
 from pathlib import Path
 
@@ -40,6 +41,7 @@ class Pool:
         self._redis = {}
         self._lock = threading.Lock()
         self._listener = None
+        self._closed = False
 
     def url(self, kind, worker="main"):
         """URL of the server of a kind, started now if this is the first time."""
@@ -61,22 +63,25 @@ class Pool:
         return [self._listener.address, self._key]
 
     def _answer(self, listener):
-        while True:
+        while not self._closed:
             try:
-                connection = listener.accept()
-            except OSError:  # closed
-                return
-            with connection:
-                kind, worker = connection.recv()
-                try:
-                    connection.send(("url", self.url(kind, worker)))
-                except ServerUnavailable as error:
-                    connection.send(("unavailable", str(error)))
-                except Exception as error:  # noqa: BLE001 - the worker's test shows it
-                    connection.send(("failed", repr(error)))
+                with listener.accept() as connection:
+                    kind, worker = connection.recv()
+                    connection.send(self._found(kind, worker))
+            except (OSError, EOFError, AuthenticationError):  # closed; or a worker has ended while it asked
+                continue
+
+    def _found(self, kind, worker):
+        try:
+            return "url", self.url(kind, worker)
+        except ServerUnavailable as error:
+            return "unavailable", str(error)
+        except Exception as error:  # noqa: BLE001 - the worker's test shows it
+            return "failed", repr(error)
 
     def close(self):
         """End all servers."""
+        self._closed = True
         if self._listener is not None:
             self._listener.close()
         if self._servers is not None:

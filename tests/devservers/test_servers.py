@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from redis import Redis
@@ -17,6 +16,7 @@ from stockade.devservers import ServerFailed, Servers, ServerUnavailable, availa
 from stockade.devservers.process import HOST, free_port
 from stockade.devservers.workdir import sweep
 from tests.devservers.clients import answers, connected
+from tests.threads import Running
 from tests.waiting import eventually
 
 KINDS = [
@@ -216,11 +216,7 @@ def test_servers_end_with_their_parent():
 @pytest.mark.redis
 def test_server_outlives_the_thread_that_query_for_it(servers):
     """The death signal follows the forking thread, so that thread must be one that stays."""
-    started = []
-    thread = Thread(target=lambda: started.append(servers.redis()))
-    thread.start()
-    thread.join()
-    with Redis(port=started[0].port) as client:
+    with Redis(port=Running(servers.redis).result().port) as client:
         for _ in range(20):
             assert client.ping()
 

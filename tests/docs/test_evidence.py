@@ -89,6 +89,42 @@ def test_what_was_late_twice_failed():
     assert "| `mariadb.optimistic.reset.hot` | late | 3 | `in-time`: 0.7 s past its deadline |" in text
 
 
+EXPERIMENT = {"name": "as asked", "removed": "", "expected": "deadlocks", "observed": "15 deadlocks", "held": True}
+COSTS = {"baskets_s": 11.04, "deadlocks": 15, "timeouts": 1, "conflicts": 0, "refused": 0, "retried": 16}
+
+
+def written(kind, members):
+    """The region of a document with these members."""
+    found = {"environment": MACHINE, "commit": "0123abc", **members}
+    return part(kind, evidence.page(f"<!-- {kind}: begin -->\n<!-- {kind}: end -->\n", [found]))
+
+
+def test_a_bench_becomes_its_experiments_with_their_costs_and_who_waited():
+    """What was played under load has its costs; a circle of waits is drawn, what is none is not."""
+    graphs = {name: {"circular": name == "opposite", "drawing": f"{name}\nend"} for name in ("opposite", "one")}
+    load = {"part": "load", "figures": {**COSTS, "wasted_share": 0.415}, **EXPERIMENT}
+    pool = {"part": "pool", "figures": {}, **EXPERIMENT, "held": False}
+    members = {"database": "postgres", "experiments": [load, pool], "graphs": graphs, "left_out": ["x: no server"]}
+    text = written("deadlock", {"deadlock": members})
+    assert has_origin(text)
+    assert "| as asked | none | 11.0 | 15 | 1 | 0 | 0 | 16 | 42% | yes |" in text
+    assert "| pool: as asked | none | deadlocks | 15 deadlocks | NO |" in text
+    assert "Who waits, opposite:\n\n```text\nopposite\nend\n```" in text
+    assert "Who waits, one" not in text
+    assert "Left out: x: no server." in text
+
+
+def test_claims_say_which_were_measured_and_which_left_out():
+    """The command names them if they are not all; what was left out has its reason."""
+    measured = {"name": "nowait", "says": "It may refuse.", "verdict": "holds", "measured": ["a", "b"], "left_out": ""}
+    missing = {"name": "attempts", "left_out": "says nothing about sqlite"}
+    members = [{**each, "database": "sqlite"} for each in (measured, missing)]
+    text = written("claims", {"claims": members})
+    assert "`stockade lab claims nowait,attempts --database sqlite`" in text
+    assert "| It may refuse. | holds | a; b |" in text
+    assert "Left out: attempts: says nothing about sqlite." in text
+
+
 @pytest.mark.parametrize(("said", "named", "found"), [("1a2b3c4d", "", "1a2b3c4d"), ("", "9f8e7d6c", "9f8e7d6c")])
 def test_the_commit_is_that_of_the_document(said, named, found):
     """As it says itself; one that does not is named, and one that says another one is refused."""

@@ -15,6 +15,7 @@ from stockade.shop.operations import logs
 from stockade.shop.shop import MAX_SLOW_READS
 from tests.http.stand_ins import Failing, Held
 from tests.http.test_bad_input import assert_problem
+from tests.waiting import turns_until
 
 ERRORS = [
     (Busy("host db.internal, 5 s"), 503, "LOCK_TIMEOUT", "none"),
@@ -102,8 +103,7 @@ async def test_too_many_at_work_are_refused(start):
         (sku,) = await client.product()
         held = Held(client.state.shop)
         inside = [asyncio.create_task(client.order(sku, 1, pay="LATER")) for _ in range(2)]
-        while client.state.concurrency.in_flight < 2:
-            await asyncio.sleep(0)
+        await turns_until(lambda: client.state.concurrency.in_flight == 2)
         refused = await client.order(sku, 1, pay="LATER")
         assert_problem(refused, 429, "TOO_MANY_REQUESTS")
         assert int(refused.headers["retry-after"]) >= 1

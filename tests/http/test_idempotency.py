@@ -7,6 +7,7 @@ import pytest
 from stockade.shop.http.requests.idempotency import MAX_KEY_LENGTH, read_key
 from stockade.shop.http.responses.problems import ProblemError
 from tests.http.stand_ins import Failing, Held
+from tests.waiting import turns_until
 
 
 def charge_body(amount=100):
@@ -104,8 +105,7 @@ async def test_a_duplicate_in_flight_waits_for_the_first(client):
     first = asyncio.create_task(client.post("/v1/users/ann/point-charges", charge_body(), key="k"))
     await held.arrived.wait()
     second = asyncio.create_task(client.post("/v1/users/ann/point-charges", charge_body(), key="k"))
-    while client.state.concurrency.in_flight < 2:
-        await asyncio.sleep(0)
+    await turns_until(lambda: client.state.concurrency.in_flight == 2)
     other = await client.post("/v1/users/ann/point-charges", charge_body(7), key="k")
     assert (other.status_code, other.json()["code"]) == (422, "IDEMPOTENCY_KEY_REUSED")
     held.go.set()
@@ -136,8 +136,7 @@ async def test_a_duplicate_shares_the_first_ones_failure(client):
     first = asyncio.create_task(client.post("/v1/users/ann/point-charges", charge_body(), key="k"))
     await held.arrived.wait()
     second = asyncio.create_task(client.post("/v1/users/ann/point-charges", charge_body(), key="k"))
-    while client.state.concurrency.in_flight < 2:
-        await asyncio.sleep(0)
+    await turns_until(lambda: client.state.concurrency.in_flight == 2)
     held.go.set()
     answers = await asyncio.gather(first, second)
     assert [answer.status_code for answer in answers] == [500, 500]

@@ -3,7 +3,7 @@
 import socket
 import threading
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from urllib.parse import urlsplit
 
 import pytest
@@ -63,7 +63,7 @@ def server():
     def start(serve, scheme="http"):
         def run():
             connection, _ = listening.accept()
-            with connection:
+            with connection, suppress(OSError):  # the reader has gone
                 connection.recv(10_000)
                 serve(connection, ended)
 

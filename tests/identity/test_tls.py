@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from stockade.identity.fetch import read
 from stockade.identity.testing import LocalIssuer
+from tests.threads import Running
 
 BODY = b'{"keys": []}'
 
@@ -84,14 +85,13 @@ def test_a_document_over_tls_that_drips_ends(tmp_path, monkeypatch):
                 sent.append(b"x")
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        serving = threading.Thread(target=drip)
-        serving.start()
+        serving = Running(drip)
         begun_s = time.monotonic()
         with pytest.raises(TimeoutError, match="did not answer within"):
             read(f"https://127.0.0.1:{listening.getsockname()[1]}/", max_bytes=200_000, wait_s=0.5)
         assert time.monotonic() - begun_s < 0.5 + 1
         ended.set()
-        serving.join(10)
+        serving.result(10)
     assert sent
 
 
@@ -115,7 +115,9 @@ class Proxy:
     def _connect(self, client):
         request = b""
         while b"\r\n\r\n" not in request:
-            request += client.recv(1_000)
+            if not (data := client.recv(1_000)):
+                return
+            request += data
         self.asked.append(request.decode())
         host, _, port = request.split()[1].decode().partition(":")
         with client, socket.create_connection((host, int(port))) as there:

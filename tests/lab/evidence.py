@@ -11,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 from textwrap import wrap
 
+from stockade.lab.claims import CLAIMS
 from stockade.lab.faults import FAULTS
 from stockade.lab.reporting.checkout import commit_in
 from stockade.lab.ring.cell import CellResult
@@ -22,6 +23,14 @@ PAGE = ROOT / "docs" / "evidence.md"
 KINDS = ("ring", "deadlock", "claims")
 COLUMNS = 119
 DEADLOCK_HEAD = ("| experiment | condition taken away | expected | observed | as expected |", "|---|---|---|---|---|")
+LOAD_HEAD = (
+    (
+        "| way to take the rows | condition taken away | baskets/s | deadlocks | time-outs | conflicts | refused "
+        "| repeated | wasted | as expected |"
+    ),
+    "|---|---|---:|---:|---:|---:|---:|---:|---:|---|",
+)
+LOAD_FIGURES = ("deadlocks", "timeouts", "conflicts", "refused", "retried")
 CLAIMS_HEAD = ("| the report says | verdict | measured |", "|---|---|---|")
 
 
@@ -142,19 +151,41 @@ def _failure(result):
 
 
 def deadlock(documents):
-    """Each experiment on each database: expected against observed."""
+    """On each database: expected against observed, what each way costs under load, and who waited for whom."""
     lines = []
     for document in documents:
         found = document["deadlock"]
         command = f"stockade lab deadlock --database {found['database']}"
-        lines += [*origin(document, command), "", *DEADLOCK_HEAD, *map(_experiment, found["experiments"]), ""]
+        load = [each for each in found["experiments"] if each["part"] == "load"]
+        others = [each for each in found["experiments"] if each["part"] != "load"]
+        lines += [*origin(document, command), "", *DEADLOCK_HEAD, *map(_experiment, others), ""]
+        if load:
+            lines += [*LOAD_HEAD, *map(_under_load, load), ""]
+        for name, graph in found["graphs"].items():
+            if graph["circular"]:
+                lines += [f"Who waits, {name}:", "", "```text", *graph["drawing"].splitlines(), "```", ""]
+        lines += _left_out(found["left_out"])
     return "\n".join(lines).rstrip()
 
 
 def _experiment(each):
-    held = "yes" if each["held"] else "NO"
-    values = (f"{each['part']}: {each['name']}", each["removed"] or "none", each["expected"], each["observed"], held)
-    return f"| {' | '.join(values)} |"
+    values = (f"{each['part']}: {each['name']}", each["removed"] or "none", each["expected"], each["observed"])
+    return _row(*values, "yes" if each["held"] else "NO")
+
+
+def _under_load(each):
+    figures = each["figures"]
+    costs = (f"{figures['baskets_s']:.1f}", *(figures[name] for name in LOAD_FIGURES), f"{figures['wasted_share']:.0%}")
+    return _row(each["name"], each["removed"] or "none", *costs, "yes" if each["held"] else "NO")
+
+
+def _row(*values):
+    return f"| {' | '.join(map(str, values))} |"
+
+
+def _left_out(reasons):
+    """What was not played, as a paragraph; nothing if nothing was left out."""
+    return [*wrap(f"Left out: {'; '.join(reasons)}.", COLUMNS), ""] if reasons else []
 
 
 def claims(documents):
@@ -162,9 +193,12 @@ def claims(documents):
     lines = []
     for document in documents:
         found = [each for each in document["claims"] if not each["left_out"]]
-        command = f"stockade lab claims --database {found[0]['database']}"
-        rows = [f"| {each['says']} | {each['verdict']} | {'; '.join(each['measured'])} |" for each in found]
-        lines += [*origin(document, command), "", *CLAIMS_HEAD, *rows, ""]
+        named = [each["name"] for each in document["claims"]]
+        names = "" if len(named) == len(CLAIMS) else f"{','.join(named)} "
+        command = f"stockade lab claims {names}--database {found[0]['database']}"
+        rows = [_row(each["says"], each["verdict"], "; ".join(each["measured"])) for each in found]
+        missing = [f"{each['name']}: {each['left_out']}" for each in document["claims"] if each["left_out"]]
+        lines += [*origin(document, command), "", *CLAIMS_HEAD, *rows, "", *_left_out(missing)]
     return "\n".join(lines).rstrip()
 
 

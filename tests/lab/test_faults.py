@@ -94,7 +94,7 @@ async def prepared():
     async with open_target_database("sqlite", 4) as target:
         orders = workload(RepeatNames("harness", 0, 5, 3, now_ms=1))
         await create_rows(target, [orders])
-        with FaultHarness() as harness:
+        async with FaultHarness() as harness:
             yield target, orders, harness
 
 

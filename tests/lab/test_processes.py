@@ -1,6 +1,5 @@
 """Order processes: they share the work, start together, and their end is noticed."""
 
-import asyncio
 import contextlib
 import os
 import signal
@@ -12,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from stockade.lab.errors import LabError
-from stockade.lab.execution import child_main
-from stockade.lab.execution.child_processes import ProcessSender
-from stockade.lab.execution.order_senders import SenderConfig
+from stockade.lab.execution.order_processes import ProcessSender
+from stockade.lab.execution.order_senders import LocalSender, SenderConfig
+from stockade.lab.execution.processes import service_main
+from stockade.lab.execution.processes.messages import LoadBurst, OpenService
 from stockade.lab.model.burst import RepeatNames
 from stockade.lab.presets.reference import workload
 from stockade.lab.runs.repeats import create_rows
@@ -30,9 +30,9 @@ async def target():
 
 
 @pytest.fixture
-def sender():
+async def sender():
     """Two processes."""
-    with ProcessSender(2) as processes:
+    async with ProcessSender(2) as processes:
         yield processes
 
 
@@ -53,9 +53,8 @@ async def test_processes_share_the_buyers_and_start_together(target, sender):
 async def test_a_killed_order_process_ends_the_run_with_a_message(target, sender):
     """The run does not wait for a process that has ended."""
     await sender.prepare(SenderConfig(target.url, "pessimistic"))
-    sender._processes[1]._process.kill()
-    sender._processes[1]._process.join(10)
-    with pytest.raises(LabError, match=f"order process 1 ended .exit code {-signal.SIGKILL}"):
+    os.kill(sender.processes[1].pid, signal.SIGKILL)
+    with pytest.raises(LabError, match=f"order process 1 ended: exit code {-signal.SIGKILL}"):
         await sender.prepare(SenderConfig(target.url, "pessimistic"))
 
 
@@ -65,35 +64,42 @@ async def test_what_an_order_process_cannot_do_is_its_message(target, sender):
         await sender.prepare(SenderConfig(target.url, "advisory"))
 
 
-def test_processes_end_with_the_sender():
-    """Leaving the context leaves no process behind."""
-    with ProcessSender(1) as processes:
-        (process,) = processes._processes
-        assert process.alive
-    assert process._process.exitcode == 0
+async def test_processes_end_with_the_sender(target):
+    """Leaving the context leaves no process behind, not even one that a fault has stopped and nobody has resumed."""
+    async with ProcessSender(2) as processes:
+        await processes.prepare(SenderConfig(target.url, "pessimistic"))
+        pids = processes.pids
+        await processes.processes[1].pause()
+    assert (len(pids), processes.pids) == (2, [])
 
 
-def test_a_stopped_process_ends_with_the_sender():
-    """A fault that was interrupted leaves a process that cannot look at its pipe: it is resumed, and ends."""
-    with ProcessSender(1) as processes:
-        (process,) = processes._processes
-        os.kill(process._process.pid, signal.SIGSTOP)
-        assert asyncio.run(process.stopped(wait_s=10))
-    assert process._process.exitcode == 0
+async def test_a_burst_that_is_interrupted_does_not_keep_its_processes(target, sender):
+    """They have their buyers ready, who wait for a beginning that never comes; what they have open is replaced."""
+    orders = workload(RepeatNames("interrupted", 0, 4, 4, now_ms=1))
+    await create_rows(target, [orders])
+    await sender.prepare(SenderConfig(target.url, "pessimistic"))
+    for process in sender.processes:
+        await process.ask(LoadBurst(orders.orders))
+    await sender.prepare(SenderConfig(target.url, "optimistic"))
+    result = await sender.send(orders.orders)
+    assert [each.status for each in result.responses] == ["accepted"] * 4
 
 
 def test_a_stopped_process_ends_with_its_killed_parent(tmp_path):
     """No process is left to resume it: the kernel ends it."""
     code = """
-        import asyncio, os, signal
-        from stockade.lab.execution.child_processes import ChildProcess
-        from stockade.lab.execution.child_main import SignalAtPoint
-        if __name__ == "__main__":
-            process = ChildProcess("w")
-            asyncio.run(process.request(SignalAtPoint("nowhere", 0)))
-            os.kill(process._process.pid, signal.SIGSTOP)
-            print(process._process.pid, flush=True)
+        import asyncio, signal
+        from stockade.lab.execution.processes.messages import Close
+        from stockade.lab.execution.processes.service_process import ServiceProcess
+
+        async def main():
+            process = ServiceProcess("w", Close())
+            await process.start()
+            await process.pause()
+            print(process.pid, flush=True)
             signal.pause()
+
+        asyncio.run(main())
     """
     script = tmp_path / "parent.py"
     script.write_text(textwrap.dedent(code))
@@ -146,10 +152,10 @@ async def test_only_a_fault_needs_fault_points(monkeypatch, fault_points):
     @contextlib.asynccontextmanager
     async def opening(config, checkpoint):
         checkpoints.append(checkpoint)
-        yield
+        yield LocalSender(None)
 
-    monkeypatch.setattr(child_main, "open_sender", opening)
+    monkeypatch.setattr(service_main, "open_sender", opening)
     async with contextlib.AsyncExitStack() as stack:
-        handler = child_main._MessageHandler(stack, None)
-        await handler.answer(child_main.OpenShop(SenderConfig("sqlite://", "sequencer"), fault_points=fault_points))
+        handler = service_main._Handler(stack)
+        await handler._carry_out(OpenService(SenderConfig("sqlite://", "sequencer"), fault_points))
     assert [each is not None for each in checkpoints] == [fault_points]

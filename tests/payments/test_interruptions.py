@@ -13,6 +13,7 @@ from stockade.shop.payments import Reconciler, calls
 from stockade.shop.payments.next_step import NOT_FOUND_IS_FINAL_MS
 from stockade.store.schema.tables import requests
 from tests.payments.checkout import PRICE, Clock, status_of
+from tests.waiting import turns_until
 
 
 def losing(checkout, kind, error, *, times, done=True):
@@ -120,8 +121,9 @@ async def test_a_clock_that_is_ahead_charges_no_second_time(any_checkout):
     any_checkout.judge.behave(latency_s=0.2)
     bought = [await any_checkout.order() for _ in range(5)]
     paying = [asyncio.create_task(any_checkout.pay(order)) for order in bought]
-    while not all(paid.done() for paid in paying):
-        await Reconciler(other).once()
+    async with asyncio.timeout(30):
+        while not all(paid.done() for paid in paying):
+            await Reconciler(other).once()
     await asyncio.gather(*paying)
     await any_checkout.reconcile()
     assert [any_checkout.approved(order) for order in bought] == [[PRICE]] * 5
@@ -148,8 +150,7 @@ async def test_a_buyer_who_leaves_has_paid_all_the_same(checkout):
     checkout.judge.behave(latency_s=0.1)
     order = await checkout.order()
     paying = asyncio.create_task(checkout.pay(order))
-    while not checkout.payments.in_flight:
-        await asyncio.sleep(0)
+    await turns_until(lambda: checkout.payments.in_flight)
     paying.cancel()
     await asyncio.gather(paying, return_exceptions=True)
     await checkout.payments.close(5.0)
@@ -166,8 +167,7 @@ async def test_a_process_that_stops_leaves_nothing_half_done(checkout, wait_s):
         asyncio.create_task(checkout.pay(paid, payments=process)),
         asyncio.create_task(checkout.pay(wrong, "fault-wrong-amount", payments=process)),
     ]
-    while process.in_flight < 2:
-        await asyncio.sleep(0)
+    await turns_until(lambda: process.in_flight == 2)
     await process.close(wait_s)
     assert not process.in_flight
     await asyncio.gather(*both, return_exceptions=True)

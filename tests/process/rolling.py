@@ -9,6 +9,7 @@ import httpx2
 from tests.waiting import eventually_async
 
 CALLERS = 8
+ANSWER_S = 60  # until one of the services takes an order: the requests to each have a time limit of their own
 
 
 class Balancer:
@@ -61,10 +62,11 @@ class Load:
             body = {"lines": [{"sku_id": self.sku, "quantity": 1}], "pay": "LATER"}
             headers = {"Authorization": f"Bearer {self.token}", "Idempotency-Key": f"{caller}-{number}"}
             answer = None
-            while answer is None and not self._stopped:  # the same key again: always safe
-                answer = await self.balancer.post("/v1/orders", json=body, headers=headers)
-                self.answers[None if answer is None else answer.status_code] += 1
-                await asyncio.sleep(0)
+            async with asyncio.timeout(ANSWER_S):
+                while answer is None and not self._stopped:  # the same key again: always safe
+                    answer = await self.balancer.post("/v1/orders", json=body, headers=headers)
+                    self.answers[None if answer is None else answer.status_code] += 1
+                    await asyncio.sleep(0)
             if answer is not None and answer.status_code == 201:
                 self.sold.add(answer.json()["order_id"])
 

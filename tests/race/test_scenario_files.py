@@ -1,5 +1,7 @@
 """Scenario files: TOML, Python, the environment; what is wrong is one line that names the place."""
 
+import sys
+
 import msgspec
 import pytest
 
@@ -87,6 +89,20 @@ def test_what_is_wrong_is_one_line(tmp_path, change, says):
         load(path, {})
     assert str(refused.value).startswith(f"{path}: {says}")
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "driver", "extra"), [("postgresql://h/d", "asyncpg", "postgres"), ("mariadb://h/d", "asyncmy", "mysql")]
+)
+def test_a_driver_that_is_not_installed(tmp_path, monkeypatch, url, driver, extra):
+    """It is said before anything is sent, with what to do; the control: with the driver the file is read."""
+    path = tmp_path / "reads.toml"
+    path.write_text(RIGHT.replace("sqlite:///shop.db", url))
+    assert load(path).scenario.database == url
+    monkeypatch.setitem(sys.modules, driver, None)
+    with pytest.raises(RaceError) as refused:
+        load(path)
+    assert str(refused.value) == f"{path}: database: {driver} is not installed: pip install 'stockade[{extra}]'"
 
 
 def test_a_source_that_is_not_there(tmp_path):

@@ -131,9 +131,10 @@ async def test_another_service_is_not_raced_instead(tmp_path):
 
 
 LEAVES = """
-import os, signal, subprocess, sys
+import os, signal, subprocess, sys, time
+end = time.monotonic() + 30
 child = subprocess.Popen(["sh", "-c", "trap '' TERM; echo $$ >> " + sys.argv[1] + "; sleep 600; sleep 600"])
-while not os.path.exists(sys.argv[1]) or not open(sys.argv[1]).read().endswith("\\n"): pass
+while not os.path.exists(sys.argv[1]) or not open(sys.argv[1]).read().endswith("\\n"): assert time.monotonic() < end
 """
 
 

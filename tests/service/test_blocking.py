@@ -10,6 +10,7 @@ from coupons.application import APPLICATION
 from stockade.core import Accepted, Busy, Unknown
 from stockade.service import BlockingService, blocking
 from stockade.strategies.options import Options
+from tests.threads import Running
 from tests.waiting import eventually
 
 
@@ -123,20 +124,18 @@ def test_two_threads_start_at_once(blocked, monkeypatch):
         await asyncio.to_thread(go_on.wait, 10)
         yield Service()
 
-    service, outcomes = blocked(opening), []
+    service = blocked(opening)
 
     def use():
         service.start()
-        outcomes.append(service.execute("c").data)
+        return service.execute("c").data
 
-    users = [threading.Thread(target=use) for _ in range(2)]
-    users[0].start()
+    first = Running(use)
     assert begun.wait(10)
-    users[1].start()
-    users[1].join(0.05)  # long enough for a `start` that does not wait
+    second = Running(use)
+    second.join(0.05)  # long enough for a `start` that does not wait
     go_on.set()
-    for each in users:
-        each.join(10)
+    outcomes = [each.result(10) for each in (first, second)]
     service.close()
     assert outcomes == [{"command": "c"}] * 2
 
@@ -145,7 +144,7 @@ def test_a_close_ends_what_is_carried_out(blocked, monkeypatch, caplog):
     """A command that the close interrupts is unknown, and its message names the close, not a time limit; an application
     that closes too slowly is logged."""
     monkeypatch.setattr(blocking, "STOP_WAIT_S", 0.01)
-    called, closed, raised = threading.Event(), threading.Event(), []
+    called, closed = threading.Event(), threading.Event()
 
     class Stuck(Service):
         async def execute(self, command):
@@ -160,20 +159,13 @@ def test_a_close_ends_what_is_carried_out(blocked, monkeypatch, caplog):
     service = blocked(opening, wait_s=60.0)
     service.start()
 
-    def use():
-        try:
-            service.execute("c")
-        except Unknown as error:
-            raised.append(str(error))
-
-    user = threading.Thread(target=use)
-    user.start()
+    user = Running(service.execute, "c")
     assert called.wait(10)
     service.close()
     assert "did not close within 0.01 s" in caplog.text
     closed.set()
-    user.join(10)
-    assert raised == ["no outcome before the service was closed; send the same request id again"]
+    with pytest.raises(Unknown, match=r"^no outcome before the service was closed; send the same request id again$"):
+        user.result(10)
     eventually(lambda: threads() == [])
 
 

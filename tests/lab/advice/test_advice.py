@@ -332,11 +332,18 @@ def test_a_strategy_without_that_claim_may_be_advised(advice):
     assert "never advised" not in lines
 
 
-def test_payments_are_of_the_presets_that_pay(advice):
-    """A scheme that charged twice is the control; a scheme is never advised."""
-    paid = {"preset": "payment-once", "payments": {}, "rejected": 0}
+@pytest.mark.parametrize(
+    ("preset", "control", "rule"),
+    [
+        ("payment-once", "version-no-key", "one-approval"),
+        ("payment-slow-gateway", "lock-over-call", "connection-held"),
+    ],
+)
+def test_payments_are_of_the_presets_that_pay(advice, preset, control, rule):
+    """A scheme that broke what the preset is about is the control; a scheme is never advised."""
+    paid = {"preset": preset, "payments": {}, "rejected": 0}
     runs = [
-        run("version-no-key", [5.0] * 6, verdict="broken", rules=["one-approval"], **paid),
+        run(control, [5.0] * 6, verdict="broken", rules=[rule], **paid),
         run("version-with-key", [5.0] * 6, **paid),
         run("pessimistic", [20.0] * 6, **paid),
         run("sequencer", [10.0] * 6, **paid),
@@ -344,7 +351,7 @@ def test_payments_are_of_the_presets_that_pay(advice):
     found, lines = advice({"schema": "stockade.lab/3", "runs": runs})
     (choice,) = found["payment"].bursts
     assert (choice.name, choice.advised.rate.median) == ("sequencer", 2_000)
-    assert "payment-once: sequencer, 2,000 decided/s" in lines
+    assert f"{preset}: sequencer, 2,000 decided/s" in lines
 
 
 def test_a_burst_that_was_not_as_promised_excludes_with_its_rule(advice):

@@ -3,7 +3,7 @@
 import pytest
 
 from stockade.lab.checkers import judge
-from tests.lab.checkers.changed_histories import SILENT, tried
+from tests.lab.checkers.changed_histories import FIRST, SILENT, tried
 from tests.lab.checkers.small_histories import MS
 from tests.lab.checkers.wrong_histories import WRONG
 
@@ -14,6 +14,7 @@ ONLY_SLOW = {
     "an unknown outcome long after its deadline",
     "an answer long after its deadline",
     "later than the machine was",
+    "late while its process made another one wait for a processor",
     "late while the database was away",
     "late in a process beside one that was stopped",
     "late under a fault that stops no process",
@@ -40,7 +41,9 @@ def test_only_what_was_slow_is_about_time(what):
 def test_no_answer_is_about_time_if_the_machine_was_late_for_most_of_it():
     """A client gives up three seconds after the deadline; one whose machine stood still meanwhile proves nothing."""
     answers = [{**SILENT, "return_ns": 100 * MS}]
-    for machine_ms, about_time in ((0, False), (40, False), (60, True)):
-        history = tried(*answers, share=0, extra={"late": [[0, 100 * MS, machine_ms * MS]]})
+    of_lab = [([machine_ms * MS], machine_ms > 50) for machine_ms in (0, 40, 60)]
+    of_processes = [([0, {process: 60 * MS}], process == FIRST.process) for process in (FIRST.process, "service-0")]
+    for late, about_time in (*of_lab, *of_processes):
+        history = tried(*answers, share=0, extra={"late": [[0, 100 * MS, *late]]})
         (found,) = [each for each in judge(history) if each.rule == "served"]
         assert found.about_time is about_time

@@ -132,6 +132,10 @@ RIGHT = {
         [FIRST, SECOND, THIRD._replace(deadline_ns=10 * MS, return_ns=611 * MS)],
         extra={"late": [[0, 400 * MS, 200 * MS]]},
     ),
+    "late as its process waited for a processor": small(
+        [FIRST, SECOND, THIRD._replace(deadline_ns=10 * MS, return_ns=611 * MS)],
+        extra={"late": [[0, 400 * MS, 100 * MS, {"service-0": 10 * MS, "service-1": 100 * MS}]]},
+    ),
     "a record that stands in the log twice": small(log=(LogRecord(0, 1, A), LogRecord(0, 2, B), LogRecord(0, 3, A))),
     "decided behind its batch, as it does not name the row": small(
         [FIRST._replace(command="pay_order", keys=("order:1",)), SECOND, THIRD],

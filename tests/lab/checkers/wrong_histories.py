@@ -276,6 +276,10 @@ WRONG = {
             extra={"late": [[0, 10 * MS, 200 * MS], [20 * MS, 70 * MS, 50 * MS]]},
         ),
     ),
+    "late while its process made another one wait for a processor": (
+        "in-time",
+        small(LATE, extra={"late": [[0, 400 * MS, 0, {"service-0": 400 * MS}]]}),
+    ),
     "late while the database was away": (
         "in-time",
         small(LATE, fault_log=(fault(9, "database-stop", "inject"), fault(500, "database-stop", "heal"))),

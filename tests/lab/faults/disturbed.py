@@ -6,11 +6,10 @@ import random
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from stockade.lab.recording.fault import Disturbances
+from stockade.lab.recording.fault import Disturbed
 from tests.waiting import eventually_async
 
 CHILD = "import sys, time\nfor line in sys.stdin: print(time.time(), time.monotonic(), flush=True)"
@@ -133,27 +132,18 @@ class Load:
         self.cancel_share = share
 
 
-@dataclass
-class Disturbed:
-    """`fault.Disturbed`."""
-
-    site: Any
-    processes: Any
-    workers: Any
-    load: Any = field(default_factory=Load)
-    rng: Any = field(default_factory=lambda: random.Random(7))
-    database: str = "postgres"
-    strategy: str = "redis-pubsub"
-    lease_s: float = 0.2
-    disturbances: Any = field(default_factory=Disturbances)
-    notes: list = field(default_factory=list)
-    expected: list = field(default_factory=list)
-
-    def note(self, detail):
-        self.notes.append(detail)
-
-    def expect(self, processes, number):
-        self.expected.append((processes.name, number))
+def disturbed_at(site, processes=None, workers=None, *, database="postgres"):
+    """What faults touch, over this site; without processes if there are none."""
+    return Disturbed(
+        site,
+        Children(0) if processes is None else processes,
+        Children(0, "log worker") if workers is None else workers,
+        Load(),
+        random.Random(7),
+        database,
+        "redis-pubsub",
+        lease_s=0.2,
+    )
 
 
 @contextlib.asynccontextmanager
@@ -163,7 +153,7 @@ async def disturbed_on(site, workers=0):
     await processes.start()
     await logs.start()
     try:
-        yield Disturbed(site, processes, logs, database=site.database.kind)
+        yield disturbed_at(site, processes, logs, database=site.database.kind)
     finally:
         await processes.close()
         await logs.close()

@@ -13,7 +13,7 @@ from stockade.devservers.tcp_proxy import CLEAN, HOST, Conditions
 from stockade.lab.faults import FAULTS
 from stockade.lab.faults.network import CONDITIONS, JITTER_S, LATENCY_S, PIECE_BYTES
 from stockade.lab.site.link import Disturbance, Link, composed
-from tests.lab.faults.disturbed import Children, Disturbed
+from tests.lab.faults.disturbed import disturbed_at
 from tests.waiting import eventually_async
 
 SILENCE_S = 0.15
@@ -50,7 +50,7 @@ async def linked():
     """A link to an echo, disturbed by name."""
     async with echoing() as port, Link(port, "client->echo") as link:
         site = SimpleNamespace(links={"database": (link,)})
-        yield link, Disturbed(site, Children(0), Children(0))
+        yield link, disturbed_at(site)
 
 
 async def ask(connection, data=b"?"):

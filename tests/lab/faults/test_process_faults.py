@@ -1,5 +1,6 @@
 """Faults of processes, of their clocks and of the load: they hit children, and bring them back."""
 
+import asyncio
 import dataclasses
 import signal
 import time
@@ -10,10 +11,12 @@ import pytest
 from stockade.lab.faults import FAULTS
 from stockade.lab.faults.clock import JUMP_S
 from stockade.lab.faults.pieces import BEYOND_LEASE, signal_at_point
-from stockade.lab.recording.fault import Hit
+from stockade.lab.faults.processes import PERIOD_S, _stop_half_of_the_time
+from stockade.lab.recording.fault import ProcessRef
 from stockade.lab.site.site import open_site
 from stockade.lab.site.tools import no_faketime
 from tests.lab.faults.disturbed import disturbed_on
+from tests.waiting import eventually_async
 
 NEAR_S = 5.0
 
@@ -50,9 +53,41 @@ async def test_pauses(disturbed, name):
     assert (disturbed.processes.states, disturbed.processes.starts) == ("SS", 0)
 
 
+async def test_a_throttled_process_runs_half_of_the_time(disturbed):
+    """It is stopped and runs again, until it is healed; the other one runs all the time."""
+    (hit,) = await FAULTS["process-throttle"].inject(disturbed)
+    number, seen = int(hit[-1]), set()
+
+    async def is_seen_both_ways():
+        seen.add(disturbed.processes.states)
+        return len(seen) == 2
+
+    for _ in range(2):  # again and again
+        seen.clear()
+        assert await eventually_async(is_seen_both_ways)
+    assert seen == {"SS", "TS" if number == 0 else "ST"}
+    await FAULTS["process-throttle"].heal(disturbed)
+    await FAULTS["process-throttle"].heal(disturbed)
+    assert (disturbed.processes.states, disturbed.processes.starts) == ("SS", 0)
+
+
+async def test_a_throttled_process_that_another_fault_has_stopped_stays_so(disturbed):
+    """The end of a period does not resume it."""
+    await disturbed.processes.pause(0)
+    task = asyncio.create_task(_stop_half_of_the_time(ProcessRef(disturbed.processes, 0)))
+    assert await asyncio.wait([task], timeout=3 * PERIOD_S) == (set(), {task})
+    assert disturbed.processes.states == "TS"
+    task.cancel()
+    await asyncio.wait([task])
+    assert disturbed.processes.states == "TS"
+
+
 OF_PROCESSES = [
     name
-    for name in ("process-kill", "process-kill-at-point", "process-pause", "process-pause-at-point", "clock-ahead")
+    for name in (
+        *("process-kill", "process-kill-at-point", "process-pause", "process-pause-at-point", "process-throttle"),
+        "clock-ahead",
+    )
     if not FAULTS[name].impossible("pessimistic", "sqlite")
 ]
 
@@ -141,7 +176,7 @@ async def test_a_process_that_another_fault_holds_away_was_not_restarted(disturb
 
 async def test_one_that_serves_nobody_and_one_that_cannot_take_a_signal_back(disturbed, monkeypatch):
     """The first one is not hit; the second one was replaced, which the log says, and must serve again."""
-    hit = Hit(disturbed.processes, 0)
+    hit = ProcessRef(disturbed.processes, 0)
 
     async def is_silent(number, point, signal):
         return False
@@ -157,7 +192,7 @@ async def test_one_that_serves_nobody_and_one_that_cannot_take_a_signal_back(dis
     monkeypatch.setattr(disturbed.processes, "was_signalled", is_slow)
     assert not await signal_at_point(disturbed, hit, "loaded", signal.SIGSTOP)
     assert disturbed.notes[-1] == "it was too slow to take the signal back, and was replaced"
-    assert disturbed.expected == [("service", 0)]
+    assert [each.name for each in disturbed.expected] == ["service 0"]
 
 
 @pytest.mark.parametrize("name", ["process-kill-at-point", "process-pause-at-point"])
@@ -169,7 +204,7 @@ async def test_under_a_command_log_fault_points_are_those_of_its_workers(name):
         assert (found.processes.states, found.workers.states in "XT") == ("SS", True)
         await FAULTS[name].heal(found)
         assert found.workers.states == "S"
-        assert ("log worker", 0) in found.expected
+        assert "log worker 0" in [each.name for each in found.expected]
 
 
 async def test_each_fault_hits_another_process_and_brings_back_its_own(disturbed):
@@ -180,7 +215,7 @@ async def test_each_fault_hits_another_process_and_brings_back_its_own(disturbed
     await one.heal(disturbed)
     assert disturbed.processes.states[int(hit[0][-1])] == "S"
     assert disturbed.processes.states[int(hit[1][-1])] == "X"
-    assert disturbed.expected == [("service", int(hit[0][-1]))]
+    assert [each.name for each in disturbed.expected] == hit[:1]
     await other.heal(disturbed)
     assert disturbed.processes.states == "SS"
 
@@ -210,7 +245,7 @@ async def test_clocks(disturbed, name, jump_s):
     assert moved == pytest.approx(sorted([0, jump_s]), abs=NEAR_S)
     assert [steady for _, steady in found] == pytest.approx([here[1]] * 2, abs=NEAR_S)
     number = int(hit[len("service ")])
-    disturbed.disturbances.held_away["process-kill"] = [Hit(disturbed.processes, number)]
+    disturbed.disturbances.held_away["process-kill"] = [ProcessRef(disturbed.processes, number)]
     await disturbed.processes.kill(number)
     starts = disturbed.processes.starts
     await FAULTS[name].heal(disturbed)

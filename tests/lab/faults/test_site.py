@@ -6,11 +6,11 @@ from types import SimpleNamespace
 import pytest
 
 from stockade.lab.faults import FAULTS, pieces
-from stockade.lab.recording.fault import Hit
+from stockade.lab.recording.fault import ProcessRef
 from stockade.lab.site import database_server, system_calls
 from stockade.lab.site.database_server import DatabaseServer
 from stockade.lab.site.disk import Disk
-from tests.lab.faults.disturbed import Children, Disturbed
+from tests.lab.faults.disturbed import Children, disturbed_at
 
 
 class Server:
@@ -31,9 +31,8 @@ class Server:
         self.running = self.answers = True
 
 
-def disturbed_at(database):
-    site = SimpleNamespace(database=database, server=database, redis=())
-    return Disturbed(site, Children(0), Children(0))
+def disturbed_with(database):
+    return disturbed_at(SimpleNamespace(database=database, server=database, redis=()))
 
 
 @pytest.mark.parametrize("answers", [True, False])
@@ -47,7 +46,7 @@ async def test_a_healing_that_kills_a_server_says_so(monkeypatch, answers):
         return server.answers
 
     monkeypatch.setattr(database, "_answers", answers_within)
-    disturbed = disturbed_at(database)
+    disturbed = disturbed_with(database)
     await FAULTS["session-kill"].heal(disturbed)
     assert server.done == (["resume"] if answers else ["resume", "kill", "start"])
     assert disturbed.notes == ([] if answers else ["postgres ran, gave no answer in 0 s, and was killed"])
@@ -108,9 +107,9 @@ async def test_a_process_that_replaces_another_has_the_disk_of_its_file(is_serve
         seized.append(processes.pid(0))
 
     database = SimpleNamespace(is_server=is_server, kind="sqlite", disk=SimpleNamespace(seize=seize))
-    disturbed = disturbed_at(database)
+    disturbed = disturbed_with(database)
     try:
-        await pieces.replace(disturbed, Hit(processes, 0))
+        await pieces.replace(disturbed, ProcessRef(processes, 0))
         assert seized == [processes.pid(0)] * (not is_server)
     finally:
         await processes.close()

@@ -1,6 +1,7 @@
 """Mutants of the locks alone: the simulator of the locks plays them, the checkers of the lab judge its histories."""
 
 import itertools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -145,6 +146,20 @@ def timeout_as_grant(patch):
     patch.setattr(RedisBackend, "acquire", always)
 
 
+def waits_without_an_end(patch):
+    """The loop of a waiter has no bound."""
+    acquire = RedisBackend.acquire
+    patch.setattr(RedisBackend, "acquire", lambda self, request, deadline: acquire(self, request, math.inf))
+
+
+class Endless(SimRedis):
+    """A server on which a lock has no lifetime."""
+
+    def owner(self, key):
+        """Who took it, for ever."""
+        return self.owners.get(key, ("", 0.0))[0]
+
+
 MUTANTS = (
     LockMutant(
         "bare lock under a pause",
@@ -209,6 +224,20 @@ MUTANTS = (
         "nothing-left",
         Kind(cancel=True),
         not_withdrawn,
+    ),
+    LockMutant(
+        "wait without an end",
+        "who waits for a lock does so until it comes",
+        CALLS_END,
+        Kind(hold_s=1.2),
+        waits_without_an_end,
+    ),
+    LockMutant(
+        "lock without a lifetime",
+        "a lock ends only by a release, and that is lost",
+        "nothing-left",
+        Kind(weather=Weather(lose_request=0.3)),
+        server=Endless,
     ),
     LockMutant(
         "owner ids that are not unique",

@@ -1,8 +1,8 @@
 """A mutant: a seeded bug that a test switches on, and the rule that must catch it.
 
 A checker that has never failed proves nothing. Each mutant is played in the simulator, seed after seed, until its rule
-finds it; without the bug the same seeds must be clean. Neighbours: `strategies.py`, `log.py`, `locks.py` and `shop.py`
-have the mutants, `table.py` prints what was found.
+finds it; without the bug the same seeds must be clean. Neighbours: `strategies.py`, `log.py`, `relay.py`, `locks.py`
+and `shop.py` have the mutants, `table.py` prints what was found.
 """
 
 from collections.abc import Callable

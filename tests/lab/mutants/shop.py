@@ -139,6 +139,17 @@ def money_in_32_bits(patch):
     patch.setattr(place_order, "take", wrapped)
 
 
+def stock_not_taken(patch):
+    """What takes the stock has failed, its caller does not see it, and the order goes on."""
+    take = place_order.take
+
+    def nothing(*arguments, **settings):
+        taken = take(*arguments, **settings)
+        return taken._replace(changes={}) if hasattr(taken, "total") else taken
+
+    patch.setattr(place_order, "take", nothing)
+
+
 def stock_held_for_ever(patch):
     """The end of a reservation gives no stock back."""
     move = expire_order.move
@@ -187,6 +198,12 @@ MUTANTS = (
         no_check_of_the_lines,
     ),
     ShopMutant("money in 32 bits", "price times quantity can turn negative", "order-total", money_in_32_bits),
+    ShopMutant(
+        "order without its stock",
+        "an order goes on although its stock was not taken",
+        "paid-deducted-once",
+        stock_not_taken,
+    ),
     ShopMutant(
         "reservation that is held for ever",
         "a reservation that has ended gives no stock back",

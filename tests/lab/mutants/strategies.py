@@ -5,12 +5,14 @@ from dataclasses import replace
 
 from stockade.core import Busy, Guard, GuardKind
 from stockade.lab.simulation.settings import OPTIONS, STORMS
+from stockade.locks import LockError
 from stockade.store.transaction import load, optimistic, steps
 from stockade.store.transaction.save import Saver
 from stockade.store.transaction.steps import Steps
 from stockade.store.transaction.transact import SqlStore
 from stockade.strategies import sequencer
 from stockade.strategies.lock_based import LockBased
+from stockade.strategies.pessimistic import Pessimistic
 from tests.lab.mutants.mutant import CALLS_END, NO_DEADLOCK, Mutant, settings
 
 BARE = "redis-pubsub:bare"
@@ -155,6 +157,31 @@ def rows_read_before_the_lock(patch):
     patch.setattr(Steps, "load", from_the_session)
 
 
+def release_error_after_the_commit(patch):
+    """A release that finds its lease gone is an error of the caller, whose transaction has committed."""
+
+    async def release(self, lease, deadline):
+        try:
+            await lease.release()
+        except LockError as error:
+            raise Busy(str(error)) from error
+
+    patch.setattr(LockBased, "_release", release)
+
+
+def refusal_as_server_error(patch):
+    """A refusal by the rules leaves as an exception that nobody has documented."""
+    execute = Pessimistic.execute
+
+    async def raising(self, command):
+        outcome = await execute(self, command)
+        if not outcome.accepted:
+            raise RuntimeError(outcome.code)
+        return outcome
+
+    patch.setattr(Pessimistic, "execute", raising)
+
+
 def refusals_not_confirmed(patch):
     """A refusal rests on rows of several kinds that were read one after the other, and only once."""
     patch.setattr(optimistic, "_rows_of_refusals", lambda batch, write_set, guard: ())
@@ -260,6 +287,20 @@ MUTANTS = (
         "version-chain",
         settings(BARE, **PLACED_ONLY),
         rows_read_before_the_lock,
+    ),
+    Mutant(
+        "release error after the commit",
+        "a lease that ran out is told as a failure when the order is committed",
+        "exactly-once",
+        settings("redis-pubsub", "pauses"),
+        release_error_after_the_commit,
+    ),
+    Mutant(
+        "refusal as a server error",
+        "who is refused by the rules gets an error that nobody expects",
+        "unexpected",
+        settings("pessimistic"),
+        refusal_as_server_error,
     ),
     Mutant(
         "batch exception swallowed",

@@ -1,7 +1,7 @@
 """The table of the mutants, measured: `python -m tests.lab.mutants` writes it into docs/evidence.md."""
 
 from tests.docs.site import ROOT
-from tests.lab.mutants import locks, log, shop, strategies
+from tests.lab.mutants import locks, log, relay, shop, strategies
 
 PAGE = ROOT / "docs" / "evidence.md"
 BEGIN, END = "<!-- mutants: begin -->", "<!-- mutants: end -->"
@@ -14,7 +14,7 @@ A checker that has never failed proves nothing. So bugs are planted, one at a ti
 it; without the bug the same histories are clean. `python -m tests.lab.mutants` plays them and writes this table. The
 last column says how many operations were played until the rule found the bug.
 """
-MUTANTS = (*strategies.MUTANTS, *log.MUTANTS, *locks.MUTANTS, *shop.MUTANTS)
+MUTANTS = (*strategies.MUTANTS, *log.MUTANTS, *relay.MUTANTS, *locks.MUTANTS, *shop.MUTANTS)
 
 
 def table() -> str:

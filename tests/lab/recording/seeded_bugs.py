@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from sqlalchemy import select
 
-from stockade.lab.recording.processes.events import FileSink
+from stockade.lab.execution.processes.events import FileSink
 from stockade.service import Service
 from stockade.shop.application import APPLICATION
 
@@ -20,7 +20,7 @@ def __getattr__(name):
     """The shop; its name plants the bug if this is a service process."""
     if name not in ("with_leaks", "publishes_late"):
         raise AttributeError(name)
-    if getattr(MAIN.__spec__, "name", "") == "stockade.lab.recording.processes.service_main":
+    if getattr(MAIN.__spec__, "name", "") == "stockade.lab.execution.processes.service_main":
         {"with_leaks": leak, "publishes_late": publish_late}[name]()
     return APPLICATION
 

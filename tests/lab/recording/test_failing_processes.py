@@ -13,6 +13,9 @@ from stockade.lab.checkers import judge
 from stockade.lab.checkers.indexed_history import IndexedHistory
 from stockade.lab.checkers.requests import unexpected
 from stockade.lab.errors import LabError
+from stockade.lab.execution.processes.answers import Answer
+from stockade.lab.execution.processes.messages import Counters
+from stockade.lab.execution.processes.service_process import ServiceProcess
 from stockade.lab.faults import find_faults
 from stockade.lab.history.operation import OK, UNKNOWN
 from stockade.lab.model.burst import RepeatNames
@@ -21,10 +24,7 @@ from stockade.lab.recording import final_phase
 from stockade.lab.recording.engine import record
 from stockade.lab.recording.final_phase import FinalPhase
 from stockade.lab.recording.plan import RecordingPlan
-from stockade.lab.recording.processes.answers import Answer
-from stockade.lab.recording.processes.messages import Counters
-from stockade.lab.recording.processes.service_process import ServiceProcess
-from stockade.lab.recording.processes.service_processes import ServiceProcesses
+from stockade.lab.recording.service_processes import ServiceProcesses
 from stockade.lab.recording.watches import leftovers
 from stockade.lab.recording.watches.leftovers import LeftoverWatch
 from stockade.lab.workloads.registry import find_workload
@@ -60,7 +60,7 @@ async def test_a_process_that_ends_by_itself_under_a_fault_of_something_else():
     assert any(each.startswith("service 0 ended by itself (exit code -11)") for each in details), found
 
 
-class Place:
+class Process:
     """A process that answers all requests, or none."""
 
     def __init__(self, type_):
@@ -125,13 +125,13 @@ async def test_looking_for_locks_that_stay_has_a_bound(monkeypatch, type_, some)
     """Of a silent service those rows are named that were asked for in time; of one that answers none."""
     monkeypatch.setattr(leftovers, "NOT_FREE_LIMIT_S", 0.05)
     monkeypatch.setattr(leftovers, "FREE_AFTER_LEASE_S", 0.0)
-    place = Place(type_)
-    processes = SimpleNamespace(places=[place], count=1)
+    process = Process(type_)
+    processes = SimpleNamespace(processes=[process], count=1)
     opened = SimpleNamespace(workers=SimpleNamespace(count=0))
     setup = [NAMES.charge(number, f"user-{number}", 10) for number in range(200)]
     found = await LeftoverWatch(opened, processes, setup, {}, 1)._not_free(0.0, {})
     assert bool(found) == some
-    assert place.asked == 200 or (type_ == UNKNOWN and place.asked < 100)
+    assert process.asked == 200 or (type_ == UNKNOWN and process.asked < 100)
 
 
 HUNG = LabError("service 0 gave no answer in 20 s")
@@ -148,7 +148,7 @@ HUNG = LabError("service 0 gave no answer in 20 s")
 async def test_what_has_failed_in_a_process_that_runs_is_noted_and_started_anew(monkeypatch, reply, error):
     """The recording goes on: what it counts is that of the others, and of the new process."""
     group = ServiceProcesses("service", 1, None)
-    (place,) = group.places
+    (process,) = group.processes
     replies, started = [reply, reply, Counters({"tasks": 3})], []
 
     async def ask(message, wait_s=0.0):
@@ -165,10 +165,10 @@ async def test_what_has_failed_in_a_process_that_runs_is_noted_and_started_anew(
 
     monkeypatch.setattr(ServiceProcess, "running", True)
     for name, double in {"ask": ask, "kill": nothing, "start": start, "resume": nothing}.items():
-        monkeypatch.setattr(place, name, double)
+        monkeypatch.setattr(process, name, double)
     assert await group.counters() == []
     await group.start_failed()
-    assert place.errors == [error]
+    assert process.errors == [error]
     assert started == [None]
     assert await group.counters() == [Counters({"tasks": 3})]
     found = unexpected.check(IndexedHistory(small(extra=group.noted())))

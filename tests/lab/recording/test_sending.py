@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 
 from stockade.lab.errors import LabError
+from stockade.lab.execution.processes.answers import Answer
 from stockade.lab.history.operation import FAILED, OK, UNKNOWN
 from stockade.lab.model.burst import RepeatNames
 from stockade.lab.recording import sending
 from stockade.lab.recording.load import LoadGenerator
 from stockade.lab.recording.load_control import LoadSettings
-from stockade.lab.recording.processes.answers import Answer
 from stockade.lab.recording.recorder import Recorder
 from stockade.lab.recording.sending import TRIES, Sender
 from stockade.lab.workloads.workload import Request
@@ -21,7 +21,7 @@ from stockade.lab.workloads.workload import Request
 NAMES = RepeatNames("7", 0, 0, 0, 1_000)
 
 
-class Place:
+class Process:
     """A process that answers what it is told to."""
 
     def __init__(self, name, answers, running=True):
@@ -34,8 +34,8 @@ class Place:
 
 
 class Processes:
-    def __init__(self, *places):
-        self.places, self.count = places, len(places)
+    def __init__(self, *processes):
+        self.processes, self.count = processes, len(processes)
 
 
 @pytest.fixture(autouse=True)
@@ -43,9 +43,9 @@ def _short_pauses(monkeypatch):
     monkeypatch.setattr(sending, "FIRST_PAUSE_S", 0.0)
 
 
-def sender(*places, **settings):
+def sender(*processes, **settings):
     recorder = Recorder()
-    return Sender(Processes(*places), recorder, LoadSettings(7, **settings), ()), recorder
+    return Sender(Processes(*processes), recorder, LoadSettings(7, **settings), ()), recorder
 
 
 def request(number=0):
@@ -54,7 +54,7 @@ def request(number=0):
 
 async def test_unknown_is_sent_again_to_another_process():
     """Each try is an operation of its own, with the same request id, at the next process."""
-    sends, recorder = sender(Place("a", [Answer(UNKNOWN, "OUTCOME_UNKNOWN")]), Place("b", []))
+    sends, recorder = sender(Process("a", [Answer(UNKNOWN, "OUTCOME_UNKNOWN")]), Process("b", []))
     assert await sends.decide(0, request(), random.Random(1))
     tries = recorder.operations()
     assert [(each.process, each.type) for each in tries] == [("a", UNKNOWN), ("b", OK)]
@@ -65,7 +65,7 @@ async def test_unknown_is_sent_again_to_another_process():
 
 async def test_tries_are_bounded_and_what_is_unknown_is_kept():
     """A request that nobody decides is kept for the end, also one that certainly did not happen."""
-    sends, recorder = sender(Place("a", [Answer(UNKNOWN)] + [Answer(FAILED, "LOCK_TIMEOUT")] * 20))
+    sends, recorder = sender(Process("a", [Answer(UNKNOWN)] + [Answer(FAILED, "LOCK_TIMEOUT")] * 20))
     assert not await sends.decide(0, request(), random.Random(1))
     assert len(recorder) == TRIES
     assert list(sends.undecided) == [request().command.request_id]
@@ -80,7 +80,7 @@ async def test_tries_are_bounded_and_what_is_unknown_is_kept():
 async def test_an_id_is_used_again_once_its_request_is_decided():
     """The other content is sent once, later, and that it was refused is a decision."""
     reused = Answer(FAILED, "IDEMPOTENCY_KEY_REUSED")
-    sends, recorder = sender(Place("a", [Answer(OK)] * 50 + [reused]), read_share=0.0)
+    sends, recorder = sender(Process("a", [Answer(OK)] * 50 + [reused]), read_share=0.0)
     other = request()._replace(reuse=replace(request().command, fingerprint="other"))
     for number in range(60):
         await sends.send(0, other if not number else request(number), random.Random(1))
@@ -91,7 +91,7 @@ async def test_an_id_is_used_again_once_its_request_is_decided():
 
 async def test_a_process_that_is_away_gets_nothing():
     """As behind a load balancer: the next process that runs gets the request."""
-    sends, recorder = sender(Place("a", [], running=False), Place("b", []))
+    sends, recorder = sender(Process("a", [], running=False), Process("b", []))
     assert await sends.decide(0, request(), random.Random(1))
     assert [each.process for each in recorder.operations()] == ["b"]
 
@@ -99,7 +99,7 @@ async def test_a_process_that_is_away_gets_nothing():
 @pytest.mark.parametrize("seed", range(3))
 async def test_duplicates_are_sent_at_once_later_or_after_the_restart(seed):
     """With a share of 1 each request is sent twice sooner or later, and nothing is sent a third time."""
-    sends, recorder = sender(Place("a", []), Place("b", []), duplicate_share=1.0, read_share=0.0)
+    sends, recorder = sender(Process("a", []), Process("b", []), duplicate_share=1.0, read_share=0.0)
     rng = random.Random(seed)
     for number in range(100):
         await sends.send(0, request(number), rng)
@@ -113,19 +113,19 @@ async def test_duplicates_are_sent_at_once_later_or_after_the_restart(seed):
 
 async def test_a_share_of_the_requests_is_given_up():
     """Clients give up as often as a fault says, within their patience."""
-    place = Place("a", [])
-    sends, _ = sender(place)
+    process = Process("a", [])
+    sends, _ = sender(process)
     await sends.decide(0, request(), random.Random(1))
     sends._settings.set_cancel_share(1.0)
     await sends.decide(0, request(1), random.Random(1))
-    assert place.given_up[0] == 0.0 < place.given_up[1] < 0.1
+    assert process.given_up[0] == 0.0 < process.given_up[1] < 0.1
 
 
 async def test_open_loop_counts_what_could_not_be_sent():
     """More is offered than two clients can send: what was not sent is counted, and nothing is dropped in silence."""
     answered = asyncio.Event()
 
-    class Slow(Place):
+    class Slow(Process):
         async def execute(self, command, wait_s, *, give_up_s=0.0):
             await answered.wait()
             return Answer(OK)
@@ -148,7 +148,7 @@ async def test_open_loop_counts_what_could_not_be_sent():
 @pytest.mark.parametrize("rate", [0.0, 10_000.0])
 async def test_a_workload_that_ends_is_no_workload(rate):
     """Without load the rate could not come back, and the strategy would be accused of it."""
-    sends, _ = sender(Place("a", []), rate=rate, clients=2, read_share=0.0)
+    sends, _ = sender(Process("a", []), rate=rate, clients=2, read_share=0.0)
     load = LoadGenerator(map(request, range(10)), sends, sends._settings)
     async with asyncio.timeout(5):
         with pytest.raises(LabError, match="no more requests"):
@@ -157,7 +157,7 @@ async def test_a_workload_that_ends_is_no_workload(rate):
 
 async def test_a_fault_multiplies_the_clients_and_takes_them_back():
     """A factor of 3 makes three times the clients; a factor of 1 ends the additional ones."""
-    sends, recorder = sender(Place("a", []), clients=2, read_share=0.0)
+    sends, recorder = sender(Process("a", []), clients=2, read_share=0.0)
     load = LoadGenerator(map(request, itertools.count()), sends, sends._settings)
     sends._settings.set_rate_factor(3.0)
     stop = asyncio.Event()
@@ -173,7 +173,7 @@ async def test_a_fault_multiplies_the_clients_and_takes_them_back():
         await asyncio.sleep(0)
         return Answer(OK)
 
-    sends._processes.places[0].execute = execute
+    sends._processes.processes[0].execute = execute
     running = asyncio.create_task(load.run(stop))
     assert await clients_of_the_next(200) == set(range(6))
     sends._settings.set_rate_factor(1.0)

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 
 from stockade.core import Accepted, Busy, Stats
-from stockade.lab.recording.processes.messages import Execute
-from stockade.lab.recording.processes.service_main import _Handler
+from stockade.lab.execution.processes.messages import Execute
+from stockade.lab.execution.processes.service_main import _Handler
 
 
 @pytest.mark.parametrize(("lost", "in_doubt"), [(0, False), (1, True)])

@@ -8,18 +8,18 @@ import sys
 import pytest
 
 from stockade.lab.errors import LabError
+from stockade.lab.execution.processes import events, service_process
+from stockade.lab.execution.processes.messages import Close
+from stockade.lab.execution.processes.service_process import ServiceProcess
 from stockade.lab.recording.deliveries import read_deliveries
-from stockade.lab.recording.processes import events, service_process
-from stockade.lab.recording.processes.messages import Close
-from stockade.lab.recording.processes.service_process import ServiceProcess
-from stockade.lab.recording.processes.service_processes import ServiceProcesses
+from stockade.lab.recording.service_processes import ServiceProcesses
 from tests.waiting import eventually_async
 
 CHILD = "import sys\nfor line in sys.stdin: print(line, end='', flush=True)"
 
 
-class Place(ServiceProcess):
-    """A place whose process says nothing by the wire: `replies` are what the lab is told, or raised."""
+class Process(ServiceProcess):
+    """A service process that says nothing by the wire: `replies` are what the lab is told, or raised."""
 
     def __init__(self):
         super().__init__("service 0", None)
@@ -77,10 +77,10 @@ class Place(ServiceProcess):
 
 @pytest.fixture
 async def group():
-    """A group of one place, with a child."""
+    """A group of one process, with a child."""
     found = ServiceProcesses("service", 0, None)
-    found.places = [Place()]
-    await found.places[0].start()
+    found.processes = [Process()]
+    await found.processes[0].start()
     yield found
     await found.close()
 
@@ -88,41 +88,41 @@ async def group():
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 async def test_a_signal_at_a_fault_point_is_told_from_every_other_end(group, number):
     """The signal itself is one, also if it comes at the last moment; a crash is none, and is noted."""
-    (place,) = group.places
+    (process,) = group.processes
     assert await group.signal_at_point(0, "loaded", number)
-    place._process.send_signal(number)
+    process._process.send_signal(number)
     assert await group.was_signalled(0, 5.0)
     await group.replace(0)
     assert await group.signal_at_point(0, "loaded", number)
-    await place.end(signal.SIGSEGV)
+    await process.end(signal.SIGSEGV)
     assert not await group.was_signalled(0, 5.0)
     assert not await group.signal_at_point(0, "loaded", number), "it does not serve"
     assert not await group.was_signalled(0, 0.0)
     await group.replace(0)
-    assert [code for _, code, _ in place.ends] == [-signal.SIGSEGV]
+    assert [code for _, code, _ in process.ends] == [-signal.SIGSEGV]
 
 
 async def test_a_signal_that_was_wanted_is_no_end_of_its_own(group):
     """The process that was killed at its fault point is not in the history as one that ended by itself."""
-    (place,) = group.places
+    (process,) = group.processes
     await group.signal_at_point(0, "loaded", signal.SIGKILL)
-    await place.end(signal.SIGKILL)
+    await process.end(signal.SIGKILL)
     assert await group.was_signalled(0, 5.0)
     await group.replace(0)
-    assert not place.ends
+    assert not process.ends
 
 
 async def test_a_process_that_cannot_take_a_signal_back_is_replaced(group):
     """So it does not come after its fault; one that can goes on."""
-    (place,) = group.places
-    pid = place.pid
+    (process,) = group.processes
+    pid = process.pid
     await group.signal_at_point(0, "loaded", signal.SIGSTOP)
     assert not await group.was_signalled(0, 0.0)
-    assert place.pid == pid
+    assert process.pid == pid
     await group.signal_at_point(0, "loaded", signal.SIGSTOP)
-    place.replies = [LabError("gave no answer")]
+    process.replies = [LabError("gave no answer")]
     assert not await group.was_signalled(0, 0.0)
-    assert pid != place.pid != 0
+    assert pid != process.pid != 0
 
 
 def test_no_process_is_not_stopped():
@@ -132,24 +132,24 @@ def test_no_process_is_not_stopped():
 
 async def test_its_output_is_emptied_while_it_prints(group):
     """What it prints afterwards begins at the beginning, however much it has printed before."""
-    (place,) = group.places
-    await place.says("Traceback (most recent call last): one")
-    place.note_errors()
-    await place.says("Traceback (most recent call last): two")
-    place._output.seek(0)
-    assert place._output.read() == b"Traceback (most recent call last): two\n"
-    assert place.errors == ["printed: Traceback (most recent call last): one"]
+    (process,) = group.processes
+    await process.says("Traceback (most recent call last): one")
+    process.note_errors()
+    await process.says("Traceback (most recent call last): two")
+    process._output.seek(0)
+    assert process._output.read() == b"Traceback (most recent call last): two\n"
+    assert process.errors == ["printed: Traceback (most recent call last): one"]
 
 
 @pytest.mark.parametrize("opened", [True, False])
 async def test_a_close_that_fails_or_hangs_is_noted(group, opened):
     """One that was killed has nothing to close."""
-    (place,) = group.places
-    place._opened = opened
-    place.replies = [LabError("service 0 gave no answer in 15 s")]
+    (process,) = group.processes
+    process._opened = opened
+    process.replies = [LabError("service 0 gave no answer in 15 s")]
     await group.close()
-    assert (Close() in place.asked) == opened
-    assert place.errors == ["did not close in order: service 0 gave no answer in 15 s"] * opened
+    assert (Close() in process.asked) == opened
+    assert process.errors == ["did not close in order: service 0 gave no answer in 15 s"] * opened
 
 
 def test_an_event_behind_a_torn_line_is_kept(tmp_path, monkeypatch):

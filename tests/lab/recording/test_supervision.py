@@ -5,13 +5,12 @@ import asyncio
 import pytest
 
 from stockade.lab.errors import LabError
-from stockade.lab.recording import engine
-from stockade.lab.recording.processes import service_processes
-from stockade.lab.recording.processes.messages import Counters
-from stockade.lab.recording.processes.service_processes import ServiceProcesses
+from stockade.lab.execution.processes.messages import Counters
+from stockade.lab.recording import engine, service_processes
+from stockade.lab.recording.service_processes import ServiceProcesses
 
 
-class Place:
+class Process:
     """A stand-in for a process that can be started once its server is there."""
 
     def __init__(self):
@@ -46,25 +45,25 @@ class Place:
 
 @pytest.fixture
 def group(monkeypatch):
-    """A group of one place, and that place."""
+    """A group of one process, and that process."""
     monkeypatch.setattr(service_processes, "START_PAUSE_S", 0.001)
     monkeypatch.setattr(service_processes, "START_WAIT_S", 0.01)
     found = ServiceProcesses("service", 0, None)
-    place = Place()
-    found.places = [place]
-    return found, place
+    process = Process()
+    found.processes = [process]
+    return found, process
 
 
 async def test_it_is_started_until_its_server_is_back(group):
     """`replace` returns although the server is away; `restore` waits until the process runs, with its environment."""
-    processes, place = group
+    processes, process = group
     await processes.replace(0, {"FAKETIME": "+60"})
     assert not await processes.serves(0, 0.01)
-    place.server_is_there = True
+    process.server_is_there = True
     assert await processes.serves(0, 5.0)
     await processes.restore()
-    assert place.running
-    assert [dict(each) for each in place.starts] == [{"FAKETIME": "+60"}] * len(place.starts)
+    assert process.running
+    assert [dict(each) for each in process.starts] == [{"FAKETIME": "+60"}] * len(process.starts)
 
 
 async def test_a_server_that_stays_away_ends_the_recording(group, monkeypatch):
@@ -78,30 +77,30 @@ async def test_a_server_that_stays_away_ends_the_recording(group, monkeypatch):
 
 async def test_recovery_is_not_judged_before_every_process_serves(group, monkeypatch):
     """The recording waits for the last one, a bounded time; one that has ended meanwhile is started anew."""
-    processes, place = group
+    processes, process = group
     monkeypatch.setattr(engine, "HEALED_WAIT_S", 5.0)
     await processes.replace(0)
     waiting = asyncio.create_task(engine._all_serve([processes]))
     for _ in range(20):
         await asyncio.sleep(0)
     assert not waiting.done()
-    place.server_is_there = True
+    process.server_is_there = True
     await waiting
-    place.running, starts = False, len(place.starts)
+    process.running, starts = False, len(process.starts)
     await engine._all_serve([processes])
-    assert (place.running, len(place.starts)) == (True, starts + 1)
+    assert (process.running, len(process.starts)) == (True, starts + 1)
     monkeypatch.setattr(engine, "HEALED_WAIT_S", 0.02)
-    monkeypatch.setattr(place, "serves", lambda wait_s: asyncio.sleep(0, False))
+    monkeypatch.setattr(process, "serves", lambda wait_s: asyncio.sleep(0, False))
     await engine._all_serve([processes])
 
 
 async def test_a_killed_process_stays_away(group):
     """Nobody starts it any more, until it is replaced."""
-    processes, place = group
+    processes, process = group
     await processes.replace(0)
     await processes.kill(0)
-    starts, place.server_is_there = len(place.starts), True
+    starts, process.server_is_there = len(process.starts), True
     for _ in range(20):
         await asyncio.sleep(0)
-    assert len(place.starts) == starts
+    assert len(process.starts) == starts
     await processes.close()

@@ -1,23 +1,24 @@
 """The watches of a recording: one that fails ends the recording, because what it would have seen was not seen."""
 
+import itertools
 from types import SimpleNamespace
 
 import pytest
 
-from stockade.lab.recording.processes.messages import Counters
+from stockade.lab.execution.processes.messages import Counters
 from stockade.lab.recording.watches import lateness
 from stockade.lab.recording.watches.lateness import LatenessWatch
 from stockade.lab.recording.watches.leftovers import LeftoverWatch
 from tests.waiting import eventually_async
 
 
-def leftover_watch(*places, workers=()):
+def leftover_watch(*processes, workers=()):
     """Of a recording with these processes."""
-    groups = [SimpleNamespace(places=some, count=len(some)) for some in (places, workers)]
+    groups = [SimpleNamespace(processes=some, count=len(some)) for some in (processes, workers)]
     return LeftoverWatch(SimpleNamespace(workers=groups[1]), groups[0], (), {}, 1)
 
 
-class Place:
+class Process:
     """A process that counts, or cannot."""
 
     def __init__(self, counters=None):
@@ -30,19 +31,19 @@ class Place:
         return self.counters
 
 
-async def asked(*places):
+async def asked(*processes):
     async def all_asked():
-        return all(each.asked for each in places)
+        return all(each.asked for each in processes)
 
     await eventually_async(all_asked)
 
 
 async def test_a_watch_of_queues_that_fails_is_not_silent():
     """Otherwise the queues would count as watched."""
-    place = Place()
+    process = Process()
     with pytest.raises(ValueError, match="a bug of the lab"):
-        async with leftover_watch(place).sampling():
-            await asked(place)
+        async with leftover_watch(process).sampling():
+            await asked(process)
 
 
 async def test_a_watch_of_lateness_that_fails_is_not_silent(monkeypatch):
@@ -73,10 +74,28 @@ async def test_a_watch_of_lateness_that_fails_is_not_silent(monkeypatch):
         await watch(Group())
 
 
+async def test_lateness_is_noted_by_process(monkeypatch):
+    """One that keeps a processor for itself is not excused by those that wait for it."""
+    waited = itertools.chain([0], itertools.repeat(500_000_000))
+
+    def waited_ns(pid):
+        return next(waited) if pid == 2 else 0
+
+    monkeypatch.setattr(lateness, "SAMPLE_S", 0.0)
+    monkeypatch.setattr(lateness, "_waited_ns", waited_ns)
+    watch = LatenessWatch([SimpleNamespace(name="service", count=2, pid=lambda number: number + 1)])
+    async with watch.watching():
+
+        async def noted():
+            return [waits for *_, waits in watch.found if waits]
+
+        assert await eventually_async(noted) == [{"service 1": 500_000_000}]
+
+
 async def test_the_most_is_kept_of_log_workers_too_and_between_two_samples():
     """A queue is full for moments only: its process has kept that."""
-    place, worker = Place(Counters({"queued": 1}, {"queued": 7})), Place(Counters({"requests": 3}))
-    watch = leftover_watch(place, workers=[worker])
+    process, worker = Process(Counters({"queued": 1}, {"queued": 7})), Process(Counters({"requests": 3}))
+    watch = leftover_watch(process, workers=[worker])
     async with watch.sampling():
-        await asked(place, worker)
+        await asked(process, worker)
     assert watch._highest == {"queued": 7, "waiting for a connection": 0, "requests": 3}

@@ -196,3 +196,34 @@ def test_a_sample_that_cannot_be_computed_with_is_one_line(tmp_path, member, val
     found["sweep"]["points"][0]["samples"][0][member] = value
     with pytest.raises(LabError, match="has a sweep that cannot be read"):
         source(tmp_path, found)
+
+
+def test_what_an_order_costs_over_an_axis(tmp_path):
+    """The cost at every value that counts; what does not count is in no row and no line, and one value is no axis."""
+    found = source(tmp_path, sweep())
+    figure = next(part for part in costs(found, found.sweep)[1:] if isinstance(part, Figure))
+    rows = {(row[0], row[1]) for row in figure.table.rows}
+    assert rows == {("5", "optimistic"), ("30", "optimistic"), *((each, "pessimistic") for each in ("5", "30", "120"))}
+    drawn = {
+        (each["name"], each["x"])
+        for layer in figure.draw(720)["layer"]
+        for each in layer["data"]["values"]
+        if {"name", "x"} <= each.keys()
+    }
+    assert drawn == {(name, float(value)) for value, name in rows}
+    alone = source(tmp_path, sweep(values=(30,), broke=[]))
+    assert len(costs(alone, alone.sweep)) == 2
+
+
+def test_failure_modes_beyond_those_of_everybody(tmp_path):
+    """How many faults can hit this strategy and not `unprotected`; an older document does not say it."""
+    values = sweep()
+    assert column(costs(*swept(tmp_path, values))[-1], "further ones") == {"pessimistic": ""}
+    values["sweep"]["complexity"][0]["further_failure_modes"] = ["redis-kill", "redis-failover"]
+    assert column(costs(*swept(tmp_path, values))[-1], "further ones") == {"pessimistic": "2"}
+
+
+def swept(folder, values):
+    """A source and its sweep."""
+    found = source(folder, values)
+    return found, found.sweep

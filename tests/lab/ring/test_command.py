@@ -56,7 +56,7 @@ def test_a_ring_that_is_right(command):
     assert {each["verdict"] for each in document["cells"]} == {"as claimed", "violated as claimed"}
     assert document["environment"]["servers"]
     settings = document["settings"]
-    assert (settings["seed"], settings["seconds"], settings["code"]) == (1, 6.0, state_file.code()["code"])
+    assert (settings["seed"], settings["seconds"], settings["code"]) == (1, 4.0, state_file.code()["code"])
     assert (settings["databases"], settings["workloads"]) == (["sqlite"], ["baskets"])
     assert set(settings["strategies"]) == {"unprotected", "optimistic"}
     assert set(settings["faults"]) <= set(usual_parts.RING_FAULTS)
@@ -75,7 +75,7 @@ def test_a_ring_with_a_violation(command):
     assert not document["kept"]
     jsonschema_rs.validate(json.loads(SCHEMA), document)
     assert "no-oversell: 21 of 20" in output
-    (again, *_) = re.findall(r"again: stockade lab (ring --cell \S+ --seed 7 --seconds 6)", output)
+    (again, *_) = re.findall(r"again: stockade lab (ring --cell \S+ --seed 7 --seconds 4)", output)
     player = right()
     assert command(player, *again.split())[0] == 0
     assert player.played == [again.split()[2]]
@@ -167,6 +167,10 @@ def test_a_ring_goes_on(command):
         (("ring", "--cell", "x"), "--list"),
         (("ring", "--cell", "sqlite.advisory.no-fault.baskets"), "runs on postgres"),
         (("ring", "--cell", "sqlite.optimistic.database-kill.baskets"), "SQLite is a file"),
+        (
+            ("ring", "--cell", "postgres.optimistic.database-kill+session-kill.baskets"),
+            "database-kill and session-kill cannot be combined: healing one heals the database of both",
+        ),
         (("ring", "--strategies", "optimist"), "unknown strategy 'optimist'"),
         (("ring", "--faults", "fire"), "unknown fault 'fire'"),
         (("ring", "--workloads", "none"), "unknown workload 'none'"),

@@ -76,9 +76,9 @@ def test_the_cells_of_each_day_differ_among_each_other(seed):
 
 
 def test_another_day_has_other_cells():
-    """Over ten days every contender that claims something has its turn, and several controls."""
+    """Over four weeks every contender that claims something has its turn, and several controls."""
     parts = stand_ins.parts()
-    some = [cell for day in range(1, 11) for cell in short_ring(parts, 20260600 + day)]
+    some = [cell for day in range(1, 29) for cell in short_ring(parts, 20260600 + day)]
     assert {cell.contender for cell in some} >= {each.name for each in parts.contenders if protects_rows(each)}
     assert len({cell.contender for cell in some if parts.is_control(cell)}) > 2
     assert short_ring(parts, 20260601) == short_ring(parts, 20260601) != short_ring(parts, 20260602)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from stockade.cli.lab.record import _lines
 from stockade.lab.faults import find_faults
 from stockade.lab.history.final_state import Leftovers
 from stockade.lab.model.contender import Contender
@@ -95,3 +96,14 @@ def test_the_first_violation_is_one_that_the_machine_cannot_explain():
     found = summarise(plan("pessimistic"), history)
     assert found.first.rule == "unexpected"
     assert "in-time" in found.violations
+
+
+def test_an_open_loop_says_what_it_offered_and_could_not_send():
+    """So that nobody takes the rate that was wanted for the one that there was; a closed loop offers none."""
+    made, closed = plan("pessimistic", rate=2000.0), plan("pessimistic")
+    history = small(extra={"offered": {"offered": 1500, "late": 3, "not_sent": 1400}})
+    (_, said) = _lines(made, summarise(made, history), "")
+    assert said == (
+        "  2000 requests a second were offered, 1,500 in all: 1,400 not sent, as every client was busy; 3 late"
+    )
+    assert len(_lines(closed, summarise(closed, small()), "")) == 1

@@ -6,8 +6,8 @@ import random
 from sqlalchemy import insert, select
 
 from stockade.core import Guard, GuardKind
+from stockade.lab.execution.processes.answers import of_outcome
 from stockade.lab.history.operation import OK
-from stockade.lab.recording.processes.answers import of_outcome
 from stockade.lab.simulation.settings import Settings
 from stockade.lab.simulation.simulation import Simulation
 from stockade.lab.simulation.workload import Mix

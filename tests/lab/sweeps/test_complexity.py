@@ -3,7 +3,7 @@
 import pytest
 
 from stockade.lab.model.contender import Contender
-from stockade.lab.sweeps.analysis.complexity import code_lines, complexity_of
+from stockade.lab.sweeps.analysis.complexity import _closure, _defined_in, _lines, code_lines, complexity_of
 from stockade.strategies import registry
 from stockade.strategies.options import Options
 
@@ -42,6 +42,19 @@ def test_the_plainest_has_nothing_beyond_itself(found):
     plain = found["unprotected"]
     assert (plain.further_lines, plain.services, plain.dependencies, plain.further_failure_modes) == (0, {}, (), ())
     assert 0 < found["optimistic"].further_lines < found["sequencer"].further_lines < found["redis-spin"].further_lines
+
+
+def test_a_name_counts_with_the_file_that_defines_it(found):
+    """A lock in the process needs no Redis, although one package offers both; a log needs its worker too."""
+    assert _defined_in("stockade.locks.aio", "MemoryLocks") == "stockade.locks.async_api"
+    assert _defined_in("stockade.locks", "RedisLocks").startswith("stockade.locks.redis")
+    assert _defined_in("os", "path") == "os"
+    needed = _closure({"stockade.strategies.in_process"})
+    assert [name for name in needed if name.startswith("stockade.locks.engine.")]
+    assert not [name for name in needed if name.startswith(("stockade.locks.redis", "stockade.locks.database"))]
+    assert found["in-process"].further_lines < found["redis-spin"].further_lines / 2
+    own = _closure({"stockade.strategies.kafka"})
+    assert found["kafka"].further_lines > sum(map(_lines, own - _closure({"stockade.strategies.unprotected"})))
 
 
 def test_services_and_packages_come_from_the_registry_and_the_metadata(found):

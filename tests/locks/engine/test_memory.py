@@ -3,13 +3,13 @@
 
 import asyncio
 import random
-import threading
 
 import pytest
 
 from stockade import locks as sync
 from stockade.locks import LockLost, aio
 from tests.locks.harness import work_for, work_for_ever
+from tests.threads import Running
 
 
 async def test_cancelled_anywhere_leaves_nothing():
@@ -54,11 +54,9 @@ def test_threads_leave_nothing():
                     granted.append(lease.fencing_token)
                     lease.release()
 
-        threads = [threading.Thread(target=visit, args=(seed,)) for seed in range(8)]
+        threads = [Running(visit, seed) for seed in range(8)]
         for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+            thread.result()
         assert locks.backend.names_in_use == 0
         assert len(granted) == len(set(granted)) > 0
 

@@ -5,7 +5,6 @@ Neighbours: `redis/test_quorum_release_retry.py` and `test_release_unanswered.py
 
 import asyncio
 import math
-import threading
 
 import pytest
 
@@ -14,7 +13,8 @@ from stockade.locks.engine.lock_request import LockRequest, Spec
 from stockade.locks.engine.release_retry import ReleaseRetry
 from stockade.locks.errors import LockUnavailable
 from stockade.locks.runtime.async_runtime import AsyncRuntime
-from tests.waiting import eventually, eventually_async
+from tests.threads import Running
+from tests.waiting import eventually, eventually_async, turns_until
 
 WAIT_S = 10
 
@@ -46,11 +46,10 @@ async def test_a_move_leaves_no_round_behind(monkeypatch, leaves):
     monkeypatch.setattr(
         "stockade.locks.engine.release_retry._PAUSE_S", WAIT_S
     )  # the first loop waits until it is woken
-    thread = threading.Thread(target=lambda: asyncio.run(owe()))
-    thread.start()
+    thread = Running(lambda: asyncio.run(owe()))
     eventually(lambda: retries._job._wakeup is not None)
     retries.change_loop()  # the job of this loop begins after the next `await`
-    thread.join(WAIT_S)
+    thread.result(WAIT_S)
     assert paid == ([] if leaves else [first["loop"]])
     if leaves:
         await eventually_async(lambda: asyncio.sleep(0, retries._job.running))
@@ -70,8 +69,7 @@ async def test_each_release_on_its_way_is_known():
     retries.retry(ask("one"), ["server"], math.inf)
     retries.retry(ask("two"), ["server"], math.inf)
     rounds = [asyncio.create_task(retries._round()) for _ in range(2)]
-    while len(under_way) < 2:
-        await asyncio.sleep(0)
+    await turns_until(lambda: len(under_way) == 2)
     for owner in under_way:
         with pytest.raises(LockUnavailable):
             await retries.cancel(owner, 0.0)

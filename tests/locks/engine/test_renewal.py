@@ -17,6 +17,7 @@ from stockade.locks.engine.renewal import Renewer
 from stockade.locks.memory import MemoryBackend
 from stockade.locks.runtime.sync_runtime import run
 from tests.locks.harness import TaskActor, ThreadActor, eventually, work_for
+from tests.threads import Running
 from tests.waiting import eventually as polled
 
 LEASE_S = 0.4
@@ -220,16 +221,12 @@ def test_a_lease_that_ends_well_is_not_lost(end):
     """No callback of a loss is called; a caller that waits for one gets an error."""
     with sync.MemoryLocks() as provider:
         lease = provider.lock("a").acquire()
-        lost, found = [], []
+        lost = []
         lease.on_lost(lost.append)
-        waiting = [threading.Thread(target=lambda: found.append(lease.wait_lost(20))) for _ in range(3)]
-        for each in waiting:
-            each.start()
+        waiting = [Running(lease.wait_lost, 20) for _ in range(3)]
         polled(lambda: len(lease._loss_wakeups) == 3)
         getattr(lease, end)()
-        for each in waiting:
-            each.join(10)
-        assert (lost, found) == ([], [False] * 3)
+        assert (lost, [each.result(10) for each in waiting]) == ([], [False] * 3)
 
 
 def test_waits_that_are_over_leave_nothing_in_the_lease():

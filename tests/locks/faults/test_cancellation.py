@@ -19,6 +19,7 @@ from stockade.locks.redis.backend import RedisBackend
 from stockade.locks.runtime.async_runtime import AsyncRuntime
 from tests.locks.faults.test_interrupt import INTERRUPTS
 from tests.locks.orphans import cancel_at_random, chunk, make_arm, nothing_left, visit
+from tests.threads import Running
 
 POINTS = {
     "memory": 3_000,
@@ -120,11 +121,9 @@ def run_threads(locks, wanted):
     """Eight threads at a time until that many waits have ended in vain; how many did."""
     ends = []
     for seed in range(0, 80 * 8, 8):
-        threads = [threading.Thread(target=time_out_often, args=(locks, seed + number, ends)) for number in range(8)]
+        threads = [Running(time_out_often, locks, seed + number, ends) for number in range(8)]
         for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+            thread.result()
         if ends.count(False) >= wanted:
             break
     return ends.count(False)

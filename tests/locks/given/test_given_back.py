@@ -1,13 +1,13 @@
 """Connections of a given pool go back clean, and soon; a pool that is exhausted is an error that says so."""
 
 import asyncio
-import threading
 
 import pytest
 
 from stockade.locks import LockLost, LockUnavailable
 from stockade.locks.database.postgres import PostgresLockDialect
 from tests.locks.given.pools import SIZE, AsyncBorrower, Borrower, over
+from tests.threads import Running
 from tests.waiting import eventually, eventually_async
 
 
@@ -71,10 +71,9 @@ def test_connections_of_threads_go_back_as_they_came(given):
             with locks.lock("a"), locks.lock("b"):
                 pass
             with gate.lock("a"):
-                waiter = threading.Thread(target=lambda: locks.lock("a").acquire().release())
-                waiter.start()
+                waiter = Running(lambda: locks.lock("a").acquire().release())
                 eventually(lambda: any(each.pending for each in locks.backend._locks.pool._waiting_sessions))
-            waiter.join(10)
+            waiter.result(10)
             eventually(lambda: not locks.backend._locks.pool.sessions)
             eventually(lambda: not locks.backend._locks.pool._going_back)
             app.borrow(SIZE)

@@ -1,13 +1,13 @@
 """Two hundred tasks and two hundred threads wait for one PostgreSQL lock over given pools of four connections."""
 
 import asyncio
-import threading
 
 import pytest
 from sqlalchemy import text
 
 from stockade.locks import PostgresLocks, aio
 from tests.locks.given.pools import POSTGRES_AIO, POSTGRES_THREADS, SIZE
+from tests.threads import Running
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.postgres
@@ -54,12 +54,10 @@ def visit_in_thread(provider, engine, room, number):
 
 def start_threads(provider, engine, room):
     """One after the other, each once the one before it waits."""
-    threads = [
-        threading.Thread(target=visit_in_thread, args=(provider, engine, room, number)) for number in range(WAITERS)
-    ]
-    for number, thread in enumerate(threads, 1):
-        thread.start()
-        eventually(lambda number=number: waiters_of(provider) >= number)
+    threads = []
+    for number in range(WAITERS):
+        threads.append(Running(visit_in_thread, provider, engine, room, number))
+        eventually(lambda: waiters_of(provider) >= len(threads))
     return threads
 
 
@@ -84,7 +82,7 @@ async def test_two_hundred_tasks_and_two_hundred_threads_get_it_in_turn(postgres
                         assert async_engine.pool.checkedout() <= SIZE - 2
                     async with asyncio.timeout(WORK_S):
                         await asyncio.gather(*tasks)
-                        await asyncio.to_thread(lambda: [thread.join(WORK_S) for thread in threads])
+                        await asyncio.to_thread(lambda: [thread.result(WORK_S) for thread in threads])
             assert engine.pool.checkedout() == 0
         assert async_engine.pool.checkedout() == 0
     assert not room.crowded

@@ -21,6 +21,7 @@ from stockade.locks.redis.transport.redis_py.blocking_client import ClientTransp
 from stockade.locks.redis.transport.threaded import ThreadedTransport
 from stockade.locks.runtime.sync_runtime import run
 from tests.locks.bounds import in_child
+from tests.threads import Running
 from tests.waiting import eventually, eventually_async
 
 pytestmark = pytest.mark.redis
@@ -95,14 +96,15 @@ def test_a_handler_that_stands_in_line_behind_itself(redis_server, monkeypatch):
 
 
 ENDING = """
-import atexit, threading, redis
+import atexit, threading, time, redis
 from stockade.locks import RedisLocks
 locks = RedisLocks(%s)
 held = locks.lock("a").acquire(timeout=5)
 waiter = threading.Thread(target=lambda: locks.lock("a").acquire(timeout=30), daemon=True)
 waiter.start()
+end = time.monotonic() + 10
 while not locks.inspect("a").waiters:
-    pass
+    assert time.monotonic() < end, "it does not wait"
 def end():
     held.release()
     print("released")
@@ -218,11 +220,7 @@ def test_a_subscription_without_its_thread_leaves_no_connection(redis_url, make,
 
 def in_new_loop(work):
     """Run it in a loop of a thread of its own: of this one the parent's is still running, as the child sees it."""
-    answers = []
-    thread = threading.Thread(target=lambda: answers.append(asyncio.run(work())))
-    thread.start()
-    thread.join()
-    return answers[0]
+    return Running(lambda: asyncio.run(work())).result()
 
 
 @pytest.mark.parametrize("face", TASKS)

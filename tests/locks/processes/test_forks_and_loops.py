@@ -21,6 +21,7 @@ from stockade.locks.engine.manager import LockManager
 from stockade.locks.memory import MemoryBackend
 from tests.locks.bounds import in_child
 from tests.locks.harness import eventually, work_for
+from tests.threads import Running
 from tests.waiting import eventually_async
 
 CHILD_S = 20.0
@@ -56,22 +57,17 @@ def busy(locks, stop):
             if lease is not None:
                 lease.release()
 
-    threads = [threading.Thread(target=work, args=(number,), daemon=True) for number in range(3)]
-    for thread in threads:
-        thread.start()
-    return threads
+    return [Running(work, number) for number in range(3)]
 
 
 def used(locks):
     """The whole life of a lock in the child, with a waiter in a thread of it."""
-    got = []
     with locks.lock("childs", lease_s=20).hold(timeout=3):
-        waiter = threading.Thread(target=lambda: got.append(locks.lock("childs", lease_s=20).acquire(timeout=5)))
-        waiter.start()
-    waiter.join(8)
-    if not got or got[0] is None:
+        waiter = Running(lambda: locks.lock("childs", lease_s=20).acquire(timeout=5))
+    lease = waiter.result(8)
+    if lease is None:
         return "no hand-over"
-    got[0].release()
+    lease.release()
     return "works"
 
 
@@ -87,7 +83,7 @@ def test_forked_while_threads_are_inside(request, kind):
     finally:
         stop.set()
         for thread in threads:
-            thread.join(5)
+            thread.result(5)
     assert held.alive
     held.release()
     assert not held.lost_reason  # no child has given it back
@@ -132,15 +128,14 @@ def test_the_control_that_keeps_the_guard_hangs(monkeypatch):
             inside.set()
             stop.wait(20)
 
-    thread = threading.Thread(target=hold_the_guard)
-    thread.start()
-    inside.wait(5)
+    thread = Running(hold_the_guard)
+    assert inside.wait(5)
     try:
         with pytest.raises(AssertionError, match="a hang"):
             in_child(3.0, lambda: used(locks))
     finally:
         stop.set()
-        thread.join(5)
+        thread.result(5)
 
 
 def test_compat_locks_after_a_fork():

@@ -24,6 +24,7 @@ from stockade.locks.engine.lock_request import LockRequest, Spec
 from stockade.locks.memory import MemoryBackend
 from stockade.locks.runtime.sync_runtime import SyncRuntime
 from tests.locks.bounds import in_child
+from tests.threads import Running
 
 STORM = 400  # signals
 EVERY_S = 0.0005
@@ -80,11 +81,10 @@ def storm(visit):
 
     signal.signal(signal.SIGALRM, handler)
     signal.setitimer(signal.ITIMER_REAL, EVERY_S)
-    other = threading.Thread(target=lambda: [visit(5) for _ in range(100)], daemon=True)
-    other.start()
+    other = Running(lambda: [visit(5) for _ in range(100)])
     while len(served) < STORM:
         visit(3)
-    other.join(20)
+    other.result(20)
     return len(served)
 
 
@@ -166,9 +166,8 @@ def handed_over():
             entered.wait(5)
         said.append("given back")
 
-    thread = threading.Thread(target=holder, daemon=True)
-    thread.start()
-    held.wait(5)
+    thread = Running(holder)
+    assert held.wait(5)
     now = locks.runtime.now
 
     def interrupted():
@@ -182,7 +181,7 @@ def handed_over():
     locks.runtime.now = interrupted  # `_granted` calls it while it has the guard, as a signal handler would come
     with locks.backend._guard:
         locks.backend._enter(("lock", "mine"), LockRequest(Spec("mine"), locks.runtime.new_id()), 0.0)
-    thread.join(5)
+    thread.result(5)
     return sorted(said)
 
 
@@ -202,7 +201,9 @@ END = """
             provider.lock("held").acquire()
     waiter = threading.Thread(target=wait, daemon=True)
     waiter.start()
+    end = time.monotonic() + 10
     while not provider.inspect("held").waiters:
+        assert time.monotonic() < end, "it does not wait"
         time.sleep(0.01)
     {what}
 """

@@ -18,6 +18,7 @@ from stockade.store.registration import Registration
 from stockade.store.schema.tables import guards_in_use as table
 from tests.store.commands import Take, rid
 from tests.store.conftest import opened, soon, stocked
+from tests.threads import Running
 
 LEASE_S = 1.0  # a live process renews it in time on a busy machine, too
 NO_LEASE = 0.3  # seconds: what a dead process's lease takes to end
@@ -165,11 +166,9 @@ def race(url, monkeypatch, turn):
         finally:
             await database.close()
 
-    threads = [threading.Thread(target=lambda each=use: asyncio.run(start(each))) for use in (ALONE, ROWS)]
+    threads = [Running(lambda each=use: asyncio.run(start(each))) for use in (ALONE, ROWS)]
     for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
+        thread.result()
     return len(taken)
 
 
@@ -277,14 +276,15 @@ async def test_without_waiting_for_them_it_starts_beside_them(server_database, m
 
 async def starts(url):
     """Start another strategy: what it is refused with once the lease is over, None when it starts."""
-    while True:
-        try:
-            async with process(url, ROWS, lease_s=1.0):
-                return None
-        except GuardRefused:
-            continue
-        except Busy as busy:
-            return busy
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                async with process(url, ROWS, lease_s=1.0):
+                    return None
+            except GuardRefused:
+                continue
+            except Busy as busy:
+                return busy
 
 
 @pytest.mark.postgres

@@ -147,6 +147,9 @@ def _lines(plan: "RecordingPlan", summary: "RecordingSummary", faults: str) -> l
     why = f", {summary.reason}" if summary.reason else ""
     counts = f"{summary.operations} operations ({types}), {summary.rate:.0f}/s"
     lines = [f"{what}: {counts}; {summary.verdict}{why}"]
+    if offered := summary.offered:
+        lost = f"{offered['not_sent']:,} not sent, as every client was busy; {offered['late']:,} late"
+        lines.append(f"  {plan.rate:g} requests a second were offered, {offered['offered']:,} in all: {lost}")
     if summary.first is not None:
         rules = ", ".join(f"{rule} {n}" for rule, n in summary.violations.items())
         lines.append(f"  violations: {rules}; the first: {summary.first.detail}")

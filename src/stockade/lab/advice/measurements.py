@@ -32,6 +32,7 @@ MEETING_RULES: Final = LOST_OR_OVERSOLD | {
     "one-approval",
     "charged-not-recorded",
     "recorded-not-charged",
+    "connection-held",  # judged in the preset that is about it only
 }
 VIOLATED: Final = "VIOLATED"  # a verdict of a ring
 MADE_BY: Final = {  # the word whose document has a member, of those without measurements

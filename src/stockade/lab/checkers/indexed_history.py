@@ -82,7 +82,7 @@ class IndexedHistory:
     def asked(self) -> tuple[Mapping[str, int], frozenset[str]]:
         """By row: the sum of what accepted requests asked for; and the rows that some changed without saying it."""
         asked: dict[str, int] = {}
-        unsaid: set[str] = set()
+        undeclared: set[str] = set()
         for id_ in self.accepted:
             operations = self.tries.get(id_)
             if operations is None:
@@ -91,12 +91,13 @@ class IndexedHistory:
             for key, delta in deltas.items():
                 asked[key] = asked.get(key, 0) + delta
             for operation in operations:
-                unsaid.update([key for key in operation.versions if key not in deltas])
+                undeclared.update([key for key in operation.versions if key not in deltas])
             if not deltas:
-                unsaid.update(operations[0].keys)
+                undeclared.update(operations[0].keys)
         silent = {id_ for id_, operations in self.tries.items() if not operations[0].deltas}
-        unsaid.update([e.key for e in self.final.ledger if e.request_id in silent or e.request_id not in self.tries])
-        return asked, frozenset(unsaid)
+        lines = [each for each in self.final.ledger if each.request_id in silent or each.request_id not in self.tries]
+        undeclared.update([each.key for each in lines])
+        return asked, frozenset(undeclared)
 
     @cached_property
     def decided(self) -> Mapping[str, Operation]:

@@ -1,7 +1,7 @@
 """What a fault's script uses: two child processes, of which the first is the victim, and the contender's Redis servers.
 
 A fault is triggered by a fault point of the store, not by time: there the victim stops or dies, and the script goes on.
-Neighbours: `child_processes.py` are the processes, `targets/redis_node.py` the servers, the files of `aimed_faults/`
+Neighbours: `order_processes.py` are the processes, `targets/redis_node.py` the servers, the files of `aimed_faults/`
 the scripts, `runs/fault_runner.py` runs them.
 """
 
@@ -12,9 +12,10 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from stockade.core import Command, Stats, Unknown
 from stockade.lab.errors import LabError
-from stockade.lab.execution.child_main import OpenShop, Reconcile, SendCommands, SignalAtPoint
-from stockade.lab.execution.child_processes import ChildProcess, ChildProcessEnded, ProcessGroup
+from stockade.lab.execution.order_processes import ANSWER_WAIT_S, ProcessGroup
 from stockade.lab.execution.order_senders import SenderConfig
+from stockade.lab.execution.processes.messages import BeginBurst, LoadBurst, OpenService, Reconcile
+from stockade.lab.execution.processes.service_process import ProcessEnded, ServiceProcess
 from stockade.lab.model.burst import Burst
 from stockade.lab.model.payment import PaymentMeter
 from stockade.lab.model.repeat_result import FAILED, Response
@@ -42,14 +43,13 @@ class FaultHarness(ProcessGroup):
     """
 
     def __init__(self) -> None:
-        super().__init__()
-        self.victim, self.other = self.start("the victim"), self.start("the other process")
+        super().__init__(["the victim", "the other process"])
+        self.victim, self.other = self.processes
         self.point = ""
         self.blocked_after_s = BLOCKED_AFTER_S
         self.victim_first = False
         self.nodes: Sequence[RedisNode] = ()
         self.stats, self.meter = Stats(), PaymentMeter()
-        self._config: SenderConfig | None = None
 
     async def prepare(self, config: SenderConfig, nodes: Sequence[RedisNode]) -> None:
         """Let both processes open this shop.
@@ -57,26 +57,31 @@ class FaultHarness(ProcessGroup):
         Raises:
             LabError: a process could not.
         """
-        self._config, self.nodes, self.stats = config, nodes, Stats()
-        opening = OpenShop(config, fault_points=True)
-        await asyncio.gather(self.victim.request(opening), self.other.request(opening))
+        self.nodes, self.stats = nodes, Stats()
+        await self.open(OpenService(config, fault_points=True))
 
     async def signal_at_point(self, what: signal.Signals) -> None:
-        """Send the victim this signal when its store next reaches the fault point."""
-        await self.victim.request(SignalAtPoint(self.point, what))
+        """Send the victim this signal when its store next reaches the fault point.
 
-    def send(self, process: ChildProcess, commands: Sequence[Command]) -> "asyncio.Task[list[Response]]":
+        Raises:
+            LabError: it does not serve.
+        """
+        if not await self.victim.signal_at_point(self.point, what):
+            raise LabError("the fault missed: the victim does not serve")
+
+    def send(self, process: ServiceProcess, commands: Sequence[Command]) -> "asyncio.Task[list[Response]]":
         """Let a process execute these, all at once; if it is killed meanwhile, all responses are unknown."""
         task = asyncio.create_task(self._send(process, tuple(commands)))
         # mark the exception as read: nobody awaits the task when the run is interrupted
         task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         return task
 
-    async def _send(self, process: ChildProcess, commands: tuple[Command, ...]) -> list[Response]:
+    async def _send(self, process: ServiceProcess, commands: tuple[Command, ...]) -> list[Response]:
         began_ns = time.monotonic_ns()
         try:
-            result = await process.request(SendCommands(commands))
-        except ChildProcessEnded:
+            await process.ask(LoadBurst(commands))
+            result = await process.ask(BeginBurst(), ANSWER_WAIT_S)
+        except ProcessEnded:
             ended_ns = time.monotonic_ns()
             return [
                 Response(command.request_id, FAILED, Unknown.code, "", "", began_ns, ended_ns, unknown=True)
@@ -91,12 +96,11 @@ class FaultHarness(ProcessGroup):
         """Start another process in the place of the one that was killed.
 
         Raises:
-            LabError: the victim lives, so it did not reach the fault point.
+            LabError: the victim lives, so it did not reach the fault point; or the new one cannot open the shop.
         """
-        if self.victim.alive or self._config is None:
+        if self.victim.pid:
             raise self._missed()
-        self.victim = self.start("the victim")
-        await self.victim.request(OpenShop(self._config, fault_points=True))
+        await self.victim.start()
 
     async def suspend_holder(self, workload: Burst, meanwhile: Callable[[], Awaitable[None]]) -> list[Response]:
         """Stop the victim while it holds the first buyer's lock, execute the other orders, then resume it.
@@ -117,19 +121,19 @@ class FaultHarness(ProcessGroup):
             served, _ = await asyncio.wait([next_in_line], timeout=self.blocked_after_s)
             rest = await self.send(self.other, others) if served else []
         finally:
-            self.victim.resume()
+            await self.victim.resume()
         if not served:
             rest = await self.send(self.other, others)
         return [*await late, *await next_in_line, *rest]
 
     async def reconcile(self) -> None:
         """Let the process that is not hurt finish the payments that were left open."""
-        await self.other.request(Reconcile())
+        await self.other.ask(Reconcile(), ANSWER_WAIT_S)
 
     async def _wait_until_stopped(self, late: "asyncio.Task[list[Response]]") -> None:
         deadline = time.monotonic() + POINT_WAIT_S
         while time.monotonic() < deadline and not late.done():
-            if await self.victim.stopped(wait_s=0.1):
+            if await self.victim.was_signalled(wait_s=0.1):
                 return
         raise self._missed()
 

@@ -1,20 +1,23 @@
 """The load: every buyer sends one command, all at the same moment, and waits for the response.
 
-Neighbours: `order_senders.py` sends in this process, `child_main.py` in others.
+Neighbours: `order_senders.py` sends in this process, `processes/` in others; `processes/answers.py` says what an
+outcome or an error means.
 """
 
 import asyncio
-import json
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from hashlib import blake2b
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final
 
-from stockade.core import Accepted, Command, Outcome, StockadeError
+from stockade.core import Command, Outcome
+from stockade.lab.execution.processes.answers import of_error, of_outcome
+from stockade.lab.history.operation import OK, REFUSED, UNKNOWN
 from stockade.lab.model.repeat_result import ACCEPTED, FAILED, QUEUED, REJECTED, Response
 
-Barrier = Callable[[], object]
+Barrier = Callable[[], Awaitable[object]]
 Execute = Callable[[Command], Awaitable[Outcome | bool]]
 _Answer = Outcome | bool | Exception
+STATUS: Final[Mapping[str, str]] = {OK: ACCEPTED, REFUSED: REJECTED}  # of an answer's type; every other is no decision
 
 
 async def send_all(execute: Execute, commands: Sequence[Command], barrier: Barrier | None = None) -> list[Response]:
@@ -23,13 +26,13 @@ async def send_all(execute: Execute, commands: Sequence[Command], barrier: Barri
     Args:
         execute: executes one command, or queues it and returns True.
         commands: one for each buyer.
-        barrier: blocks until every other process is ready too.
+        barrier: returns when every other process is ready too.
     """
     start = asyncio.Event()
     buyers = [asyncio.create_task(_send(execute, command, start)) for command in commands]
     await asyncio.sleep(0)  # now every task waits for the event
     if barrier:
-        barrier()
+        await barrier()
     start.set()
     # responses are made after the last answer, so that hashing delays nobody
     return [_response(*answered) for answered in await asyncio.gather(*buyers)]
@@ -48,12 +51,14 @@ async def _send(execute: Execute, command: Command, start: asyncio.Event) -> tup
 def _response(request_id: str, answer: _Answer, began_ns: int, ended_ns: int) -> Response:
     if isinstance(answer, bool):
         return Response(request_id, QUEUED, "", "", "", began_ns, ended_ns)
-    if isinstance(answer, Exception):
-        code = getattr(answer, "code", type(answer).__name__)
-        unexpected = "" if isinstance(answer, StockadeError) else f"{type(answer).__name__}: {answer}"
-        unknown = getattr(answer, "outcome", "unknown") != "none"
-        return Response(request_id, FAILED, code, "", unexpected, began_ns, ended_ns, unknown)
-    content_hash = blake2b(json.dumps(answer.data, sort_keys=True).encode(), digest_size=8).hexdigest()
-    if isinstance(answer, Accepted):
-        return Response(request_id, ACCEPTED, "", content_hash, "", began_ns, ended_ns)
-    return Response(request_id, REJECTED, answer.code, content_hash, "", began_ns, ended_ns)
+    found = of_error(answer) if isinstance(answer, Exception) else of_outcome(answer)
+    return Response(
+        request_id,
+        STATUS.get(found.type, FAILED),
+        found.code,
+        found.answer,
+        found.unexpected,
+        began_ns,
+        ended_ns,
+        unknown=found.type == UNKNOWN,
+    )

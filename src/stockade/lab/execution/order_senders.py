@@ -1,6 +1,6 @@
 """An order sender sends the buyers' commands to an open application that uses the strategy under test.
 
-`LocalSender` does so in this process, `ProcessSender` in several (`child_processes.py`). An order sender has its own
+`LocalSender` does so in this process, `ProcessSender` in several (`order_processes.py`). An order sender has its own
 connections, so that what the runner prepares and reads takes none of them.
 """
 
@@ -66,23 +66,31 @@ class OrderSender(Protocol):
 
 
 class LocalSender:
-    """Sends commands to an application in this process."""
+    """Sends commands to an application in this process.
+
+    Args:
+        service: the application.
+        payer: pays in it; None: nobody does.
+
+    Attributes:
+        service: as given.
+    """
 
     def __init__(self, service: Service, payer: Payer | None = None) -> None:
-        self._service, self._payer = service, payer
+        self.service, self._payer = service, payer
 
     async def send(
         self, commands: Sequence[Command], *, submit: bool = False, barrier: Barrier | None = None
     ) -> SendResult:
         """Send all commands at once, after the barrier if there is one."""
-        stats = self._service.store.stats
+        stats = self.service.store.stats
         before = Stats(**stats.as_dict())
         if self._payer is not None:
             responses = await send_all(self._payer.execute, commands, barrier)
             return SendResult(responses, stats_since(before, stats), self._payer.take_meter())
-        metered = self._service.database if isinstance(self._service.database, MeteredDatabase) else None
+        metered = self.service.database if isinstance(self.service.database, MeteredDatabase) else None
         used = metered.use if metered else ConnectionUse()
-        responses = await send_all(self._service.submit if submit else self._service.execute, commands, barrier)
+        responses = await send_all(self.service.submit if submit else self.service.execute, commands, barrier)
         connections = metered.use - used if metered else None
         return SendResult(responses, stats_since(before, stats), connections=connections)
 

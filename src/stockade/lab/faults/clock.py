@@ -59,22 +59,22 @@ async def jump(disturbed: Disturbed, *, seconds: int, fault: str) -> Sequence[st
         seconds: how far.
         fault: its name: each fault has a process of its own.
     """
-    hit = choose(disturbed, disturbed.processes)
-    if hit is None:
+    process = choose(disturbed, disturbed.processes)
+    if process is None:
         return ()
     folder = await asyncio.to_thread(OwnedFolder, "clock")
     file = folder.path / DISTANCE
-    disturbed.disturbances.clocks[fault] = (hit, folder)
+    disturbed.disturbances.clocks[fault] = (process, folder)
     set_distance(file, 0)
-    await replace(disturbed, hit, environment(file))
-    if not await hit.processes.serves(hit.number, START_WAIT_S):
-        disturbed.note(f"{hit.name} did not serve under libfaketime within {START_WAIT_S:.0f} s")
+    await replace(disturbed, process, environment(file))
+    if not await process.group.serves(process.number, START_WAIT_S):
+        disturbed.note(f"{process.name} did not serve under libfaketime within {START_WAIT_S:.0f} s")
         return ()
-    if not await _has_loaded(hit.pid, str(faketime_library())):
-        disturbed.note(f"{hit.name} runs without libfaketime")
+    if not await _has_loaded(process.pid, str(faketime_library())):
+        disturbed.note(f"{process.name} runs without libfaketime")
         return ()
     set_distance(file, seconds)
-    return (f"{hit.name}, {seconds:+d} s",)
+    return (f"{process.name}, {seconds:+d} s",)
 
 
 async def _has_loaded(pid: int, library: str) -> bool:
@@ -99,14 +99,14 @@ async def restore(disturbed: Disturbed, *, fault: str) -> None:
     """Move it back, and start the process anew without libfaketime."""
     moved = disturbed.disturbances.clocks.pop(fault, None)
     if moved is not None:
-        hit, folder = moved
+        process, folder = moved
         if (folder.path / DISTANCE).exists():
             set_distance(folder.path / DISTANCE, 0)
-        if is_held_away(disturbed, hit):  # whoever has killed it starts it again, with the clock of the others
-            hit.processes.set_environment(hit.number, {})
+        if is_held_away(disturbed, process):  # whoever has killed it starts it again, with the clock of the others
+            process.group.set_environment(process.number, {})
         else:
-            await replace(disturbed, hit, {})
-            disturbed.expect(*hit)
+            await replace(disturbed, process, {})
+            disturbed.expect(*process)
         await asyncio.to_thread(folder.close)
     await replace_missing(disturbed)
 

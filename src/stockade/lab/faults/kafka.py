@@ -38,11 +38,11 @@ async def bring_back_broker(disturbed: Disturbed) -> None:
 
 async def kill_worker(disturbed: Disturbed) -> Sequence[str]:
     """SIGKILL a log worker right after a commit: nothing was answered, and no offset reported to the broker."""
-    hit = choose(disturbed, disturbed.workers)
-    if hit is None:
+    process = choose(disturbed, disturbed.workers)
+    if process is None:
         return ()
     # one that does not come by has no partition, or no command came
-    return (hit.name,) if await kill_at_point(disturbed, KILL_WORKER, hit, "committed") else ()
+    return (process.name,) if await kill_at_point(disturbed, KILL_WORKER, process, "committed") else ()
 
 
 async def replay(disturbed: Disturbed) -> Sequence[str]:

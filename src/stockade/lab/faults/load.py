@@ -63,10 +63,10 @@ async def duplicate_and_restart(disturbed: Disturbed) -> Sequence[str]:
     It is in place once they serve: a silent link that came before would keep them from opening.
     """
     await duplicate(disturbed, fault=RESTART)
-    hit = [each for each in everyone(disturbed) if each.processes is disturbed.processes and each.pid]
+    hit = [each for each in everyone(disturbed) if each.group is disturbed.processes and each.pid]
     replaced = [each for each in hit if not is_held_away(disturbed, each)]
     for each in replaced:
-        disturbed.expect(each.processes, each.number)
+        disturbed.expect(each.group, each.number)
     await asyncio.gather(*(replace(disturbed, each) for each in replaced))
     return tuple(each.name for each in replaced)
 

@@ -5,7 +5,7 @@ import signal
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from stockade.lab.recording.fault import Disturbed, Hit, Processes
+from stockade.lab.recording.fault import Disturbed, Processes, ProcessRef
 
 POINT_WAIT_S = 5.0
 HOLDERS_TRIED = 2  # processes, one after the other, that are to stop while they have a lock
@@ -27,14 +27,14 @@ def deciders(disturbed: Disturbed) -> Processes:
     return disturbed.workers if disturbed.workers.count else disturbed.processes
 
 
-def everyone(disturbed: Disturbed) -> Iterator[Hit]:
-    """Every place for a process."""
+def everyone(disturbed: Disturbed) -> Iterator[ProcessRef]:
+    """Every process, also one that is away."""
     for group in (disturbed.processes, disturbed.workers):
         for number in range(group.count):
-            yield Hit(group, number)
+            yield ProcessRef(group, number)
 
 
-def choose(disturbed: Disturbed, processes: Processes) -> Hit | None:
+def choose(disturbed: Disturbed, processes: Processes) -> ProcessRef | None:
     """One of the processes that run, drawn by the seed: one that no fault has hit yet, if there is any.
 
     Returns:
@@ -50,33 +50,33 @@ def choose(disturbed: Disturbed, processes: Processes) -> Hit | None:
         chosen -= {(processes.name, number) for number in running}
     number = disturbed.rng.choice(fresh or running)
     chosen.add((processes.name, number))
-    return Hit(processes, number)
+    return ProcessRef(processes, number)
 
 
 def service_pids(disturbed: Disturbed) -> list[int]:
     """Ids of the processes that write the database."""
-    return [hit.pid for hit in everyone(disturbed) if hit.pid]
+    return [process.pid for process in everyone(disturbed) if process.pid]
 
 
-async def signal_at_point(disturbed: Disturbed, hit: Hit, point: str, number: int) -> bool:
+async def signal_at_point(disturbed: Disturbed, process: ProcessRef, point: str, number: int) -> bool:
     """Let a process get a signal when its store is at a fault point; whether it came by within five seconds."""
-    pid = hit.pid
-    if not await hit.processes.signal_at_point(hit.number, point, number):
-        disturbed.note(f"{hit.name} does not serve")
+    pid = process.pid
+    if not await process.group.signal_at_point(process.number, point, number):
+        disturbed.note(f"{process.name} does not serve")
         return False
-    if await hit.processes.was_signalled(hit.number, POINT_WAIT_S):
+    if await process.group.was_signalled(process.number, POINT_WAIT_S):
         return True
-    disturbed.note(f"{hit.name} did not come by the fault point {point!r} within {POINT_WAIT_S:.0f} s")
-    if not hit.pid:
+    disturbed.note(f"{process.name} did not come by the fault point {point!r} within {POINT_WAIT_S:.0f} s")
+    if not process.pid:
         disturbed.note("it has ended by itself")
-    elif hit.pid != pid:
+    elif process.pid != pid:
         disturbed.note("it was too slow to take the signal back, and was replaced")
-        disturbed.expect(*hit)
+        disturbed.expect(*process)
         await _disturb_disk(disturbed)
     return False
 
 
-async def suspend_holder(disturbed: Disturbed) -> Hit | None:
+async def leave_holder_suspended(disturbed: Disturbed) -> ProcessRef | None:
     """Let a process stop while it has the lock of the most wanted row, and has read its rows.
 
     On SQLite it may stop before it has read, too: inside its transaction it keeps all others from writing. Under a
@@ -89,32 +89,32 @@ async def suspend_holder(disturbed: Disturbed) -> Hit | None:
     """
     points = ("begin", "loaded") if disturbed.database == "sqlite" else ("loaded",)
     for _ in range(HOLDERS_TRIED):
-        hit, point = choose(disturbed, deciders(disturbed)), disturbed.rng.choice(points)
-        if hit is None:
+        process, point = choose(disturbed, deciders(disturbed)), disturbed.rng.choice(points)
+        if process is None:
             return None
-        if await signal_at_point(disturbed, hit, point, signal.SIGSTOP):
+        if await signal_at_point(disturbed, process, point, signal.SIGSTOP):
             disturbed.note(f"stopped at the fault point {point!r}")
-            return hit
-        await hit.processes.resume(hit.number)
+            return process
+        await process.group.resume(process.number)
     return None
 
 
-def resume_later(disturbed: Disturbed, hit: Hit | None, leases: float = HOLDER_BEYOND_LEASE) -> None:
+def resume_later(disturbed: Disturbed, process: ProcessRef | None, leases: float = HOLDER_BEYOND_LEASE) -> None:
     """Resume a process once the lease that it had has ended, or others had as much time to get its lock.
 
     Much later it would find its deadline over, and write nothing.
 
     Args:
         disturbed: has the process.
-        hit: the process; None: none was suspended.
+        process: which one; None: none was suspended.
         leases: how many leases from now.
     """
-    if hit is None:
+    if process is None:
         return
 
     async def resume() -> None:
         await asyncio.sleep(min(leases * disturbed.lease_s, LONGEST_PAUSE_S))
-        await hit.processes.resume(hit.number)
+        await process.group.resume(process.number)
 
     disturbed.disturbances.resuming.append(asyncio.create_task(resume()))
 
@@ -125,15 +125,15 @@ async def resume_all(disturbed: Disturbed) -> None:
     disturbed.disturbances.resuming.clear()
     if pauses:
         await asyncio.wait(pauses)
-    for hit in everyone(disturbed):
-        await hit.processes.resume(hit.number)
-        if hit.pid:
-            disturbed.expect(*hit)
+    for process in everyone(disturbed):
+        await process.group.resume(process.number)
+        if process.pid:
+            disturbed.expect(*process)
     for each in pauses:
         each.result()  # after all are resumed: an error of one pause must leave no other process stopped
 
 
-def hold_away(disturbed: Disturbed, fault: str, hit: Hit) -> None:
+def hold_away(disturbed: Disturbed, fault: str, process: ProcessRef) -> None:
     """Note that a fault kills a process: until it is healed, no other fault brings it back.
 
     It is noted before: a healing of something else, at the same time, starts what has ended.
@@ -141,29 +141,29 @@ def hold_away(disturbed: Disturbed, fault: str, hit: Hit) -> None:
     Args:
         disturbed: notes it.
         fault: name of the fault.
-        hit: the process.
+        process: which one.
     """
-    disturbed.disturbances.held_away.setdefault(fault, []).append(hit)
+    disturbed.disturbances.held_away.setdefault(fault, []).append(process)
 
 
-async def kill_at_point(disturbed: Disturbed, fault: str, hit: Hit, point: str) -> bool:
+async def kill_at_point(disturbed: Disturbed, fault: str, process: ProcessRef, point: str) -> bool:
     """SIGKILL a process at a fault point, and hold it away; whether it came by. If not, it is left alone."""
-    hold_away(disturbed, fault, hit)
-    came = await signal_at_point(disturbed, hit, point, signal.SIGKILL)
+    hold_away(disturbed, fault, process)
+    came = await signal_at_point(disturbed, process, point, signal.SIGKILL)
     if not came:
-        disturbed.disturbances.held_away[fault].remove(hit)
+        disturbed.disturbances.held_away[fault].remove(process)
     return came
 
 
-async def replace(disturbed: Disturbed, hit: Hit, environment: Mapping[str, str] | None = None) -> None:
+async def replace(disturbed: Disturbed, process: ProcessRef, environment: Mapping[str, str] | None = None) -> None:
     """Start a process anew; what a fault has done to the disk of a SQLite file is done to the new process, too.
 
     Args:
         disturbed: has the process.
-        hit: the process.
+        process: which one.
         environment: see `fault.Processes.replace`.
     """
-    await hit.processes.replace(hit.number, environment)
+    await process.group.replace(process.number, environment)
     await _disturb_disk(disturbed)
 
 
@@ -181,20 +181,20 @@ async def replace_missing(disturbed: Disturbed, fault: str = "") -> None:
         fault: that is healed, if it has killed some.
     """
     disturbed.disturbances.held_away.pop(fault, None)
-    for hit in everyone(disturbed):
-        if _state(hit.pid) in _ENDED and not is_held_away(disturbed, hit):
-            await replace(disturbed, hit)
-            disturbed.expect(*hit)
+    for process in everyone(disturbed):
+        if _state(process.pid) in _ENDED and not is_held_away(disturbed, process):
+            await replace(disturbed, process)
+            disturbed.expect(*process)
 
 
-def is_held_away(disturbed: Disturbed, hit: Hit) -> bool:
+def is_held_away(disturbed: Disturbed, process: ProcessRef) -> bool:
     """Whether a fault that is active has killed this process."""
-    return any(hit in some for some in disturbed.disturbances.held_away.values())
+    return any(process in some for some in disturbed.disturbances.held_away.values())
 
 
-def is_stopped(hit: Hit) -> bool:
+def is_stopped(process: ProcessRef) -> bool:
     """Whether a signal has stopped it."""
-    return _state(hit.pid) == "T"
+    return _state(process.pid) == "T"
 
 
 def _runs(pid: int) -> bool:

@@ -7,7 +7,7 @@ that a bare lock must be seen to grant twice.
 
 from collections.abc import Sequence
 
-from stockade.lab.faults.pieces import HOLDER_WAIT_S, resume_all, resume_later, suspend_holder
+from stockade.lab.faults.pieces import HOLDER_WAIT_S, leave_holder_suspended, resume_all, resume_later
 from stockade.lab.faults.possible import make_fault
 from stockade.lab.recording.fault import PROCESSES, REDIS, Disturbed
 from stockade.lab.site import needs
@@ -15,7 +15,7 @@ from stockade.lab.site import needs
 
 async def flush(disturbed: Disturbed) -> Sequence[str]:
     """FLUSHALL on all servers."""
-    holder = await suspend_holder(disturbed)
+    holder = await leave_holder_suspended(disturbed)
     if holder is None:
         return ()
     deleted = [await redis.flush() for redis in disturbed.site.redis]
@@ -25,7 +25,7 @@ async def flush(disturbed: Disturbed) -> Sequence[str]:
 
 async def expire_all(disturbed: Disturbed) -> Sequence[str]:
     """PEXPIRE of one millisecond on all keys that expire, on all servers."""
-    holder = await suspend_holder(disturbed)
+    holder = await leave_holder_suspended(disturbed)
     if holder is None:
         return ()
     expired = [await redis.expire_all() for redis in disturbed.site.redis]

@@ -8,7 +8,7 @@ holder is resumed when the waiters had the time to reach the replica, and before
 import asyncio
 from collections.abc import Sequence
 
-from stockade.lab.faults.pieces import HOLDER_WAIT_S, resume_later, suspend_holder
+from stockade.lab.faults.pieces import HOLDER_WAIT_S, leave_holder_suspended, resume_later
 from stockade.lab.faults.possible import make_fault
 from stockade.lab.faults.redis_server import bring_back_and_resume
 from stockade.lab.recording.fault import PROCESSES, REDIS, Disturbed
@@ -21,7 +21,7 @@ async def fail_over(disturbed: Disturbed) -> Sequence[str]:
     await asyncio.gather(*(node.start_replica() for node in nodes))
     for node in nodes:
         await node.cut_replication()
-    holder = await suspend_holder(disturbed)
+    holder = await leave_holder_suspended(disturbed)
     await asyncio.gather(*(node.fail_over() for node in nodes))
     resume_later(disturbed, holder)
     return (holder.name, f"{len(nodes)} redis") if holder else ()

@@ -7,7 +7,7 @@ what is in the process), so a bare lock may survive them.
 
 from collections.abc import Sequence
 
-from stockade.lab.faults.pieces import HOLDER_WAIT_S, resume_all, resume_later, suspend_holder
+from stockade.lab.faults.pieces import HOLDER_WAIT_S, leave_holder_suspended, resume_all, resume_later
 from stockade.lab.faults.possible import make_fault
 from stockade.lab.recording.fault import PROCESSES, REDIS, Disturbed
 from stockade.lab.site import needs
@@ -29,7 +29,7 @@ async def bring_back(disturbed: Disturbed) -> None:
 
 async def forget(disturbed: Disturbed) -> Sequence[str]:
     """Kill and restart them while a holder is suspended, so that all grants are forgotten."""
-    holder = await suspend_holder(disturbed)
+    holder = await leave_holder_suspended(disturbed)
     hit = await kill(disturbed)
     await bring_back(disturbed)
     resume_later(disturbed, holder)

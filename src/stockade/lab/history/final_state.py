@@ -66,7 +66,7 @@ class Delivery(NamedTuple):
 
 
 class LogRecord(NamedTuple):
-    """A record of the command log: its place, the request, and the versions that its decision wrote (or saw)."""
+    """A record of the command log: its place, and the request."""
 
     partition: int
     offset: int
@@ -75,7 +75,9 @@ class LogRecord(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Leftovers:
-    """Counters before and after the recording, by name: tasks, threads, pool connections, lock keys, waiters, queues.
+    """What the processes hold before and after the recording, and what a database or Redis would keep for ever.
+
+    Counters have names: open requests, tasks, threads, files, queued commands, and callers who wait for a connection.
 
     Attributes:
         before: taken when everything was open and had been used; where something is opened when it is first needed, the
@@ -83,7 +85,7 @@ class Leftovers:
         after: taken when the last operation had returned, after a bounded wait.
         lock_keys_without_expiry: lock keys in Redis that would stay for ever.
         keys_not_free: rows whose lock could not be taken within its lease and a second.
-        highest: of queues and the like, by name: the most that were in them at any time.
+        highest: of queues, by name: the most that was in them at any time, of open requests the most of a sample.
         bounds: by the same names: what they may contain.
         may_grow: by the names of `after`: by how much it may exceed `before`, where a pool with a bound grows when it
             is needed; a leak with each operation exceeds that soon.
@@ -113,7 +115,7 @@ class FinalState:
         log: the records of the command log; empty without one.
         leftovers: what was left behind.
         audit: violations that the application's own audit found, as (rule, detail).
-        extra: what a workload of a user adds.
+        extra: what else the lab has noted, by names that are constants of the checkers which ask for it.
     """
 
     initial: Mapping[str, int] = field(default_factory=dict)

@@ -18,7 +18,7 @@ class Phases:
     Attributes:
         warm_ns: load begins; the time until `faults_ns` gives the rate without faults.
         faults_ns: the first fault may be injected.
-        healed_ns: the last fault was healed.
+        healed_ns: the last fault was healed, and every process serves again; without faults as `faults_ns`.
         final_ns: no new requests after this.
         end_ns: the final state is read.
     """

@@ -1,27 +1,26 @@
 """The command log of a recording under the strategy `kafka`: its topic, and the worker processes that decide it.
 
-Neighbours: `execution/command_log/` runs a worker in a process, `processes/` are the processes, so that
-faults can kill and pause them.
+Neighbours: `execution/command_log/` has the topic and runs a worker in a process, `service_processes.py` are the
+processes, so that faults can kill and pause them.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final, NamedTuple
 
 from stockade.core import JsonValue
 from stockade.kafka.admin import Admin, read_topic
 from stockade.kafka.options import KafkaOptions
 from stockade.lab.errors import LabError
-from stockade.lab.execution.command_log.log_worker import LogAddress, LogWorkerConfig
-from stockade.lab.execution.command_log.log_workers import new_topic_name
+from stockade.lab.execution.command_log.log_worker import LogWorkerConfig
+from stockade.lab.execution.command_log.topic import new_address, topic_of, wait_for_assignment
+from stockade.lab.execution.processes.messages import OpenLogWorker
 from stockade.lab.history.final_state import LogRecord
 from stockade.lab.recording.plan import RecordingPlan
-from stockade.lab.recording.processes.messages import OpenLogWorker
-from stockade.lab.recording.processes.service_processes import ServiceProcesses, running
+from stockade.lab.recording.service_processes import ServiceProcesses, running
 
-ASSIGNMENT_WAIT_S: Final = 30.0
-POLL_S: Final = 0.02
 MAX_RECORDS: Final = 10_000_000
 
 
@@ -61,35 +60,24 @@ async def open_command_log(plan: RecordingPlan, url: str, bootstrap: str) -> Asy
     Raises:
         LabError: a process failed, or the partitions were not all assigned in time.
     """
-    name = new_topic_name()
-    address = LogAddress(bootstrap, name, name, plan.partitions)
-    config = LogWorkerConfig(url, address, plan.open_connections, plan.app)
-    log = config.kafka
+    config = LogWorkerConfig(url, new_address(bootstrap, plan.partitions), plan.open_connections, plan.app)
     fault_points = any(fault.fault_points for fault in plan.faults)
-    try:
-        async with running("log worker", plan.workers, OpenLogWorker(config, fault_points)) as workers:
-            await wait_for_assignment(workers, plan.partitions)
-            yield CommandLog(log, workers)
-    finally:
-        admin = Admin(bootstrap)
-        for topic in (log.topic, log.dead_topic):
-            await asyncio.to_thread(admin.delete_topic, topic)
+    async with (
+        topic_of(config) as log,
+        running("log worker", plan.workers, OpenLogWorker(config, fault_points)) as workers,
+    ):
+        await wait_for_assignment(partial(_assigned, workers), plan.partitions)
+        yield CommandLog(log, workers)
 
 
-async def wait_for_assignment(workers: ServiceProcesses, partitions: int) -> None:
-    """Wait until each partition is read by one process.
+async def _assigned(workers: ServiceProcesses) -> list[Sequence[int]]:
+    """The partitions of each worker.
 
     Raises:
-        LabError: not in time.
+        LabError: one has failed.
     """
-    deadline = asyncio.get_running_loop().time() + ASSIGNMENT_WAIT_S
-    while asyncio.get_running_loop().time() < deadline:
-        found = await workers.counters()
-        if len(found) < workers.count:
-            errors = [text for each in workers.places for text in (*each.errors, *(end[-1] for end in each.ends))]
-            raise LabError(f"a log worker failed at once: {'; '.join(errors)}")
-        assigned = sorted(number for each in found for number in each.partitions)
-        if assigned == list(range(partitions)):
-            return
-        await asyncio.sleep(POLL_S)
-    raise LabError(f"the partitions of the log were not all read within {ASSIGNMENT_WAIT_S:.0f} s")
+    found = await workers.counters()
+    if len(found) < workers.count:
+        errors = [text for each in workers.processes for text in (*each.errors, *(end[-1] for end in each.ends))]
+        raise LabError(f"a log worker failed at once: {'; '.join(errors)}")
+    return [each.partitions for each in found]

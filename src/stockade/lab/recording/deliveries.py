@@ -1,6 +1,6 @@
 """What the sink of a recording received: waits until the relays have sent everything, then reads their file.
 
-Neighbours: `processes/events.py` writes the file, `final_phase.py` puts what was read into the final state.
+Neighbours: `execution/processes/events.py` writes the file, `final_phase.py` puts what was read into the final state.
 """
 
 import asyncio

@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import replace
-from itertools import combinations, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -20,6 +20,7 @@ from stockade.devservers.workdir import OwnedFolder
 from stockade.lab.checkers.lateness import LATE
 from stockade.lab.checkers.system.liveness import EACH, WINDOW_S, WINDOWS
 from stockade.lab.errors import LabError
+from stockade.lab.execution.processes.messages import QUEUED, REQUESTS, WAITING, OpenService
 from stockade.lab.history.history import History, Phases
 from stockade.lab.history.operation import FaultEvent
 from stockade.lab.model.burst import Burst, RepeatNames
@@ -29,16 +30,15 @@ from stockade.lab.recording.final_phase import DECIDE_WAIT_S, FinalPhase
 from stockade.lab.recording.load import MAX_CLIENTS, LoadGenerator
 from stockade.lab.recording.load_control import OVERLOAD, LoadSettings
 from stockade.lab.recording.plan import RecordingPlan
-from stockade.lab.recording.processes.messages import QUEUED, REQUESTS, WAITING, OpenService
-from stockade.lab.recording.processes.service_processes import (
+from stockade.lab.recording.recorder import Recorder, rare_collection
+from stockade.lab.recording.sending import Sender
+from stockade.lab.recording.servers import RecordingServers, open_servers
+from stockade.lab.recording.service_processes import (
     SILENT_S,
     START_AGAIN_S,
     ServiceProcesses,
     running,
 )
-from stockade.lab.recording.recorder import Recorder, rare_collection
-from stockade.lab.recording.sending import Sender
-from stockade.lab.recording.servers import RecordingServers, open_servers
 from stockade.lab.recording.watches.lateness import LatenessWatch
 from stockade.lab.recording.watches.leftovers import NOT_FREE_LIMIT_S, WARM_UP_WAIT_S, LeftoverWatch
 from stockade.lab.recording.watches.observation import Observe, Observed
@@ -89,12 +89,7 @@ def impossible(plan: RecordingPlan, database: str) -> str:
     if plan.contender.scheme:
         return "a way to pay through a gateway: for the presets payment-*"
     reasons = [(fault.name, fault.impossible(plan.contender.name, database)) for fault in plan.faults]
-    found = [f"{name}: {why}" for name, why in reasons if why]
-    for one, other in combinations(plan.faults, 2):
-        if undo_each_other(one, other):
-            server = ", ".join(sorted(one.exclusive & other.exclusive))
-            found.append(f"{one.name} and {other.name} cannot be combined: healing one heals the {server} of both")
-    return "; ".join(found)
+    return "; ".join([*(f"{name}: {why}" for name, why in reasons if why), *undo_each_other(plan.faults)])
 
 
 async def _record(plan: RecordingPlan, opened: RecordingServers, observe: Observe | None) -> History:
@@ -107,7 +102,7 @@ async def _record(plan: RecordingPlan, opened: RecordingServers, observe: Observ
     fault_points = any(fault.fault_points for fault in plan.faults)
     async with AsyncExitStack() as stack:
         file = await _events_file(target, stack)
-        opening = OpenService(opened.config, fault_points, str(file or ""))
+        opening = OpenService(opened.config, fault_points, str(file or ""), warm=True)
         processes = await stack.enter_async_context(running("service", plan.processes, opening))
         sender = Sender(processes, recorder, load, rows)
         generator = LoadGenerator(requests, sender, load)

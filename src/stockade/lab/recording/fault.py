@@ -1,7 +1,7 @@
 """What a fault of a recording is, what it may touch, and what a contender claims under it.
 
 A fault is one file in `faults/`, and one line in its registry. It is injected and healed by the schedule of the
-recording; in between, the load goes on. Neighbours: `engine.py` makes the `Disturbed`, `processes/` and
+recording; in between, the load goes on. Neighbours: `engine.py` makes the `Disturbed`, `service_processes.py` and
 `load_control.py` are what faults touch of the load's side, `site/` of the servers' side.
 """
 
@@ -10,6 +10,7 @@ import dataclasses
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Final, NamedTuple, Protocol
 
 from stockade.devservers.workdir import OwnedFolder
@@ -106,21 +107,21 @@ class LoadControl(Protocol):
         ...
 
 
-class Hit(NamedTuple):
+class ProcessRef(NamedTuple):
     """A process: the group, and its number in it."""
 
-    processes: Processes
+    group: Processes
     number: int
 
     @property
     def name(self) -> str:
         """As in the history."""
-        return f"{self.processes.name} {self.number}"
+        return f"{self.group.name} {self.number}"
 
     @property
     def pid(self) -> int:
         """Process id; 0 while it is away."""
-        return self.processes.pid(self.number)
+        return self.group.pid(self.number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,14 +132,16 @@ class Disturbances:
         resuming: tasks that resume suspended processes.
         chosen: processes that faults have hit, so that the next fault hits another one.
         held_away: by fault, the processes that it has killed and not healed.
+        throttled: by fault, the process that it stops again and again, and the task that does so.
         clocks: by fault, the process whose wall clock it has moved, and the folder of the file with the distance.
         load: by what is done to the load, the names of the faults that do it.
     """
 
     resuming: list["asyncio.Task[None]"] = field(default_factory=list)
     chosen: set[tuple[str, int]] = field(default_factory=set)
-    held_away: dict[str, list[Hit]] = field(default_factory=dict)
-    clocks: dict[str, tuple[Hit, OwnedFolder]] = field(default_factory=dict)
+    held_away: dict[str, list[ProcessRef]] = field(default_factory=dict)
+    throttled: dict[str, tuple[ProcessRef, "asyncio.Task[None]"]] = field(default_factory=dict)
+    clocks: dict[str, tuple[ProcessRef, OwnedFolder]] = field(default_factory=dict)
     load: dict[str, set[str]] = field(default_factory=dict)
 
 
@@ -170,7 +173,7 @@ class Disturbed:
     lease_s: float
     disturbances: Disturbances = field(default_factory=Disturbances)
     notes: list[str] = field(default_factory=list)
-    expected: list[Hit] = field(default_factory=list)
+    expected: list[ProcessRef] = field(default_factory=list)
 
     def for_action(self) -> "Disturbed":
         """The same for one injection or healing, which has said nothing yet."""
@@ -182,7 +185,7 @@ class Disturbed:
 
     def expect(self, processes: Processes, number: int) -> None:
         """This injection or healing has ended when this process serves again; bounded, and the fault log says so."""
-        self.expected.append(Hit(processes, number))
+        self.expected.append(ProcessRef(processes, number))
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,9 +197,9 @@ class Fault:
         summary: what happens, in one line.
         inject: begins it; returns when it has begun, with the names of what it hit. None: it did not act, or only its
             healing can tell.
-        heal: ends what this injection began, and leaves what other faults have begun; returns when servers are as
-            before, with the names of what was hit since the injection, if that has not said it. Of processes it says
-            which must serve again (`Disturbed.expect`).
+        heal: ends what this injection began, and leaves what other faults have begun; returns when that has ended, with
+            the names of what was hit since the injection, if that has not said it. Of processes it says which must
+            serve again (`Disturbed.expect`). A server serves again, whatever has ended it: see `exclusive`.
         covered_by: names in `Guarantees.faults`; a strategy is held to it if it promises one of them. Empty: every
             strategy that protects a row is.
         needs: of the site, e.g. `database-server`, `redis`, `kafka`, `link-database`, `link-redis`, `libfaketime`.
@@ -241,9 +244,14 @@ def fit_together(one: Fault, other: Fault) -> bool:
     return not one.exclusive & other.exclusive and not (one.fault_points and other.fault_points)
 
 
-def undo_each_other(one: Fault, other: Fault) -> bool:
-    """Whether two faults cannot be in place together at all: the healing of one heals the server of both."""
-    return bool(one.exclusive & other.exclusive & SERVERS)
+def undo_each_other(faults: Sequence[Fault]) -> list[str]:
+    """Which of these cannot be in place together at all, pair by pair: the healing of one heals the server of both."""
+    shared = [(one, other, one.exclusive & other.exclusive & SERVERS) for one, other in combinations(faults, 2)]
+    return [
+        f"{one.name} and {other.name} cannot be combined: healing one heals the {', '.join(sorted(servers))} of both"
+        for one, other, servers in shared
+        if servers
+    ]
 
 
 def protects_rows(contender: Contender) -> bool:

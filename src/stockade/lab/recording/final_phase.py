@@ -24,11 +24,11 @@ from stockade.lab.history.final_state import FinalState, LedgerLine, LogRecord
 from stockade.lab.history.operation import Operation
 from stockade.lab.recording.deliveries import read_deliveries, wait_until_sent
 from stockade.lab.recording.final_reads import Found, read_found, read_rows
-from stockade.lab.recording.load import Offered
-from stockade.lab.recording.processes.service_processes import ServiceProcesses
+from stockade.lab.recording.load import OFFERED, Offered
 from stockade.lab.recording.recorder import Recorder
 from stockade.lab.recording.sending import Sender
 from stockade.lab.recording.servers import RecordingServers
+from stockade.lab.recording.service_processes import ServiceProcesses
 from stockade.lab.recording.watches.leftovers import LeftoverWatch
 from stockade.lab.runs.run_audit import AUDIT_WAIT_S, LIMIT
 from stockade.lab.workloads.workload import Request
@@ -109,7 +109,7 @@ class FinalPhase:
             records = await self._opened.log.records()
             extra[LOG_ENDS] = await self._opened.log.ends()
         if offered.offered:
-            extra["offered"] = asdict(offered)
+            extra[OFFERED] = asdict(offered)
         if self._events is not None:
             extra[RELAYED] = True
         extra[HAS_ORDERS] = orders in application.schema.tables

@@ -19,6 +19,7 @@ from stockade.lab.workloads.workload import Request
 TICK_S: Final = 0.002  # of the open loop
 MAX_CLIENTS: Final = 2_000  # whatever a fault multiplies
 LATE_S: Final = 0.1
+OFFERED: Final = "offered"  # in `FinalState.extra`: what an open loop offered
 
 
 @dataclass(slots=True)

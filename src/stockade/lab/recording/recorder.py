@@ -13,8 +13,8 @@ from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from stockade.core import Command
+from stockade.lab.execution.processes.answers import Answer
 from stockade.lab.history.operation import OK, REFUSED, Operation
-from stockade.lab.recording.processes.answers import Answer
 
 THRESHOLDS: Final = (50_000, 50, 1_000)
 DECIDED = (OK, REFUSED)

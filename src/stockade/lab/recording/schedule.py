@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 from stockade.lab.errors import LabError
 from stockade.lab.history.operation import FaultEvent
-from stockade.lab.recording.fault import LINKS, Disturbed, Fault, Hit
+from stockade.lab.recording.fault import LINKS, Disturbed, Fault, ProcessRef
 
 ACTION_WAIT_S: Final = 60.0  # for one injection or healing: a database that recovers from a crash takes seconds
 SERVE_WAIT_S: Final = 20.0  # for the processes that a healing brings back
@@ -219,11 +219,11 @@ class _Run:
             yield
 
 
-async def _not_serving(expected: Sequence[Hit], wait_s: float) -> list[str]:
+async def _not_serving(expected: Sequence[ProcessRef], wait_s: float) -> list[str]:
     """A note for each of these processes that does not serve within this time, in seconds."""
     deadline_s = time.monotonic() + wait_s
     return [
-        f"{hit.name} did not serve again within {wait_s:.0f} s"
-        for hit in expected
-        if not await hit.processes.serves(hit.number, deadline_s - time.monotonic())
+        f"{process.name} did not serve again within {wait_s:.0f} s"
+        for process in expected
+        if not await process.group.serves(process.number, deadline_s - time.monotonic())
     ]

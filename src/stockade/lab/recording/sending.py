@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from stockade.core import Command, IdempotencyKeyReused, Key
+from stockade.lab.execution.processes.service_process import ServiceProcess
 from stockade.lab.history.operation import FAILED, REFUSED, UNKNOWN
 from stockade.lab.recording.load_control import LoadSettings
-from stockade.lab.recording.processes.service_process import ServiceProcess
-from stockade.lab.recording.processes.service_processes import ServiceProcesses
 from stockade.lab.recording.recorder import Recorder
+from stockade.lab.recording.service_processes import ServiceProcesses
 from stockade.lab.workloads.workload import Request
 
 TRIES: Final = 6  # of one request, before it waits for the end of the recording
@@ -154,6 +154,6 @@ class Sender:
 
     def _process(self, number: int) -> ServiceProcess:
         """The process of this number, or the next one that runs: a load balancer sends nothing to one that is away."""
-        places = self._processes.places
-        turn = [places[(number + n) % len(places)] for n in range(len(places))]
-        return next((place for place in turn if place.running), turn[0])
+        processes = self._processes.processes
+        turn = [processes[(number + n) % len(processes)] for n in range(len(processes))]
+        return next((process for process in turn if process.running), turn[0])

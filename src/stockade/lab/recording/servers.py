@@ -12,7 +12,7 @@ from stockade.lab.errors import LabError
 from stockade.lab.execution.order_senders import SenderConfig
 from stockade.lab.recording.command_log import CommandLog, open_command_log
 from stockade.lab.recording.plan import RecordingPlan
-from stockade.lab.recording.processes.service_processes import ServiceProcesses
+from stockade.lab.recording.service_processes import ServiceProcesses
 from stockade.lab.site.site import Site, open_site
 from stockade.lab.site.site_servers import SiteServers
 from stockade.lab.targets.kafka_servers import open_kafka

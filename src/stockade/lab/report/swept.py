@@ -20,7 +20,7 @@ from stockade.lab.sweeps.sample import Sample
 
 
 class Complexity(msgspec.Struct, frozen=True):
-    """What a strategy is to have: counted."""
+    """What a strategy is to have: counted; older documents have no further failure modes."""
 
     strategy: str
     own_lines: int
@@ -29,6 +29,7 @@ class Complexity(msgspec.Struct, frozen=True):
     settings: tuple[str, ...]
     failure_modes: tuple[str, ...]
     dependencies: tuple[str, ...]
+    further_failure_modes: tuple[str, ...] | None = None
 
 
 class _Point(msgspec.Struct, frozen=True):

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from stockade.lab.errors import LabError
 from stockade.lab.model.contender import Contender, all_contenders
-from stockade.lab.recording.fault import Fault, fit_together, protects_rows
+from stockade.lab.recording.fault import Fault, fit_together, protects_rows, undo_each_other
 from stockade.lab.ring.cell import NO_FAULT, Cell
 from stockade.lab.ring.covering_array import Factors, covering_array
 from stockade.lab.ring.expectation import HELD, expected, is_control
@@ -77,6 +77,8 @@ class Parts:
         for fault in cell.faults or (NO_FAULT,):
             if why := self.why_not(contender, fault, cell.database):
                 raise LabError(f"cell {text}: {fault} with {cell.contender}: {why}")
+        if pairs := undo_each_other([self.fault_by_name[name] for name in cell.faults]):
+            raise LabError(f"cell {text}: {'; '.join(pairs)}")
         return cell
 
     def why_not(self, contender: Contender, fault: str, database: str) -> str:

@@ -5,7 +5,8 @@ Neighbours: `checkers/` find the violations, `expectation.py` has the verdicts, 
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from stockade.lab.checkers import judge
@@ -13,6 +14,7 @@ from stockade.lab.checkers.exposure import not_exposed
 from stockade.lab.checkers.violation import Violation
 from stockade.lab.history.history import History
 from stockade.lab.history.operation import TYPES
+from stockade.lab.recording.load import OFFERED
 from stockade.lab.recording.plan import RecordingPlan
 from stockade.lab.ring.expectation import (
     AS_CLAIMED,
@@ -51,6 +53,8 @@ class RecordingSummary:
         verdict: one of the verdicts of `expectation.py`.
         kept: whether the strategy did what it claims; a negative control that is caught does. Not so unless exposed.
         reason: of the verdict; empty if there is nothing to explain.
+        offered: by an open loop: how many requests were `offered`, of these `not_sent` because every client was busy,
+            and `late`; empty: the loop was closed.
     """
 
     operations: int
@@ -61,6 +65,7 @@ class RecordingSummary:
     verdict: str
     kept: bool
     reason: str = ""
+    offered: Mapping[str, int] = field(default_factory=dict)
 
 
 def summarise(plan: RecordingPlan, history: History) -> RecordingSummary:
@@ -93,7 +98,13 @@ def summarise(plan: RecordingPlan, history: History) -> RecordingSummary:
         verdict=found,
         kept=found in KEPT,
         reason="; ".join(each for each in (REASONS.get((claimed, found), ""), said) if each),
+        offered=_offered(history),
     )
+
+
+def _offered(history: History) -> Mapping[str, int]:
+    found = history.final.extra.get(OFFERED)
+    return {name: int(str(count)) for name, count in found.items()} if isinstance(found, Mapping) else {}
 
 
 def _rate(history: History) -> float:

@@ -67,7 +67,7 @@ class FaultRunner:
             LabError: a number that is not possible; a fault point that was not reached; a child process that failed.
         """
         rows = list[RunSummary]()
-        with FaultHarness() as harness:
+        async with FaultHarness() as harness:
             for (name, variant), fault in itertools.product(self._plan.variants, self._plan.faults):
                 shown = replace(variant, summary=fault.summary, published_ms={})
                 choice = choose_for_fault(variant, fault, self._plan.contenders, self._target.name, self._redis_missing)

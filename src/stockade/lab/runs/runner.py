@@ -11,9 +11,9 @@ from dataclasses import replace
 
 from stockade.core import Stats
 from stockade.kafka.options import KafkaOptions
-from stockade.lab.execution.child_processes import ProcessSender
 from stockade.lab.execution.command_log.log_repeats import LogRepeats
 from stockade.lab.execution.command_log.log_workers import LogWorkers
+from stockade.lab.execution.order_processes import ProcessSender
 from stockade.lab.execution.order_senders import OrderSender, SenderConfig, open_sender
 from stockade.lab.model.burst import Burst
 from stockade.lab.model.contender import Contender
@@ -67,8 +67,9 @@ class Runner:
         """
         plan, rows = self._plan, list[RunSummary]()
         async with AsyncExitStack() as stack:
-            processes = stack.enter_context(ProcessSender(plan.processes)) if plan.processes > 1 else None
-            log_workers = stack.enter_context(LogWorkers(plan.workers, plan.partitions))
+            several = plan.processes > 1
+            processes = await stack.enter_async_context(ProcessSender(plan.processes)) if several else None
+            log_workers = await stack.enter_async_context(LogWorkers(plan.workers, plan.partitions))
             for name, variant in plan.variants:
                 choice = choose(variant, plan.contenders, self._target.name, self._redis, self._kafka)
                 played = [each.name for each in choice.run]

@@ -8,8 +8,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from stockade.lab.execution.processes.answers import PROCESS_ENDED, Answer, of_error
 from stockade.lab.history.operation import FAILED, PROCESS_AWAY, UNKNOWN, Operation
-from stockade.lab.recording.processes.answers import PROCESS_ENDED, Answer, of_error
 from stockade.lab.simulation.service import Service
 from stockade.lab.simulation.settings import Settings
 from stockade.lab.simulation.workload import Mix, Request
@@ -98,7 +98,7 @@ class Clients:
             returned(Answer(FAILED, PROCESS_AWAY))
             return
         task = service.run(service.execute(request.command), lambda task: returned(_answer(task)))
-        service.process.at_crash.append(lambda: returned(Answer(UNKNOWN, PROCESS_ENDED)))
+        service.process.at_crash[returned] = lambda: returned(Answer(UNKNOWN, PROCESS_ENDED))
         if client == 0 and number_of_try == 1 and self._faults.cancel_step >= 0:
             self.cancel_at = (self._faults.cancel_step, task)
         if self._faults.cancel and world.rng.random() < self._faults.cancel and number_of_try == 1:

@@ -1,25 +1,16 @@
 """The final state of a run, read from the simulated servers.
 
-Neighbour: `simulation.py` puts it into the history.
+Neighbours: `simulation.py` puts it into the history; `recording/final_reads.py` makes the lines, as of a real database.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from stockade.lab.history.final_state import (
-    FinalRow,
-    FinalState,
-    LedgerLine,
-    Leftovers,
-    OrderLine,
-    OutboxLine,
-    RecordedRequest,
-)
-from stockade.lab.recording.processes.answers import of_outcome
+from stockade.lab.history.final_state import FinalRow, FinalState, Leftovers
+from stockade.lab.recording.final_reads import ledger_line, order_lines, outbox_lines, recorded_request
 from stockade.lab.simulation.database.server import DatabaseServer
 from stockade.shop.model import constants
-from stockade.store.outcome_codec import decode_outcome
 
 _COUNTERS = {"skus": ("stock", "on_hand", "reserved"), "point_accounts": ("points", "balance", "held")}
 
@@ -38,64 +29,23 @@ def final_state(server: DatabaseServer, initial: Mapping[str, int], leftovers: L
     def records(table: str) -> Any:
         return server.tables[table].records()
 
-    ledger = [
-        LedgerLine(
-            f"{each['kind']}:{each['row_id']}",
-            each["version"],
-            each["request_id"],
-            each["delta"],
-            each["held"],
-            each["amount_after"],
-            each["held_after"],
-        )
-        for each in records("ledger")
-    ]
-    states: dict[str, list[str]] = {}
-    for each in sorted(records("ledger"), key=lambda entry: int(entry["version"])):
-        if each["kind"] == constants.ORDER:
-            states.setdefault(each["row_id"], []).append(each["note"])
-    payments = Counter(each["order_id"] for each in records("payments") if each["status"] == constants.APPROVED)
+    paid = Counter(each["order_id"] for each in records("payments") if each["status"] == constants.APPROVED)
     rows = tuple(_rows(records))
     return FinalState(
         initial={**initial, **{row.key: 0 for row in rows if row.key not in initial}},
         rows=rows,
-        ledger=tuple(sorted(ledger)),
-        requests=tuple([_request(each) for each in records("requests")]),
-        orders=tuple(
-            [
-                OrderLine(each["id"], each["status"], (_first(each), *states.get(each["id"], ())), payments[each["id"]])
-                for each in records("orders")
-            ]
-        ),
-        outbox=_outbox(records("outbox")),
+        ledger=tuple(sorted(map(ledger_line, records("ledger")))),
+        requests=tuple(map(recorded_request, records("requests"))),
+        orders=tuple(order_lines(records("orders"), records("ledger"), paid)),
+        outbox=tuple(outbox_lines(records("outbox"))),
         leftovers=leftovers,
     )
 
 
-def _rows(records: Any) -> Any:
+def _rows(records: Any) -> Iterator[FinalRow]:
     for table, (kind, amount, held) in _COUNTERS.items():
         for each in records(table):
             yield FinalRow(f"{kind}:{each['id']}", each[amount], each[held], each["version"])
     for kind, table in _MADE_BY_COMMANDS.items():
         for each in records(table):
             yield FinalRow(f"{kind}:{each['id']}", 0, 0, each["version"])
-
-
-def _request(record: Mapping[str, Any]) -> RecordedRequest:
-    outcome = of_outcome(decode_outcome(record["outcome"]))
-    return RecordedRequest(record["id"], record["fingerprint"], not outcome.code, outcome.code, outcome.answer)
-
-
-def _first(order: Mapping[str, Any]) -> str:
-    return constants.PAID if order["pay"] == constants.POINTS else constants.RESERVED
-
-
-def _outbox(records: Any) -> tuple[OutboxLine, ...]:
-    numbers = Counter[str]()
-    lines = []
-    for each in sorted(records, key=lambda record: record["id"]):
-        key = each["key"]
-        event = f"{each['request_id']}:{each['seq']}"
-        lines.append(OutboxLine(event, each["request_id"], each["kind"], key, numbers[key]))
-        numbers[key] += 1
-    return tuple(lines)

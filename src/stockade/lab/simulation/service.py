@@ -10,7 +10,7 @@ from typing import Any, cast
 from sqlalchemy.engine import make_url
 
 from stockade.core import Command, Strategy
-from stockade.lab.recording.processes.answers import Answer, answered
+from stockade.lab.execution.processes.answers import Answer, answered
 from stockade.lab.simulation.database.connection import SimulatedBackend
 from stockade.lab.simulation.database.dialect import SimulatedDialect
 from stockade.lab.simulation.database.server import DatabaseServer

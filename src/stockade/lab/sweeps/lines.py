@@ -146,7 +146,7 @@ def _number(found: Interval | None) -> str:
 
 def complexity_table(complexity: Sequence[Mapping[str, JsonValue]]) -> Table:
     """What is counted about every strategy."""
-    heads = ["strategy", "own lines", "further lines", "services", "settings", "failure modes", "packages"]
+    heads = ["strategy", "own lines", "further lines", "services", "settings", "failure modes", "further", "packages"]
     rows = [
         [
             str(each["strategy"]),
@@ -155,6 +155,7 @@ def complexity_table(complexity: Sequence[Mapping[str, JsonValue]]) -> Table:
             _services(each["services"]),
             str(_count(each["settings"])),
             str(_count(each["failure_modes"])),
+            str(_count(each["further_failure_modes"])),
             str(_count(each["dependencies"])),
         ]
         for each in complexity

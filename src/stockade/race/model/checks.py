@@ -5,10 +5,12 @@ Neighbours: `scenario.py` has the tree, `files/load.py` calls this for every sce
 
 import re
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Any
 
 import msgspec
 
+from stockade.core.extras import advice
 from stockade.race.errors import RaceError
 from stockade.race.model import pointers
 from stockade.race.model.expressions import Expression
@@ -22,6 +24,7 @@ OF_A_SERVER = ("folder", "port")
 OF_A_ROUND = "round"
 OF_A_BUYER = ("n", "key", FRESH)
 GIVEN = (*OF_A_RACE, *OF_A_SERVER, OF_A_ROUND, *OF_A_BUYER)
+DRIVERS = {"postgresql": "asyncpg", "postgres": "asyncpg", "mysql": "asyncmy", "mariadb": "asyncmy"}  # by scheme
 _NAME = re.compile(r"[a-z_][a-z0-9_]*")
 
 
@@ -80,6 +83,9 @@ def _wrong(scenario: Scenario) -> Iterator[tuple[str, str]]:
             yield f"reads.{name}", "must have either a request or sql"
         if read.sql and not scenario.database:
             yield f"reads.{name}.sql", "needs the URL of the database: database = 'sqlite:///shop.db'"
+    driver = DRIVERS.get(scenario.database.partition(":")[0].partition("+")[0], "")
+    if driver and find_spec(driver) is None:  # said before the race, not after it
+        yield "database", advice(driver)
 
 
 def _pointers(scenario: Scenario) -> Iterator[tuple[str, str]]:

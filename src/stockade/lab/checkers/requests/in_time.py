@@ -2,7 +2,7 @@
 
 A stopped process tells nobody anything, so operations are left out whose process a fault suspended meanwhile. So are
 those that the recording gave up, if any fault overlaps them or the time that its healing may take. An "unknown" of the
-service is an answer like every other. What the machine was late after the deadline is subtracted.
+service is an answer like every other. How late the lab or the process was after the deadline is subtracted.
 """
 
 from collections.abc import Iterator
@@ -33,8 +33,8 @@ def check(history: IndexedHistory) -> Iterator[Violation]:
         if active_faults(times, operation.invoke_ns, operation.return_ns):
             continue
         late_s = (operation.return_ns - operation.deadline_ns) / 1e9
-        machine_s = late_ns(history.final, operation.deadline_ns, operation.return_ns) / 1e9
-        if late_s - machine_s <= MOST_LATE_S:
+        late = late_ns(history.final, operation.deadline_ns, operation.return_ns, operation.process)
+        if late_s - late / 1e9 <= MOST_LATE_S:
             continue
         yield Violation(
             RULE,

@@ -26,7 +26,7 @@ def conserved(history: IndexedHistory, rule: str, concerns: Callable[[str], bool
         sums = in_ledger[line.key]
         sums[0] += line.delta
         sums[1] += line.held
-    asked, unsaid = history.asked
+    asked, undeclared = history.asked
     total = expected_total = 0
     complete = True
     for row in final.rows:
@@ -38,7 +38,7 @@ def conserved(history: IndexedHistory, rule: str, concerns: Callable[[str], bool
             right = f"{initial} and its ledger make {initial + delta} ({held} held)"
             text = f"{row.key} has {row.amount} ({row.held} held): {right}"
             yield Violation(rule, text, key=row.key, version=row.version)
-        if row.key in unsaid or row.key not in final.initial:
+        if row.key in undeclared or row.key not in final.initial:
             complete = False
             continue
         expected = initial + asked.get(row.key, 0)

@@ -16,10 +16,10 @@ RULE: Final = "no-oversell"
 def check(history: IndexedHistory) -> Iterator[Violation]:
     """Report the first version of each row at which more was given away than there was."""
     final = history.final
-    asked, unsaid = history.asked
+    asked, undeclared = history.asked
     for key, change in asked.items():
         initial = final.initial.get(key)
-        if initial is None or key in unsaid:  # a cancellation that gave units back cannot say so beforehand
+        if initial is None or key in undeclared:  # a cancellation that gave units back cannot say so beforehand
             continue
         if initial + change < 0:
             yield Violation(RULE, f"{key}: {-change} more were given away than came back, of {initial}", key=key)

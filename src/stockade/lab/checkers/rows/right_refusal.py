@@ -61,9 +61,9 @@ def check(history: IndexedHistory) -> Iterator[Violation]:
 
 def _stock_error(history: IndexedHistory, operation: Operation, free: Mapping[tuple[str, int], int]) -> str:
     if operation.takes:
-        unsaid = [key for key in operation.takes if key not in operation.versions]
-        if unsaid:
-            return f"names no version of {', '.join(unsaid)} on which that was decided"
+        undeclared = [key for key in operation.takes if key not in operation.versions]
+        if undeclared:
+            return f"names no version of {', '.join(undeclared)} on which that was decided"
         return _had_enough(history, operation, operation.takes, free)
     takes = {key: -delta for key, delta in operation.deltas.items() if delta < 0}
     if operation.code not in TOO_LITTLE or not takes:

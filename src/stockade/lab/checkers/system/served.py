@@ -25,9 +25,9 @@ def check(history: IndexedHistory) -> Iterator[Violation]:
     """Report too small a share, the first request that was never answered, and what stayed undecided."""
     times = disturbed_times(history.history)
     operations = history.history.operations
-    calm = [each for each in operations if not active_faults(times, each.invoke_ns, each.return_ns)]
-    yield from _silent(history, [each for each in calm if each.type == UNKNOWN and each.code == NO_ANSWER])
-    yield from _share(history, [each for each in calm if each.command != READ and each.request_id])
+    undisturbed = [each for each in operations if not active_faults(times, each.invoke_ns, each.return_ns)]
+    yield from _silent(history, [each for each in undisturbed if each.type == UNKNOWN and each.code == NO_ANSWER])
+    yield from _share(history, [each for each in undisturbed if each.command != READ and each.request_id])
     yield from _undecided(history)
 
 
@@ -35,8 +35,8 @@ def _silent(history: IndexedHistory, operations: list[Operation]) -> Iterator[Vi
     """The first that was never answered; one that the machine explains, which was late for most of it, comes last."""
 
     def machine_was_late(operation: Operation) -> bool:
-        waited_ns = operation.return_ns - operation.invoke_ns
-        return late_ns(history.final, operation.invoke_ns, operation.return_ns) > waited_ns / 2
+        begin_ns, end_ns = operation.invoke_ns, operation.return_ns
+        return late_ns(history.final, begin_ns, end_ns, operation.process) > (end_ns - begin_ns) / 2
 
     if operations:
         first = min(operations, key=machine_was_late)

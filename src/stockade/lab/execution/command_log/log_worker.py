@@ -1,6 +1,6 @@
 """A log worker in a child process: it decides the commands in a log, with the code of `stockade worker`.
 
-Neighbours: `execution/child_main.py` is the process, `log_workers.py` the lab's side, `service` opens it.
+Neighbours: `execution/processes/` is the process, `log_workers.py` the lab's side, `service` opens it.
 """
 
 import asyncio

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 from stockade.core import Stats
 from stockade.lab.errors import LabError
-from stockade.lab.execution.child_processes import ProcessSender
+from stockade.lab.execution.order_processes import ProcessSender
 from stockade.lab.execution.order_senders import OrderSender, SenderConfig, open_sender
 from stockade.lab.live.choices import burst_variants
 from stockade.lab.live.plan import LivePlan
@@ -85,7 +85,7 @@ async def _open(
         if plan.processes == 1:
             yield await stack.enter_async_context(open_sender(config))
             return
-        processes = stack.enter_context(ProcessSender(plan.processes))
+        processes = await stack.enter_async_context(ProcessSender(plan.processes))
         await processes.prepare(config)
         yield processes
 

@@ -6,6 +6,7 @@ of a row that two requests were given is a lost update. Neighbours: `lab/recordi
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -16,13 +17,13 @@ from sqlalchemy import Connection
 
 from stockade.core import Busy, Key
 from stockade.lab.errors import LabError
+from stockade.lab.execution.processes.messages import REQUESTS, Count
 from stockade.lab.history.operation import FAILED, OK, REFUSED, UNKNOWN
 from stockade.lab.live.plan import LivePlan, recording_plan
 from stockade.lab.live.running.burst_leg import Show
 from stockade.lab.live.running.figures import Point, Sums, per_transaction, percentile
 from stockade.lab.recording.engine import record
 from stockade.lab.recording.final_reads import read_rows
-from stockade.lab.recording.processes.messages import REQUESTS, Count
 from stockade.lab.recording.recorder import Ended
 from stockade.lab.recording.watches.observation import Observed
 from stockade.lab.ring.summary import RecordingSummary, summarise
@@ -57,7 +58,7 @@ class Watch:
         self._seen = self._open = self._twice = 0
         self._first = ""  # version that was given twice, in words
         self._versions: dict[tuple[str, int], str] = {}
-        self._latencies: list[float] = []
+        self._latencies = deque[float](maxlen=MOST_LATENCIES)
         self._before: dict[str, int] = {}  # transactions, by process
         self._transactions = 0
         self._counted: int | None = None  # transactions since the last look; None: not asked for since
@@ -137,7 +138,7 @@ class Watch:
         sums.refused += point.refused
         sums.failed += point.failed
         sums.unknown += point.unknown
-        self._latencies = [*self._latencies, *latencies][-MOST_LATENCIES:]
+        self._latencies.extend(latencies)
         sums.rate = (sums.accepted + sums.refused) / max(1e-3, now_s - self._began_s)
         sums.left = point.left
         sums.faults = [
@@ -163,18 +164,19 @@ class Watch:
 
     async def _count(self, observed: Observed) -> None:
         """Ask every process what waits in it, and how many transactions it has begun."""
-        places = [*observed.processes.places, *observed.workers.places]
-        found = await asyncio.gather(*(place.ask(Count(), COUNT_WAIT_S) for place in places), return_exceptions=True)
+        processes = [*observed.processes.processes, *observed.workers.processes]
+        asked = [process.ask(Count(), COUNT_WAIT_S) for process in processes]
+        found = await asyncio.gather(*asked, return_exceptions=True)
         begun = opened = 0
-        for place, counters in zip(places, found, strict=True):
+        for process, counters in zip(processes, found, strict=True):
             if isinstance(counters, LabError):  # a fault has stopped or killed it
                 continue
             if isinstance(counters, BaseException):
                 raise counters
             opened += max(0, counters.held.get(REQUESTS, 0))
-            before, now = self._before.get(place.name, 0), counters.stats.get("transactions", 0)
+            before, now = self._before.get(process.name, 0), counters.stats.get("transactions", 0)
             begun += now if now < before else now - before  # less than before: it was started again
-            self._before[place.name] = now
+            self._before[process.name] = now
         self._open, self._counted = opened, begun
 
     async def _left(self, observed: Observed) -> int | None:

@@ -1,7 +1,8 @@
 """How late a busy machine made the recording: of the lab's loop, and of the processes that waited for a processor.
 
-What a caller waits for then is no fault of a strategy. Neighbours: `../engine.py` runs it, `checkers/lateness.py`
-subtracts it. Source of the waits: `/proc/PID/schedstat`, see the kernel's Documentation/scheduler/sched-stats.rst.
+What a caller waits for then is no fault of a strategy, unless another process of the service keeps the processor: so
+the waits are noted by process. Neighbours: `../engine.py` runs it, `checkers/lateness.py` subtracts it. Source of the
+waits: `/proc/PID/schedstat`, see the kernel's Documentation/scheduler/sched-stats.rst.
 """
 
 import asyncio
@@ -28,18 +29,18 @@ class LatenessWatch:
 
     def __init__(self, groups: Sequence[Processes]) -> None:
         self._groups = groups
-        self._found: list[tuple[int, int, int]] = []
+        self._found: list[tuple[int, int, int, dict[str, int]]] = []
         self._waited: dict[int, int] = {}
 
     @property
     def found(self) -> list[JsonValue]:
-        """From when, until when, and for how long of that, all in nanoseconds: for `FinalState.extra`."""
-        return [list(each) for each in self._found]
+        """For `FinalState.extra`, see `checkers.lateness.LATE`."""
+        return [[from_ns, until_ns, lab_ns, waits] for from_ns, until_ns, lab_ns, waits in self._found]
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
         """Watch inside the block."""
-        self._longest_wait_ns()
+        self._waits_ns()  # what they have waited before is not of this time
         task = asyncio.create_task(self._watch())
         try:
             yield
@@ -54,20 +55,21 @@ class LatenessWatch:
             began_ns = time.monotonic_ns()
             await asyncio.sleep(SAMPLE_S)
             now_ns = time.monotonic_ns()
-            late_ns = now_ns - began_ns - round(SAMPLE_S * 1e9) + self._longest_wait_ns()
-            if late_ns > LEAST_S * 1e9:
-                self._found.append((began_ns, now_ns, min(late_ns, now_ns - began_ns)))
+            lab_ns, waits = max(0, now_ns - began_ns - round(SAMPLE_S * 1e9)), self._waits_ns()
+            if lab_ns + max(waits.values(), default=0) > LEAST_S * 1e9:
+                self._found.append((began_ns, now_ns, lab_ns, waits))
 
-    def _longest_wait_ns(self) -> int:
-        """The longest time for which a process waited for a processor since the last call."""
-        longest = 0
+    def _waits_ns(self) -> dict[str, int]:
+        """How long each process that had to has waited for a processor since the last call."""
+        found = {}
         for group in self._groups:
             for number in range(group.count):
                 pid = group.pid(number)
                 waited = _waited_ns(pid)
-                longest = max(longest, waited - self._waited.get(pid, waited))
+                if since := waited - self._waited.get(pid, waited):
+                    found[f"{group.name} {number}"] = since
                 self._waited[pid] = waited
-        return longest
+        return found
 
 
 def _waited_ns(pid: int) -> int:

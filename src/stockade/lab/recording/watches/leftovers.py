@@ -1,6 +1,6 @@
 """What a recording leaves behind: counters of the processes before and after it, lock keys, locks that are not free.
 
-Neighbours: `../processes/` counts in each process, `../final_phase.py` puts the result into the final state.
+Neighbours: `execution/processes/` counts in each process, `../final_phase.py` puts the result into the final state.
 """
 
 import asyncio
@@ -12,13 +12,13 @@ from typing import Final
 
 from stockade.core import Command, IdempotencyKeyReused
 from stockade.lab.errors import LabError
+from stockade.lab.execution.processes.answers import Answer
+from stockade.lab.execution.processes.messages import QUEUED, REQUESTS, WAITING, Count, Counters
+from stockade.lab.execution.processes.service_process import ServiceProcess
 from stockade.lab.history.final_state import Leftovers
 from stockade.lab.history.operation import OK, REFUSED
-from stockade.lab.recording.processes.answers import Answer
-from stockade.lab.recording.processes.messages import QUEUED, REQUESTS, WAITING, Count, Counters
-from stockade.lab.recording.processes.service_process import ServiceProcess
-from stockade.lab.recording.processes.service_processes import ServiceProcesses
 from stockade.lab.recording.servers import RecordingServers
+from stockade.lab.recording.service_processes import ServiceProcesses
 from stockade.lab.site.redis_server import MAX_KEYS, SCAN_COUNT
 
 SETTLE_WAIT_S: Final = 5.0  # until the counters are back to where they were
@@ -71,12 +71,12 @@ class LeftoverWatch:
 
     async def begin(self) -> None:
         """Open what a strategy opens when it is first used, then count."""
-        for place in self._processes.places:
+        for process in self._processes.processes:
             for command in sorted(self._setup, key=lambda each: len(each.keys))[:WARM_UP]:
-                await asyncio.gather(*(place.execute(command, WARM_UP_WAIT_S) for _ in range(AT_ONCE)))
+                await asyncio.gather(*(process.execute(command, WARM_UP_WAIT_S) for _ in range(AT_ONCE)))
         await self._processes.start_failed()
-        for place in (*self._processes.places, *self._opened.workers.places):
-            await place.ask(Count(begin_anew=True))  # what the warm-up had in the queues is not of the load
+        for process in (*self._processes.processes, *self._opened.workers.processes):
+            await process.ask(Count(begin_anew=True))  # what the warm-up had in the queues is not of the load
         self._before = await self._held()
 
     async def warmed(self) -> None:
@@ -103,9 +103,9 @@ class LeftoverWatch:
             await asyncio.sleep(SAMPLE_EVERY_S)
 
     async def _note_queues(self) -> None:
-        for place in (*self._processes.places, *self._opened.workers.places):
+        for process in (*self._processes.processes, *self._opened.workers.processes):
             try:
-                counted: Counters = await place.ask(Count(), SAMPLE_WAIT_S)
+                counted: Counters = await process.ask(Count(), SAMPLE_WAIT_S)
             except LabError:  # a fault has stopped or killed it
                 continue
             for name in QUEUES:
@@ -150,22 +150,22 @@ class LeftoverWatch:
         made = {str(key) for command in self._setup for key in command.keys}
         others = [command for key, command in used.items() if key not in made]
         commands = {each.request_id: each for each in (*self._setup, *others[-MOST_USED:])}.values()
-        left = [(place, command) for place in self._processes.places for command in commands]
+        left = [(process, command) for process in self._processes.processes for command in commands]
         turns = asyncio.Semaphore(AT_ONCE)
 
         began = time.monotonic()
         deadline, limit = began + lease_s + FREE_AFTER_LEASE_S, began + NOT_FREE_LIMIT_S
 
-        async def undecided_at(place: ServiceProcess, command: Command) -> float | None:
+        async def undecided_at(process: ServiceProcess, command: Command) -> float | None:
             """When the try began; None: it was decided."""
             async with turns:
                 at = time.monotonic()
-                decided = at < limit and _is_decided(await place.execute(command, WARM_UP_WAIT_S))
+                decided = at < limit and _is_decided(await process.execute(command, WARM_UP_WAIT_S))
                 return None if decided else at
 
         while True:
             is_last = time.monotonic() > deadline
-            tried = await asyncio.gather(*(undecided_at(place, command) for place, command in left))
+            tried = await asyncio.gather(*(undecided_at(process, command) for process, command in left))
             times = [at for at in tried if at is not None]
             left = [each for each, at in zip(left, tried, strict=True) if at is not None]
             if not left or is_last or time.monotonic() > limit:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from stockade.core import Key
 from stockade.lab.history.operation import FaultEvent
-from stockade.lab.recording.processes.service_processes import ServiceProcesses
 from stockade.lab.recording.recorder import Recorder
+from stockade.lab.recording.service_processes import ServiceProcesses
 from stockade.lab.targets.target_database import TargetDatabase
 
 

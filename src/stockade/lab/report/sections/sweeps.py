@@ -8,6 +8,7 @@ from stockade.lab.report.documents import Source
 from stockade.lab.report.groups import style_of
 from stockade.lab.report.numbers import between, few
 from stockade.lab.report.page import BAD, GOOD, MEANT, QUIET, Cell, Figure, Missing, Part, Section, Table, Text, slug
+from stockade.lab.report.sections.swept_axis import across, name_of, wide
 from stockade.lab.report.swept import Sweep, SweptPoint
 from stockade.lab.sweeps.analysis.crossovers import FLIPS, METRIC, NONE, NOT_MEASURED, Crossover
 from stockade.lab.sweeps.analysis.statistics import Interval
@@ -17,13 +18,6 @@ MISSING: Final = Missing(
     "crossover curves", "stockade lab sweep --database postgres --buyers 5,30,120 --json sweep.json"
 )
 MOST_BANDS: Final = 3  # of a chart, for the fastest: more hide each other, and the table has the intervals
-LOG_FROM: Final = 8  # an axis whose last value is so many times its first one is logarithmic
-TITLES: Final = {
-    "buyers": "number of buyers",
-    "section": "length of the transaction",
-    "skew": "skew of the buyers' choice",
-    "latency": "latency of the database",
-}
 
 
 def section(sources: Sequence[Source]) -> Section | None:
@@ -68,9 +62,7 @@ def _figure(source: Source, sweep: Sweep, axis: str) -> Figure | None:
     if not counting:
         return None
     unit = counting[0].unit
-    name = TITLES.get(axis, axis)
-    title = f"Decisions per second by {name}: {counting[0].database}"
-    along = name if unit in name else f"{name}, {unit}"
+    title = f"Decisions per second by {name_of(axis)}: {counting[0].database}"
     flipped = [each for each in sweep.crossovers if each.axis == axis and each.verdict == FLIPS]
     names = sentence_of(counting)
     asked = any(each.axis == axis and each.verdict != NOT_MEASURED for each in sweep.crossovers)
@@ -80,7 +72,7 @@ def _figure(source: Source, sweep: Sweep, axis: str) -> Figure | None:
         slug("sweep", source.name, axis),
         title,
         f"A line for each of {names}, over {len({p.value for p in counting})} values.{said}",
-        lambda width: _drawn(counting, flipped, along, width),
+        lambda width: _drawn(counting, flipped, width),
         Table(
             title,
             (unit, "strategy", "decisions per s", "interval (coverage)", "p50 ms", "p99 ms", "counts"),
@@ -128,7 +120,7 @@ def _median(point: SweptPoint) -> float:
     return rate.median if rate else 0.0
 
 
-def _drawn(points: Sequence[SweptPoint], flipped: Sequence[Crossover], title: str, width: int) -> Spec:
+def _drawn(points: Sequence[SweptPoint], flipped: Sequence[Crossover], width: int) -> Spec:
     names = list(dict.fromkeys(point.strategy for point in points))
     looks = style_of(names)
     best = {name: max(_median(point) for point in points if point.strategy == name) for name in names}
@@ -146,11 +138,10 @@ def _drawn(points: Sequence[SweptPoint], flipped: Sequence[Crossover], title: st
             )
         )
     values = [point.value for point in points]
-    log = min(values) > 0 and max(values) >= LOG_FROM * min(values)
     medians = [value for each in series for _, value in each.points]
-    log_y = min(medians) > 0 and max(medians) > LOG_FROM * min(medians)
+    log_y = wide(medians)
     events = [Event(each.low, f"{each.before} → {each.after}", each.high) for each in flipped if each.low is not None]
-    x = Axis(title, log=log, least=min(values), most=max(values), ticks=tuple(sorted(set(values))))
+    x = across(points[0].axis, points[0].unit, values)
     y = Axis("decisions per second" + (", logarithmic" if log_y else ""), log=log_y)
     return lines(series, x, y, width=width, events=events)
 

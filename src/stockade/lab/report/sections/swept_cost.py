@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from stockade.lab.charts import Axis, Bar, Spec, bars
+from stockade.lab.charts import Axis, Bar, Series, Spec, bars, lines
 from stockade.lab.report.documents import Source
 from stockade.lab.report.groups import style_of
 from stockade.lab.report.numbers import few
 from stockade.lab.report.page import Figure, Part, Table, Text, sentence, slug
+from stockade.lab.report.sections.swept_axis import across, name_of, wide
 from stockade.lab.report.swept import Complexity, Sweep, SweptPoint, usual
 from stockade.lab.sweeps.analysis.statistics import Interval
 
@@ -22,6 +23,7 @@ COSTS: Final = {
     "redis_cpu_ms": "of Redis ms",
     "kafka_cpu_ms": "of Kafka ms",
 }
+LEAST_VALUES: Final = 2  # of an axis, to be shown over it
 FAIRNESS: Final = {
     "p50_ms": "p50 ms",
     "p99_ms": "p99 ms",
@@ -31,11 +33,14 @@ FAIRNESS: Final = {
 
 
 def costs(source: Source, sweep: Sweep) -> list[Part]:
-    """The costs of an order at the usual load, and the complexity of each strategy."""
+    """The costs of an order at the usual load and over each axis, and the complexity of each strategy."""
     points = usual(sweep.points)
     parts: list[Part] = []
     if points:
         parts.append(_costs(source, points))
+    for axis in dict.fromkeys(point.axis for point in sweep.points):
+        found = _over(source, [point for point in sweep.points if point.axis == axis and point.counts])
+        parts += [found] if found else []
     if sweep.complexity:
         parts.append(_complexity(sweep.complexity))
     return parts
@@ -100,6 +105,52 @@ def _drawn(found: Sequence[tuple[str, float]], width: int) -> Spec:
     )
 
 
+def _over(source: Source, points: Sequence[SweptPoint]) -> Part | None:
+    """The costs at every value of one axis; None where fewer than two values count."""
+    if len({point.value for point in points}) < LEAST_VALUES:
+        return None
+    axis, unit = points[0].axis, points[0].unit
+    heads = (unit, "strategy", *COSTS.values())
+    table = Table(
+        f"What an order costs by {name_of(axis)}: {points[0].database}",
+        heads,
+        tuple(
+            (f"{point.value:g}", point.strategy, *(_median(point.per_order, name) for name in COSTS))
+            for point in points
+        ),
+        numbers=frozenset({0, *range(2, len(heads))}),
+    )
+    drawn = [(point, found) for point in points if (found := point.processor_ms) is not None]
+    if len({point.value for point, _ in drawn}) < LEAST_VALUES:
+        return table
+    last = max(point.value for point, _ in drawn)
+    ends = sorted((found, point.strategy) for point, found in drawn if point.value == last)
+    return Figure(
+        slug("processor", source.name, axis),
+        f"Processor time of an order by {name_of(axis)}: {points[0].database}",
+        f"A line for each of {sentence(list(dict.fromkeys(point.strategy for point, _ in drawn)))}. At {last:g} {unit} "
+        f"from {ends[0][1]} with {few(ends[0][0])} ms to {ends[-1][1]} with {few(ends[-1][0])} ms.",
+        lambda width: _lines(drawn, width),
+        table,
+        "Of the service and all servers. The table has what else an order uses.",
+    )
+
+
+def _lines(drawn: Sequence[tuple[SweptPoint, float]], width: int) -> Spec:
+    names = list(dict.fromkeys(point.strategy for point, _ in drawn))
+    looks = style_of(names)
+    series = [
+        Series(
+            name, looks[name], tuple(sorted((point.value, found) for point, found in drawn if point.strategy == name))
+        )
+        for name in names
+    ]
+    log = wide([found for _, found in drawn])
+    x = across(drawn[0][0].axis, drawn[0][0].unit, [point.value for point, _ in drawn])
+    y = Axis("ms of processor time for each order" + (", logarithmic" if log else ""), log=log)
+    return lines(series, x, y, width=width)
+
+
 def _complexity(found: Sequence[Complexity]) -> Table:
     rows: list[tuple[Text, ...]] = [
         (
@@ -109,6 +160,7 @@ def _complexity(found: Sequence[Complexity]) -> Table:
             ", ".join(each.services) or "none",
             str(len(each.settings)),
             str(len(each.failure_modes)),
+            "" if each.further_failure_modes is None else str(len(each.further_failure_modes)),
             ", ".join(each.dependencies) or "none",
         )
         for each in found
@@ -120,6 +172,9 @@ def _complexity(found: Sequence[Complexity]) -> Table:
         "services to run",
         "settings",
         "failure modes",
+        "further ones",
         "dependencies",
     )
-    return Table("What a strategy is to have, counted", heads, tuple(rows), numbers=frozenset({1, 2, 4, 5}), code=True)
+    return Table(
+        "What a strategy is to have, counted", heads, tuple(rows), numbers=frozenset({1, 2, 4, 5, 6}), code=True
+    )

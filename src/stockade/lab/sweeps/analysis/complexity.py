@@ -1,6 +1,7 @@
 """How complex a strategy is, counted: lines, services, settings, failure modes, dependencies. Nothing is written down.
 
-Lines are those that have code: no blank ones, comments or docstrings. Imports are followed through the whole package.
+Lines are those that have code: no blank ones, comments or docstrings. Imports are followed through the whole package,
+each name to the file that defines it: a package that offers many names is no need for all of them.
 Neighbours: `strategies/registry` has the strategies, `faults/` what can go wrong, the package's metadata its extras.
 """
 
@@ -8,7 +9,7 @@ import ast
 import io
 import re
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from importlib.metadata import requires
@@ -28,6 +29,8 @@ PACKAGE: Final = "stockade"
 ROOT: Final = Path(stockade.__file__).parent
 OWN: Final = f"{PACKAGE}.strategies."
 PLAINEST: Final = "unprotected"  # what every strategy needs, this one needs too
+STORE: Final = f"{PACKAGE}.store"  # every service has it, whatever its strategy
+WORKER: Final = f"{PACKAGE}.kafka.worker"  # decides for a strategy over a log, in processes of its own
 _NO_CODE: Final = frozenset(
     {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
 )
@@ -41,7 +44,8 @@ class Complexity:
         strategy: its name.
         own_lines: of its file and those of its base classes in `stockade.strategies`.
         imported_lines: of all other files of the package that they import.
-        further_lines: of all these, its own ones too, how many `unprotected` does not need.
+        further_lines: of all these, its own ones too, how many a service with `unprotected` does not need; of a
+            strategy over a log those of its worker too.
         services: what must run beside the service and the database, with numbers.
         settings: parameters that it reads.
         failure_modes: faults of the lab that can hit it on this database.
@@ -82,13 +86,14 @@ def complexity_of(contender: Contender, database: str) -> Complexity:
         database: `sqlite`, `postgres`, `mariadb` or `mysql`.
     """
     own, plainest = _own_modules(contender.strategy), _own_modules(PLAINEST)
-    needed, usual = _closure(own), _closure(plainest)
+    needed, usual = _closure(own), _closure(plainest | {STORE})
+    everywhere = needed | _closure({WORKER}) if contender.needs_kafka else needed
     modes, usual_modes = _failure_modes(contender.name, database), _failure_modes(PLAINEST, database)
     return Complexity(
         strategy=contender.name,
         own_lines=sum(map(_lines, own)),
         imported_lines=sum(map(_lines, needed - own)),
-        further_lines=sum(map(_lines, needed - usual)),
+        further_lines=sum(map(_lines, everywhere - usual)),
         services=_services(contender),
         settings=_settings(own),
         failure_modes=modes,
@@ -136,7 +141,7 @@ def _failure_modes(contender: str, database: str) -> tuple[str, ...]:
     return tuple(name for name, why in reasons.items() if not why or why == missing_tools(FAULTS[name].needs))
 
 
-def _closure(own: frozenset[str]) -> frozenset[str]:
+def _closure(own: Set[str]) -> frozenset[str]:
     """These modules and every module of the package that they import, directly or not.
 
     Of the strategy's own files the imports inside functions count too: there it chooses its lock server. Of others they
@@ -161,7 +166,7 @@ def _dependencies(contender: Contender) -> tuple[str, ...]:
 
 @lru_cache(maxsize=4_000)
 def _imports(module: str, *, everywhere: bool) -> frozenset[str]:
-    """What a module imports: modules of the package, with the packages around them, and names of other packages.
+    """What a module imports: modules of the package that define the names, and names of other packages.
 
     Args:
         module: its name.
@@ -172,14 +177,23 @@ def _imports(module: str, *, everywhere: bool) -> frozenset[str]:
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found.update([node.module, *(f"{node.module}.{alias.name}" for alias in node.names)])
-    around = {prefix for name in found for prefix in _prefixes(name)}
-    return frozenset(name for name in found | around if not name.startswith(PACKAGE) or _file(name) is not None)
+            found.update(_defined_in(node.module, alias.name) for alias in node.names)
+    return frozenset(name for name in found if not name.startswith(PACKAGE) or _file(name) is not None)
 
 
-def _prefixes(name: str) -> Iterator[str]:
-    parts = name.split(".")
-    return (".".join(parts[:count]) for count in range(1, len(parts)))
+@lru_cache(maxsize=4_000)
+def _defined_in(module: str, name: str) -> str:
+    """The module that defines a name which another one may only pass on; of other packages the one that is named."""
+    if not module.startswith(PACKAGE) or _file(module) is None:
+        return module
+    if _file(inner := f"{module}.{name}") is not None:
+        return inner
+    for node in _tree(module).body:
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            for alias in node.names:
+                if (alias.asname or alias.name) == name:
+                    return _defined_in(node.module, alias.name)
+    return module
 
 
 @lru_cache(maxsize=4_000)

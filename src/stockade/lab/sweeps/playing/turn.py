@@ -1,9 +1,9 @@
 """One turn of a strategy at a point: warm up, an order alone, then the bursts that count.
 
-The engine is that of a burst (`lab/execution`): child processes which a barrier starts together. The engine of
-recordings is not used: it takes seconds to open and to close one load, and a sweep has thousands of turns; and its load
-comes through pipes of the lab's process, which at more than 10,000 operations a second would be what is measured. Here
-the buyers are tasks of the process that takes their orders, as under `stockade lab`.
+The engine is that of a burst (`lab/execution`): processes that begin together. The engine of recordings is not used: it
+takes seconds to open and to close one load, and a sweep has thousands of turns; and its load comes through sockets of
+the lab's process, which at more than 10,000 operations a second would be what is measured. Here the buyers are tasks of
+the process that takes their orders, as under `stockade lab`.
 
 A strategy is opened once for the points that need no other opening, and closed again. Two strategies are never open at
 once: an idle one has connections, renewals and a registration, and the store refuses strategies that do not compose.
@@ -21,10 +21,10 @@ from typing import Final, NamedTuple, Self
 
 from stockade.core import Stats, now_ms
 from stockade.devservers.tcp_proxy import CLEAN, Conditions
-from stockade.lab.execution.child_processes import ProcessSender
 from stockade.lab.execution.command_log.log_worker import LogWorkerProgress
 from stockade.lab.execution.command_log.log_workers import LogWorkers
 from stockade.lab.execution.metered_database import ConnectionUse
+from stockade.lab.execution.order_processes import ProcessSender
 from stockade.lab.execution.order_senders import SenderConfig, SendResult, stats_since
 from stockade.lab.model.burst import Burst, RepeatNames
 from stockade.lab.model.contender import Contender
@@ -170,7 +170,7 @@ class TurnPlayer:
             yield await self._open(stack, setting, contender)
 
     async def _open(self, stack: AsyncExitStack, setting: Setting, contender: Contender) -> Opened:
-        sender, workers = self._sender(setting.processes), None
+        sender, workers = await self._sender(setting.processes), None
         url = self._servers.url(linked=setting.has_link)
         section_ms = setting.section if setting.has_section else None
         options = contender.options(Options(wait_s=self._plan.wait_s))
@@ -178,7 +178,7 @@ class TurnPlayer:
             urls = self._servers.redis_urls
             options = replace(options, redis=urls if contender.redis_servers > 1 else urls[:1])
         if contender.needs_kafka:
-            workers = self._workers(setting.partitions)
+            workers = await self._workers(setting.partitions)
             opening = workers.open_log(
                 self._plan.app, url, self._servers.bootstrap, setting.pool, metered=True, section_ms=section_ms
             )
@@ -188,15 +188,15 @@ class TurnPlayer:
         stack.push_async_callback(sender.close_shop)
         return Opened(contender, sender, workers)
 
-    def _sender(self, processes: int) -> ProcessSender:
+    async def _sender(self, processes: int) -> ProcessSender:
         if processes not in self._senders:
-            self._senders[processes] = self._stack.enter_context(ProcessSender(processes))
+            self._senders[processes] = await self._stack.enter_async_context(ProcessSender(processes))
         return self._senders[processes]
 
-    def _workers(self, partitions: int) -> LogWorkers:
+    async def _workers(self, partitions: int) -> LogWorkers:
         if partitions not in self._log_workers:
             workers = LogWorkers(min(self._plan.workers, partitions), partitions)
-            self._log_workers[partitions] = self._stack.enter_context(workers)
+            self._log_workers[partitions] = await self._stack.enter_async_context(workers)
         return self._log_workers[partitions]
 
     async def _before(self, opened: Opened) -> _Before:

@@ -1,6 +1,6 @@
 """A group of service processes, or of log workers: what the load sends to and what faults hit.
 
-Neighbours: `service_process.py` is one of them, `fault.Processes` what faults know of a group.
+Neighbours: `execution/processes/service_process.py` is one of them, `fault.Processes` what faults know of a group.
 """
 
 import asyncio
@@ -12,8 +12,8 @@ from typing import Any, Final
 from stockade.core import JsonValue
 from stockade.lab.checkers.requests.unexpected import ENDS, ERRORS
 from stockade.lab.errors import LabError
-from stockade.lab.recording.processes.messages import Counters
-from stockade.lab.recording.processes.service_process import ServiceProcess
+from stockade.lab.execution.processes.messages import Counters
+from stockade.lab.execution.processes.service_process import ServiceProcess
 
 START_AGAIN_S: Final = 45.0  # how long a process is started again and again: servers that it needs come back sooner
 START_PAUSE_S: Final = 0.3
@@ -23,7 +23,7 @@ POLL_S: Final = 0.05
 
 
 class ServiceProcesses:
-    """A fixed number of places for processes; `fault.Processes` for faults.
+    """A fixed number of processes, each of which may end and be started anew; `fault.Processes` for faults.
 
     Args:
         name: of the kind, e.g. `service`.
@@ -36,13 +36,13 @@ class ServiceProcesses:
 
     def __init__(self, name: str, count: int, opening: Any) -> None:
         self.name = name
-        self.places = [ServiceProcess(f"{name} {number}", opening) for number in range(count)]
+        self.processes = [ServiceProcess(f"{name} {number}", opening) for number in range(count)]
         self._starting: dict[int, asyncio.Task[None]] = {}  # those that could not be started yet
 
     @property
     def count(self) -> int:
         """How many there are."""
-        return len(self.places)
+        return len(self.processes)
 
     async def start(self) -> None:
         """Start all of them.
@@ -50,27 +50,27 @@ class ServiceProcesses:
         Raises:
             LabError: one cannot open what it is for.
         """
-        await asyncio.gather(*(each.start() for each in self.places))
+        await asyncio.gather(*(each.start() for each in self.processes))
 
     async def kill(self, number: int) -> None:
         """See `fault.Processes`."""
         await self._stop_starting(number)
-        await self.places[number].kill()
+        await self.processes[number].kill()
 
     async def pause(self, number: int) -> None:
         """See `fault.Processes`."""
-        await self.places[number].pause()
+        await self.processes[number].pause()
 
     async def resume(self, number: int) -> None:
         """See `fault.Processes`."""
-        await self.places[number].resume()
+        await self.processes[number].resume()
 
     async def replace(self, number: int, environment: Mapping[str, str] | None = None) -> None:
         """See `fault.Processes`. While a server that it needs is away, it is started again and again, as a supervisor
         does; `restore` waits for it.
         """
         await self.kill(number)
-        task = self._starting[number] = asyncio.create_task(self._start_again(self.places[number], environment))
+        task = self._starting[number] = asyncio.create_task(self._start_again(self.processes[number], environment))
         done, _ = await asyncio.wait([task], timeout=START_WAIT_S)
         if done:
             self._starting.pop(number, None)
@@ -78,19 +78,19 @@ class ServiceProcesses:
 
     def set_environment(self, number: int, environment: Mapping[str, str]) -> None:
         """See `fault.Processes`."""
-        self.places[number].set_environment(environment)
+        self.processes[number].set_environment(environment)
 
     async def signal_at_point(self, number: int, point: str, signal: int) -> bool:
         """See `fault.Processes`."""
-        return await self.places[number].signal_at_point(point, signal)
+        return await self.processes[number].signal_at_point(point, signal)
 
     async def was_signalled(self, number: int, wait_s: float) -> bool:
         """See `fault.Processes`."""
-        place = self.places[number]
-        if await place.was_signalled(wait_s):
+        process = self.processes[number]
+        if await process.was_signalled(wait_s):
             return True
-        is_safe = await place.disarm()
-        if await place.was_signalled(0.0):  # in this moment
+        is_safe = await process.disarm()
+        if await process.was_signalled(0.0):  # in this moment
             return True
         if not is_safe:
             await self.replace(number)
@@ -102,7 +102,7 @@ class ServiceProcesses:
         while True:
             left_s = deadline_s - time.monotonic()
             starting = self._starting.get(number)
-            if (starting is None or starting.done()) and await self.places[number].serves(max(left_s, POLL_S)):
+            if (starting is None or starting.done()) and await self.processes[number].serves(max(left_s, POLL_S)):
                 return True
             if left_s <= 0:
                 return False
@@ -110,7 +110,7 @@ class ServiceProcesses:
 
     def pid(self, number: int) -> int:
         """See `fault.Processes`."""
-        return self.places[number].pid
+        return self.processes[number].pid
 
     async def restore(self) -> None:
         """Resume and start what a fault has left paused or away, and what has failed without one.
@@ -131,14 +131,14 @@ class ServiceProcesses:
         await asyncio.gather(*(self._start_if_failed(number) for number in range(self.count)))
 
     async def _start_if_failed(self, number: int) -> None:
-        place, starting = self.places[number], self._starting.get(number)
+        process, starting = self.processes[number], self._starting.get(number)
         if starting is not None and not starting.done():
             return
-        await place.resume()
-        if not place.running or await place.counters(SILENT_S) is None:
+        await process.resume()
+        if not process.running or await process.counters(SILENT_S) is None:
             await self.replace(number)
 
-    async def _start_again(self, place: ServiceProcess, environment: Mapping[str, str] | None) -> None:
+    async def _start_again(self, process: ServiceProcess, environment: Mapping[str, str] | None) -> None:
         """Start it until that succeeds, for a bounded time.
 
         Raises:
@@ -146,9 +146,9 @@ class ServiceProcesses:
         """
         deadline = time.monotonic() + START_AGAIN_S
         while True:
-            await place.kill()
+            await process.kill()
             try:
-                return await place.start(environment)
+                return await process.start(environment)
             except LabError:
                 if time.monotonic() > deadline:
                     raise
@@ -162,23 +162,23 @@ class ServiceProcesses:
 
     async def counters(self) -> list[Counters]:
         """Of each process that runs and answers, in their order; what has failed is in `noted`."""
-        found = await asyncio.gather(*(each.counters() for each in self.places))
+        found = await asyncio.gather(*(each.counters() for each in self.processes))
         return [each for each in found if each is not None]
 
     def noted(self) -> dict[str, list[JsonValue]]:
         """What no fault explains, for `FinalState.extra`: ends of processes, and their errors."""
-        for each in self.places:
+        for each in self.processes:
             each.note_errors()
         return {
-            ENDS: [[each.name, at_ns, code, text] for each in self.places for at_ns, code, text in each.ends],
-            ERRORS: [[each.name, text] for each in self.places for text in each.errors],
+            ENDS: [[each.name, at_ns, code, text] for each in self.processes for at_ns, code, text in each.ends],
+            ERRORS: [[each.name, text] for each in self.processes for text in each.errors],
         }
 
     async def close(self) -> None:
         """End all of them."""
         for number in list(self._starting):
             await self._stop_starting(number)
-        await asyncio.gather(*(each.close() for each in self.places))
+        await asyncio.gather(*(each.close() for each in self.processes))
 
 
 @asynccontextmanager

@@ -1,7 +1,8 @@
 """The lab's side of one service process: starts it, sends it requests, and does to it what a fault wants.
 
 Many requests are open at a time, each with its number. A process that ends answers its open requests with unknown.
-Neighbours: `service_main.py` is the process, `service_processes.py` a group of them, `messages.py` the wire.
+Neighbours: `service_main.py` is the process, `messages.py` the wire, `../order_processes.py` (bursts) and
+`recording/service_processes.py` groups of them.
 """
 
 import asyncio
@@ -13,15 +14,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from stockade.core import Command
 from stockade.lab.errors import LabError
-from stockade.lab.history.operation import FAILED, PROCESS_AWAY, UNKNOWN
-from stockade.lab.recording.processes.answers import CANCELLED, NO_ANSWER, PROCESS_ENDED, Answer
-from stockade.lab.recording.processes.messages import (
+from stockade.lab.execution.processes.answers import CANCELLED, NO_ANSWER, PROCESS_ENDED, Answer
+from stockade.lab.execution.processes.messages import (
     Cancel,
     Channel,
     Close,
@@ -32,8 +32,9 @@ from stockade.lab.recording.processes.messages import (
     ReadRows,
     SignalAtPoint,
 )
+from stockade.lab.history.operation import FAILED, PROCESS_AWAY, UNKNOWN
 
-MODULE: Final = "stockade.lab.recording.processes.service_main"
+MODULE: Final = "stockade.lab.execution.processes.service_main"
 OPEN_WAIT_S: Final = 60.0
 CONTROL_WAIT_S: Final = 15.0
 DISARM_WAIT_S: Final = 2.0
@@ -46,12 +47,17 @@ OUTPUT_BYTES: Final = 1_000_000  # that are looked through for traces of errors
 ERRORS: Final = ("Traceback (most recent call last)", "was never retrieved", "was never awaited", "Fatal Python error")
 
 
+class ProcessEnded(LabError):
+    """A service process ended instead of answering."""
+
+
 class ServiceProcess:
-    """One place for a service process: it can be killed, and started anew.
+    """One of several service processes: it can be killed, and started anew.
 
     Args:
         name: in the history and in errors.
-        opening: the first message, `OpenService` or `OpenLogWorker`.
+        opening: the first message, `OpenService` or `OpenLogWorker`; None: `open` says it.
+        keeps_output: what it prints is kept and looked through for errors; if not, the lab's user sees it.
 
     Attributes:
         name: as given.
@@ -60,8 +66,9 @@ class ServiceProcess:
             of life, or lost what it ran.
     """
 
-    def __init__(self, name: str, opening: Any) -> None:
+    def __init__(self, name: str, opening: Any = None, *, keeps_output: bool = True) -> None:
         self.name = name
+        self._keeps_output = keeps_output
         self.ends: list[tuple[int, int | None, str]] = []
         self.errors: list[str] = []
         self._may_end, self._ended_ns = False, 0
@@ -103,21 +110,36 @@ class ServiceProcess:
         if self._output is not None:
             self._output.close()
         self._may_end, self._armed = False, None
-        self._output, theirs_output = _output_file()
-        with theirs, theirs_output:
+        output: AbstractContextManager[BinaryIO | None] = nullcontext()
+        if self._keeps_output:
+            self._output, output = _output_file()
+        with theirs, output as theirs_output:
             self._process = subprocess.Popen(  # noqa: ASYNC220 - a matter of a millisecond
-                [sys.executable, "-m", MODULE, str(theirs.fileno())],
+                [sys.executable, "-m", MODULE, str(theirs.fileno()), "CRITICAL" if self._keeps_output else "ERROR"],
                 env={**os.environ, "PYTHONPATH": path, **self._environment},
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=theirs_output,
-                stderr=subprocess.STDOUT,
+                stderr=theirs_output,
             )
         self._ended = asyncio.Event()
         loop = asyncio.get_running_loop()
         _, self._channel = await loop.create_connection(lambda: Channel(self._received, self._closed), sock=ours)
         await self.ask(self._opening, OPEN_WAIT_S)
         self._opened = True
+
+    async def open(self, opening: Any) -> None:
+        """Let it open this instead of what it has open; one that is away is started.
+
+        Raises:
+            LabError: it cannot; the message is its own.
+        """
+        self._opening = opening
+        if self._process is None:
+            await self.start()
+        else:
+            await self.ask(opening, OPEN_WAIT_S)
+            self._opened = True
 
     def set_environment(self, environment: Mapping[str, str]) -> None:
         """Further variables for the later starts."""
@@ -165,11 +187,12 @@ class ServiceProcess:
         """Send any other message and wait for its reply.
 
         Raises:
-            LabError: it is away, ended, failed, or did not reply in time.
+            ProcessEnded: it is away, or ended.
+            LabError: it failed, or did not reply in time.
         """
         sent = self._send(message)
         if sent is None:
-            raise LabError(f"{self.name} does not run")
+            raise await self._end() if self._ended.is_set() else ProcessEnded(f"{self.name} does not run")
         number, future = sent
         try:
             async with asyncio.timeout(wait_s):
@@ -181,8 +204,11 @@ class ServiceProcess:
         if isinstance(reply, Failed):
             raise LabError(f"{self.name}: {reply.text}")
         if isinstance(reply, Answer):  # of `_closed`
-            raise LabError(f"{self.name} ended: {await asyncio.to_thread(self._printed)}")
+            raise await self._end()
         return reply
+
+    async def _end(self) -> ProcessEnded:
+        return ProcessEnded(f"{self.name} ended: {await asyncio.to_thread(self._printed)}")
 
     def _send(self, message: Any) -> "tuple[int, asyncio.Future[Any]] | None":
         self._next += 1
@@ -232,8 +258,10 @@ class ServiceProcess:
         if self._process is not None:
             with suppress(subprocess.TimeoutExpired):  # then its output so far says more than nothing
                 self._process.wait(END_WAIT_S)
-        self._output.seek(0)
-        printed = self._output.read().decode(errors="replace").strip()
+        printed = ""
+        if self._output is not None and not self._output.closed:
+            self._output.seek(0)
+            printed = self._output.read().decode(errors="replace").strip()
         return printed[-OUTPUT_CHARACTERS:] or f"exit code {self._process and self._process.returncode}"
 
     async def kill(self) -> None:
@@ -321,9 +349,13 @@ class ServiceProcess:
         if self._channel is not None:
             await self._ended.wait()  # the kernel closes the socket with the process
 
-    async def close(self) -> None:
-        """Let it close what it has open, then end it."""
-        if self.running:
+    async def close(self, *, in_order: bool = True) -> None:
+        """Let it close what it has open, then end it.
+
+        Args:
+            in_order: False: end it at once, e.g. in the middle of a burst.
+        """
+        if self.running and in_order:
             await self.resume()
             try:
                 await self.ask(Close())

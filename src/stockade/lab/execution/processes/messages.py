@@ -1,7 +1,8 @@
 """What the lab and its service processes say to each other, and how it is put on the wire.
 
-A message is a number and a value, pickled, after its length. Each message from the lab has one reply with its number;
-many are open at a time. Neighbours: `service_process.py` is the lab's side, `service_main.py` the process.
+A recording sends single commands, many at a time; a burst goes as a whole, so that its buyers are in the process. A
+message is a number and a value, pickled, after its length. Each message from the lab has one reply with its number.
+Neighbours: `service_process.py` is the lab's side, `service_main.py` the process.
 """
 
 import asyncio
@@ -21,22 +22,27 @@ MAX_BYTES = 64_000_000  # that wait to be written: below that nobody is told to 
 
 @dataclass(frozen=True, slots=True)
 class OpenService:
-    """Open the application under a strategy. Reply: None.
+    """Close what is open, then open the application under a strategy. Reply: None.
 
     Attributes:
         config: what to open.
         fault_points: whether the store stops at its fault points, so that it never writes a batch as one statement.
         events: the file to which it relays events; empty: it relays none.
+        warm: open all connections and threads at once, so that only a leak adds to their number.
     """
 
     config: SenderConfig
     fault_points: bool = False
     events: str = ""
+    warm: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class OpenLogWorker:
-    """Decide the commands of a log. Reply: None. With `fault_points` its store stops at its fault points."""
+    """Close what is open, then decide the commands of a log. Reply: None.
+
+    With `fault_points` its store stops at its fault points.
+    """
 
     config: LogWorkerConfig
     fault_points: bool = False
@@ -55,6 +61,29 @@ class ReadRows(NamedTuple):
     ids: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class LoadBurst:
+    """Make the buyers of these commands, who wait for the beginning; with `submit` they only queue. Reply: None."""
+
+    commands: tuple[Command, ...]
+    submit: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BeginBurst:
+    """Let the buyers send their commands now, all at once. Reply: the `SendResult`, when all have their answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reconcile:
+    """Finish the payments that were left open. Reply: None."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueryLogWorker:
+    """Reply: the `LogWorkerProgress`."""
+
+
 class Cancel(NamedTuple):
     """Cancel the request of this number: its client has given up. It has no reply of its own."""
 
@@ -65,8 +94,8 @@ class Cancel(NamedTuple):
 class SignalAtPoint:
     """Send this process a signal when its store next reaches a fault point. Reply: None.
 
-    SIGSTOP waits, for a bounded number of fault points, for a command that wants the row which most commands have
-    wanted: a holder whose row nobody else wants shows nothing.
+    While single commands are executed, SIGSTOP waits, for a bounded number of fault points, for one that wants the row
+    which most commands have wanted: a holder whose row nobody else wants shows nothing.
 
     Attributes:
         point: `begin`, `loaded` or `saved`, see `SqlStore`.

@@ -1,8 +1,8 @@
 """The main function of a service process: opens the application, carries out requests, and answers them.
 
-`python -m stockade.lab.recording.processes.service_main NUMBER`, with the number of an inherited socket. It
-shares nothing with the lab but this socket, and ends with it. Faults hit it; the lab itself is never hit. Neighbour:
-`service_process.py`.
+`python -m stockade.lab.execution.processes.service_main NUMBER LEVEL`, with the number of an inherited socket, and the
+level from which on it logs. It shares nothing with the lab but this socket, and ends with it. Faults hit it; the lab
+itself is never hit. Neighbour: `service_process.py`.
 """
 
 import asyncio
@@ -26,13 +26,14 @@ from sqlalchemy import Connection, select
 
 from stockade.core import Command, Key
 from stockade.lab.execution.command_log.log_worker import LogWorker, run_log_worker
-from stockade.lab.history.operation import OK
-from stockade.lab.recording.processes.answers import Answer, answered, of_error
-from stockade.lab.recording.processes.events import relaying_to
-from stockade.lab.recording.processes.messages import (
+from stockade.lab.execution.order_senders import LocalSender, SendResult, open_sender
+from stockade.lab.execution.processes.answers import Answer, answered, of_error
+from stockade.lab.execution.processes.events import relaying_to
+from stockade.lab.execution.processes.messages import (
     QUEUED,
     REQUESTS,
     WAITING,
+    BeginBurst,
     Cancel,
     Channel,
     Close,
@@ -40,12 +41,16 @@ from stockade.lab.recording.processes.messages import (
     Counters,
     Execute,
     Failed,
+    LoadBurst,
     OpenLogWorker,
     OpenService,
+    QueryLogWorker,
     ReadRows,
+    Reconcile,
     SignalAtPoint,
 )
-from stockade.service import Service, find_application, open_service
+from stockade.lab.history.operation import OK
+from stockade.service import Service
 from stockade.store import Database
 
 PR_SET_PDEATHSIG = 1
@@ -56,9 +61,9 @@ MOST_PASSED = 200  # fault points of commands that want other rows than the most
 THREAD_S = 0.01  # how long the warm-up holds each thread of the pool, so that every one is made
 
 
-def main(number: int) -> None:
+def main(number: int, level: str) -> None:
     """Serve the socket of this number until the lab closes it."""
-    logging.getLogger("stockade").setLevel(logging.CRITICAL)  # faults are intended here, and the history has them
+    logging.getLogger("stockade").setLevel(level)  # lost locks are intended here, and the lab reports what came of them
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the lab handles Ctrl-C: it closes the socket
     if sys.platform == "linux":  # a process that a fault has stopped cannot see the end of its socket
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -85,6 +90,9 @@ class _Handler:
         self._stack = stack
         self.channel: Channel | None = None
         self._service: Service | None = None
+        self._sender: LocalSender | None = None
+        self._loaded, self._begin = asyncio.Event(), asyncio.Event()
+        self._burst: asyncio.Task[SendResult] | None = None
         self._worker: LogWorker | None = None
         self._has_log = False
         self._tasks: dict[int, asyncio.Task[None]] = {}
@@ -141,41 +149,60 @@ class _Handler:
     async def _carry_out(self, message: Any) -> Any:
         match message:
             case OpenService():
-                self._has_log = message.config.options.kafka is not None
-                self._service = await self._open(message)
+                await self._close()
+                await self._open(message)
             case OpenLogWorker():
+                await self._close()
                 checkpoint = self._reach_point if message.fault_points else None
                 self._worker = await self._stack.enter_async_context(run_log_worker(message.config, checkpoint))
+            case LoadBurst():
+                await self._load(message)
+            case BeginBurst():
+                assert self._burst is not None, "BeginBurst before LoadBurst"
+                self._begin.set()
+                return await self._burst
+            case Reconcile():
+                assert self._sender is not None, "Reconcile before OpenService"
+                await self._sender.reconcile()
+            case QueryLogWorker():
+                assert self._worker is not None, "QueryLogWorker before OpenLogWorker"
+                return self._worker.progress()
             case SignalAtPoint():
                 self._signal, self._passed = message, 0
             case Count(begin_anew=begin_anew):
                 return self._count(begin_anew=begin_anew)
             case Close():
-                await self._stack.aclose()
+                await self._close()
             case _:
                 raise TypeError(f"no message: {message!r:.100}")
         return None
 
-    async def _open(self, message: OpenService) -> Service:
+    async def _open(self, message: OpenService) -> None:
         config = message.config
-        application = find_application(config.app)
-        database = await Database.open(
-            config.url, pool_size=config.pool_size, wait_s=config.options.wait_s, tables=application.tables
-        )
-        self._stack.push_async_callback(database.close)
-        opening = open_service(
-            application,
-            database,
-            config.strategy,
-            config.options,
-            allow_overselling=True,  # the negative controls must be able to fail
-            checkpoint=self._reach_point if message.fault_points else None,
-        )
-        service = await self._stack.enter_async_context(opening)
-        await _open_connections(database, config.pool_size, config.options.wait_s)
+        self._has_log = config.options.kafka is not None
+        opening = open_sender(config, self._reach_point if message.fault_points else None)
+        self._sender = await self._stack.enter_async_context(opening)
+        self._service = self._sender.service
+        if message.warm:
+            await _open_connections(self._service.database, config.pool_size, config.options.wait_s)
         if message.events:
-            await self._stack.enter_async_context(relaying_to(message.events, database))
-        return service
+            await self._stack.enter_async_context(relaying_to(message.events, self._service.database))
+
+    async def _load(self, message: LoadBurst) -> None:
+        assert self._sender is not None, "LoadBurst before OpenService"
+        self._loaded, self._begin = asyncio.Event(), asyncio.Event()
+        sending = self._sender.send(message.commands, submit=message.submit, barrier=self._wait_to_begin)
+        self._burst = asyncio.create_task(sending)
+        await self._loaded.wait()
+
+    async def _wait_to_begin(self) -> None:
+        self._loaded.set()
+        await self._begin.wait()
+
+    async def _close(self) -> None:
+        if self._burst is not None:  # of a run that was stopped before it began
+            self._burst.cancel()
+        await self._stack.aclose()
 
     def _reach_point(self, point: str) -> None:
         """The store is at a fault point; a signal to the own process is delivered before `kill` returns."""
@@ -249,4 +276,4 @@ def _open_files() -> int:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), sys.argv[2])

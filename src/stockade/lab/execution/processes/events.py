@@ -2,7 +2,7 @@
 
 Every process relays, so faults that hit processes, the database or the links to it hit relays too; the lease of a
 partition is short, so that a relay which is suspended finds its events sent by another. Neighbours: `service_main.py`
-opens the relay, `../deliveries.py` reads the file, `checkers/system/events.py` judges it.
+opens the relay, `recording/deliveries.py` reads the file, `checkers/system/events.py` judges it.
 """
 
 import asyncio
