@@ -1,8 +1,9 @@
 """Writes docs/comparison.md, a report of a real comparison: `python -m tests.docs.comparison [FILE[@COMMIT]…]`.
 
-Without a file it measures first: every strategy on PostgreSQL, a sweep, recordings under a fault, deadlocks and claims,
-about eight minutes on two cores that nothing else needs. All of it is of one commit: a checkout with changes is
-refused, and so is one in which another commit is checked out meanwhile. With files it shows what is in them.
+Without a file it measures first: every strategy on PostgreSQL, a sweep, recordings under a fault, aimed faults, a small
+ring, deadlocks, payments and claims, about twenty minutes on two cores that nothing else needs. All of it is of one
+commit: a checkout with changes is refused, and so is one in which another commit is checked out meanwhile. With files
+it shows what is in them.
 Neighbours: `stockade.lab.report` makes the report, `tests/lab/evidence.py` writes another page.
 """
 
@@ -29,12 +30,34 @@ the repeats shows how much. Compare the ranking, and measure on your own. [Evide
 """
 FAULT = "database-kill"
 RECORDED = ("pessimistic", "sequencer", "unprotected")  # the last one must fail
-SWEPT = ("sequencer", "conditional", "pessimistic", "optimistic", "in-process")  # those that need no other server
+SWEPT = (  # those about which a question is asked, or which need no other server
+    *("sequencer", "conditional", "pessimistic", "optimistic", "in-process"),
+    *("redis-spin", "redis-pubsub", "kafka"),
+)
+STRUCK = ("unprotected", "pessimistic", "sequencer", "redis-pubsub", "redis-pubsub:fence", "redis-pubsub:bare")
+RINGED = ("unprotected", "pessimistic", "sequencer", "redis-pubsub", "redis-pubsub:bare", "kafka")
+RING_FAULTS = (
+    *("process-kill-at-point", "process-pause-at-point", "database-kill", "jitter"),
+    *("redis-failover", "worker-kill"),
+)
+PAYING = ("pessimistic", "sequencer", "version-with-key", "version-no-key", "lock-over-call")
 MEASUREMENTS = {  # file: words of `stockade lab`; each writes it into the present folder
     "lab.json": ("--database", "postgres", "--strategies", ",".join(registry.names()), "--json", "lab.json"),
     "sweep.json": (
-        *("sweep", "--database", "postgres", "--buyers", "5,30,120", "--processes", "1,4"),
-        *("--strategies", ",".join(SWEPT), "--json", "sweep.json"),
+        *("sweep", "--database", "postgres", "--buyers", "5,30,120", "--keys", "1,30", "--section", "0,10"),
+        *("--processes", "1,4", "--strategies", ",".join(SWEPT), "--json", "sweep.json"),
+    ),
+    "faults.json": (
+        *("--database", "postgres", "--fault", "all", "--strategies", ",".join(STRUCK)),
+        *("--json", "faults.json"),
+    ),
+    "ring.json": (
+        *("ring", "--databases", "postgres", "--strategies", ",".join(RINGED), "--faults", ",".join(RING_FAULTS)),
+        *("--json", "ring.json"),
+    ),
+    "payments.json": (
+        *("--database", "postgres", "--preset", "payment-once,payment-lost-reply,payment-slow-gateway"),
+        *("--strategies", ",".join(PAYING), "--json", "payments.json"),
     ),
     "deadlock.json": ("deadlock", "--database", "postgres", "--json", "deadlock.json"),
     "claims.json": ("claims", "--database", "postgres", "--json", "claims.json"),
