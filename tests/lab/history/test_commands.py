@@ -1,6 +1,9 @@
 """`stockade lab judge` and `stockade lab history`: exit codes, what is shown, the export and the document."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 from typer.testing import CliRunner
@@ -101,6 +104,16 @@ def test_operations_that_no_recording_writes(run, tmp_path, change, said):
     write_history(small([first, second._replace(**change), third]), tmp_path / "odd.jsonl")
     code, output = run("judge", tmp_path / "odd.jsonl")
     assert (code, said in output) == (2, True), output
+
+
+def test_a_reader_that_goes_away_ends_it_without_a_word(right):
+    """As `head` does. Exit code 1, and no line about a broken pipe."""
+    read, write = os.pipe()
+    os.close(read)
+    words = [sys.executable, "-m", "stockade", "lab", "history", str(right), "--key", KEY]
+    with os.fdopen(write) as output:
+        done = subprocess.run(words, stdout=output, stderr=subprocess.PIPE, timeout=30, check=False)
+    assert (done.returncode, done.stderr) == (1, b"")
 
 
 def test_a_version_that_was_never_there(run, right):

@@ -1,7 +1,9 @@
 """What the words of `stockade lab` share: errors in one line, the event loop, the file of a document."""
 
 import asyncio
+import select
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +32,8 @@ def one_line_errors() -> Iterator[None]:
     except asyncio.CancelledError:
         raise typer.Exit(TERMINATED) from None
     except Exception as error:  # noqa: BLE001 - a driver, a server: whatever it is, there is no answer, and 1 would be one
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            raise  # not one of a server: `stockade.__main__` ends without a word
         typer.echo(f"error: {said_by(error)}", err=True)
         raise typer.Exit(UNUSABLE) from None
 
@@ -45,6 +49,13 @@ def said_by(error: BaseException) -> str:
         return f"{error.filename}: {error.strerror}"
     text = " ".join(str(error).split())
     return text if isinstance(error, LabError | StockadeError | ValueError) else f"{type(error).__name__}: {text}"
+
+
+def _nobody_reads() -> bool:
+    """Whether the reader of standard output went away, as `head` does."""
+    output = select.poll()
+    output.register(sys.stdout.fileno(), 0)
+    return any(what & select.POLLERR for _, what in output.poll(0))
 
 
 def plural(number: int, what: str) -> str:
