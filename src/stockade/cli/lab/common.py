@@ -31,7 +31,7 @@ def one_line_errors() -> Iterator[None]:
         raise
     except asyncio.CancelledError:
         raise typer.Exit(TERMINATED) from None
-    except Exception as error:  # noqa: BLE001 - a driver, a server: whatever it is, there is no answer, and 1 would be one
+    except Exception as error:  # a driver, a server: whatever it is, there is no answer, and 1 would be one
         if isinstance(error, BrokenPipeError) and _nobody_reads():
             raise  # not one of a server: `stockade.__main__` ends without a word
         typer.echo(f"error: {said_by(error)}", err=True)
