@@ -150,7 +150,7 @@ async def test_what_cannot_be_begun_and_what_ends_with_the_lab(page):
 
 
 async def fills_in_the_figures(page):
-    """Each preset has its own figures in the fields and within their bounds; others than these are said to be others."""
+    """Each preset has its own figures in the fields, within their bounds; the form says where others stand there."""
     for name, variant in burst_variants().items():
         await page.select_option("#own select[name=workload]", f"burst:{name}")
         own = {"buyers": variant.buyers, "stock": variant.stock, "rounds": variant.repeats}
