@@ -62,7 +62,7 @@ def unturned(found: Sequence[Crossover]) -> str:
     whose = (
         "Of each two that were compared" if len(same) == len(asked) else f"In {len(same)} of {len(asked)} comparisons"
     )
-    rest = "" if len(same) == len(asked) else "; the others were too close to call"
+    rest = "" if len(same) == len(asked) else "; the others are too close to call"
     return f"{whose} the same one is faster throughout{rest}."
 
 
