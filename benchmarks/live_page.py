@@ -1,8 +1,10 @@
 """What the live page costs: `python -m benchmarks.live_page`. Needs Chromium.
 
 Idle: processor time of the page's server in percent of a core, while a page is open and nothing runs. Shown: the rate
-of a recording that a page shows, with its chart, against the rate of `stockade lab record` with the same settings, one
-after the other; the ratio is of each pair. Everything runs on one machine, the browser too.
+of a recording that a page shows, with its chart, against the mean rate of two of `stockade lab record` with the same
+settings, one before it and one after it, so that a machine that becomes slower or faster favours neither. These two
+against each other say how far equal recordings differ here: a ratio within that is none. Everything runs on one
+machine, the browser too.
 """
 
 import argparse
@@ -18,6 +20,7 @@ from typing import Any
 
 from tests.browser.chromium import Windows, running
 
+CLIENTS = 16
 WARM_S = 3.0
 START_LIMIT_S = 60.0
 RUN_LIMIT_MS = 180_000
@@ -47,8 +50,9 @@ def browser_s(server: int) -> float:
 
 def rate_without(options: argparse.Namespace) -> float:
     """Decided operations per second of a recording that nobody looks at."""
-    words = [f"--seconds={options.seconds:g}", f"--strategies={options.control}", f"--database={options.database}"]
-    command = [sys.executable, "-m", "stockade", "lab", "record", *words, "--processes=2", "--clients=16"]
+    what = [f"--strategies={options.control}", f"--database={options.database}"]
+    load = [f"--seconds={options.seconds:g}", f"--processes={options.processes}", f"--clients={CLIENTS}"]
+    command = [sys.executable, "-m", "stockade", "lab", "record", *what, *load]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     found = re.search(r", (\d+)/s;", done.stdout)
     assert found, done.stdout + done.stderr
@@ -63,8 +67,8 @@ async def rate_with(page: Any, server: int, options: argparse.Namespace) -> tupl
     while await checked.count():
         await checked.first.uncheck()
     await page.check(f"#own input[value={options.control}]")
-    for name, value in (("processes", "2"), ("clients", "16"), ("seconds", f"{options.seconds:g}")):
-        await page.fill(f"#own input[name={name}]", value)
+    for name, value in (("processes", options.processes), ("clients", CLIENTS), ("seconds", options.seconds)):
+        await page.fill(f"#own input[name={name}]", f"{value:g}")
     await page.click("#own-go")
     await page.wait_for_selector("#stop", state="visible", timeout=RUN_LIMIT_MS)
     before, began_s = (cpu_s(server), browser_s(server)), time.monotonic()
@@ -82,6 +86,23 @@ async def idle(pid: int, seconds: float) -> float:
     return (cpu_s(pid) - began) / (time.monotonic() - began_s) * 100
 
 
+def print_rates(triples: list[tuple[float, float, float]]) -> None:
+    """What the page takes, and how far two recordings differ that nobody looks at.
+
+    Args:
+        triples: rates before, shown, and after.
+    """
+    shown, without = [each[1] for each in triples], [rate for each in triples for rate in (each[0], each[2])]
+    print(f"medians: {statistics.median(without):,.0f}/s without, {statistics.median(shown):,.0f}/s shown")
+    ratios = {
+        "shown / without": [2 * rate / (before + after) for before, rate, after in triples],
+        "without / without": [after / before for before, _, after in triples],
+    }
+    for name, each in ratios.items():
+        print(f"{name}: median {statistics.median(each):.3f} ({min(each):.3f} to {max(each):.3f})")
+    print(f"all shown / all without: {statistics.mean(shown) / statistics.mean(without):.3f}")
+
+
 async def measure(url: str, pid: int, options: argparse.Namespace) -> None:
     """Open the page, measure and print."""
     async with running() as browser:
@@ -91,23 +112,16 @@ async def measure(url: str, pid: int, options: argparse.Namespace) -> None:
         await asyncio.sleep(WARM_S)
         shares = [await idle(pid, options.idle) for _ in range(3)]
         print(f"idle: {statistics.median(shares):.2f} % of a core ({min(shares):.2f} to {max(shares):.2f})")
-        ratios, rates, costs = [], [], []
-        for pair in range(options.pairs):
-            both = {}
-            for shown in (False, True) if pair % 2 else (True, False):
-                blank = None if shown else await asyncio.to_thread(rate_without, options)
-                if blank is None:
-                    both[True], *cost = await rate_with(page, pid, options)
-                    costs.append(cost)
-                else:
-                    both[False] = blank
-            rates.append((both[False], both[True]))
-            ratios.append(both[True] / both[False])
-            print(f"pair {pair + 1}: {both[False]:,.0f}/s without, {both[True]:,.0f}/s shown: {ratios[-1]:.3f}")
-        low, high = min(ratios), max(ratios)
-        without, shown_rates = (statistics.median(each) for each in zip(*rates, strict=True))
-        print(f"medians: {without:,.0f}/s without, {shown_rates:,.0f}/s shown")
-        print(f"shown / without: median {statistics.median(ratios):.3f} ({low:.3f} to {high:.3f})")
+        triples, costs = [], []
+        for number in range(options.pairs):
+            before = await asyncio.to_thread(rate_without, options)
+            shown, *cost = await rate_with(page, pid, options)
+            after = await asyncio.to_thread(rate_without, options)
+            costs.append(cost)
+            triples.append((before, shown, after))
+            ratio = shown / statistics.mean((before, after))
+            print(f"{number + 1}: {before:,.0f}/s, shown {shown:,.0f}/s, {after:,.0f}/s: {ratio:.3f}", flush=True)
+        print_rates(triples)
         for name, each in zip(("server", "browser"), zip(*costs, strict=True), strict=True):
             middle, least, most = statistics.median(each), min(each), max(each)
             print(f"while shown, {name}: {middle:.1f} % of a core ({least:.1f} to {most:.1f})")
@@ -118,8 +132,10 @@ async def measure(url: str, pid: int, options: argparse.Namespace) -> None:
 def main() -> None:
     """Start the server, measure, end it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=int, default=7)
+    parser.add_argument("--pairs", type=int, default=7, help="recordings that are shown, each between two that are not")
     parser.add_argument("--seconds", type=float, default=4.0)
+    # with two, SQLite's own waiting for its file decides the rate: equal recordings then differ by half
+    parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--idle", type=float, default=10.0)
     parser.add_argument("--control", default="sequencer")
     parser.add_argument("--database", default="sqlite")

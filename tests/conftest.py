@@ -8,6 +8,7 @@ Markers follow from the fixtures. `--require NAME,…|all` fails if a server is 
 """
 
 import functools
+import gc
 import os
 import re
 import sys
@@ -15,10 +16,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from stockade.devservers import Servers, ServerUnavailable, available, existing_url
+from stockade.devservers import Servers, ServerUnavailable, available, existing_url, postgres
 from tests.browser import chromium
 from tests.databases import CREATED
 from tests.devservers.pool import Pool, RemotePool, memory_folder
+from tests.devservers.template import PostgresTemplate
 
 ALL = ("postgres", "mariadb", "redis", "kafka", "pgbouncer", "chromium")  # what the suite can start itself
 KINDS = (*ALL, "mysql")
@@ -58,6 +60,7 @@ SLOW_FIRST = (
     "tests/docs/",
 )
 POOL = pytest.StashKey()
+TEMPLATE = PostgresTemplate()
 # Without bytecode each process that a test starts compiles all modules again, which takes over a second.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
@@ -70,6 +73,7 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    postgres.create = TEMPLATE.create
     config.option.loadscopereorder = False  # xdist would begin with the files of many tests, however short they are
     worker = getattr(config, "workerinput", None)
     config.stash[POOL] = RemotePool(*worker["stockade_pool"]) if worker else Pool()
@@ -82,6 +86,7 @@ def pytest_configure(config):
 def pytest_unconfigure(config):
     if POOL in config.stash:
         CREATED.close()
+        TEMPLATE.close()
         config.stash[POOL].close()
 
 
@@ -104,6 +109,12 @@ def pytest_collection_modifyitems(items):
         for kind in {NEEDS[name] for name in getattr(item, "fixturenames", ()) if name in NEEDS}:
             item.add_marker(kind)
     items.sort(key=_slowness)
+
+
+def pytest_collection_finish():
+    """What was collected stays until the end: collections of garbage look through it no more."""
+    gc.collect()
+    gc.freeze()
 
 
 def _slowness(item):

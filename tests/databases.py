@@ -20,14 +20,26 @@ class Server:
     def __init__(self, url):
         self.url = url
         self.postgres = url.startswith("postgres")
+        self._spare = []  # names of empty databases that copies took the place of
         self._loop = asyncio.new_event_loop()
         self._connection = self._do(self._connect())
 
     def create(self):
         """Create an empty database; its URL."""
         name = f"stockade_{secrets.token_hex(6)}"
-        self.run(f"CREATE DATABASE {name}" + ("" if self.postgres else " CHARACTER SET utf8mb4"))
+        if self._spare:
+            self.run(f"ALTER DATABASE {self._spare.pop()} RENAME TO {name}")
+        else:
+            self.run(f"CREATE DATABASE {name}" + ("" if self.postgres else " CHARACTER SET utf8mb4"))
         return urlunsplit(urlsplit(self.url)._replace(path=f"/{name}"))
+
+    def replace(self, url, template):
+        """Put a copy in the place of an empty database of PostgreSQL, which `create` gives out again; an error if it is
+        in use."""
+        spare = f"stockade_{secrets.token_hex(6)}"
+        name = name_of(url)
+        self.run(f"ALTER DATABASE {name} RENAME TO {spare}", f"CREATE DATABASE {name} TEMPLATE {name_of(template)}")
+        self._spare.append(spare)
 
     def drop(self, url):
         """Remove a database; PostgreSQL closes its connections by force."""
@@ -38,7 +50,8 @@ class Server:
         return self._do(self._run(statements))
 
     def close(self):
-        """End the connection."""
+        """Remove what is left over, and end the connection."""
+        self.run(*(f"DROP DATABASE {name}" for name in self._spare))
         self._do(self._connection.close() if self.postgres else self._connection.ensure_closed())
         self._loop.close()
 
@@ -140,7 +153,7 @@ class PostgresTemplate:
 
     def copy_to(self, url):
         """Put a copy in the place of an empty database; an error if it is in use."""
-        self.server.run(f"DROP DATABASE {name_of(url)}", f"CREATE DATABASE {name_of(url)} TEMPLATE {name_of(self.url)}")
+        self.server.replace(url, self.url)
 
 
 class MariaTemplate:

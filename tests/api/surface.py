@@ -3,6 +3,7 @@
 What is public, and what that means: docs/stability.md.
 """
 
+import functools
 import re
 
 import griffe
@@ -20,6 +21,7 @@ def public():
     return {row[0].strip("`"): tuple(re.findall(r"`(\w+)`", row[1])) for row in rows}
 
 
+@functools.cache
 def objects():
     """Every public object by its public path: those of the modules, and the public members of their classes."""
     loader = griffe.GriffeLoader(search_paths=[ROOT / "src"])

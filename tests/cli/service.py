@@ -1,7 +1,8 @@
 """A real `stockade serve` in processes of its own, the command line as users call it, and databases to serve.
 
-A start of the program takes over a second of processor time. A test that needs no process of its own uses `here`,
-`opened` and `refusal`, which do in this process what the commands do.
+A cold start of the program takes over a second of processor time, so processes are forked from one that has imported it
+(`warm_start.py`). A test that needs no process of its own uses `here`, `opened` and `refusal`, which do in this process
+what the commands do.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from subprocess import CompletedProcess
 
@@ -24,9 +26,12 @@ from stockade.shop.demo import create_demo
 from stockade.shop.migrations import SCHEMA
 from stockade.shop.tokens import TokenIssuer
 from stockade.store import Database
+from tests.cli.warm_start import WarmStarts
+from tests.databases import CREATED
 
 READY_LIMIT_S = 60
 STOP_LIMIT_S = 30
+WARM = WarmStarts()
 SECRET = "a secret that only tests use"
 
 
@@ -39,9 +44,17 @@ def environment(**settings):
 
 def stockade(folder, *words, **settings):
     """Run the command line to its end in a folder."""
-    command = [sys.executable, "-m", "stockade", *map(str, words)]
-    options = {"capture_output": True, "text": True, "timeout": READY_LIMIT_S}
-    return subprocess.run(command, cwd=folder, env=environment(**settings), check=False, **options)
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        streams = {"stdout": out.fileno(), "stderr": err.fileno()}
+        process = WARM.start(words, cwd=folder, env=environment(**settings), **streams)
+        try:
+            code = process.wait(READY_LIMIT_S)
+        finally:
+            process.kill()
+            process.wait(STOP_LIMIT_S)
+        out.seek(0)
+        err.seek(0)
+        return CompletedProcess(words, code, out.read(), err.read())
 
 
 async def here(*words):
@@ -66,7 +79,8 @@ async def refusal(url, strategy="sequencer", **settings):
 
 async def prepared(url, **figures):
     """Migrate a database and fill it with demo data."""
-    async with open_shop(Settings(database=url), jobs=False, before=SCHEMA.migrate) as shop:
+    await CREATED.migrate(url, SCHEMA)
+    async with open_shop(Settings(database=url), jobs=False) as shop:
         await create_demo(shop.execute, **figures, now_ms=time.time_ns() // 1_000_000)
 
 
@@ -84,6 +98,15 @@ def token(user, admin=False):
     return TokenIssuer(SECRET.encode()).issue(user, valid_s=3600, admin=admin)
 
 
+def _warm(words, log, where):
+    """A process with a pipe for its output."""
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "wb") as theirs:
+        process = WARM.start(words, stdout=theirs.fileno(), stderr=log.fileno(), **where)
+    process.stdout = os.fdopen(reading)
+    return process
+
+
 class Service:
     """A served shop, ready to be spoken to.
 
@@ -91,7 +114,7 @@ class Service:
         folder: its working directory.
         words: further options of `serve`.
         may_wait: whether it may be listening and not ready.
-        program: what Python runs.
+        program: what Python runs, in a process that begins cold; None: the program as it is.
         settings: of its environment.
 
     Attributes:
@@ -100,14 +123,17 @@ class Service:
         log: what it wrote to standard error.
     """
 
-    def __init__(self, folder, *words, may_wait=False, program=("-m", "stockade"), **settings):
+    def __init__(self, folder, *words, may_wait=False, program=None, **settings):
         self.may_wait = may_wait
         self.log = folder / "serve.log"
-        command = [sys.executable, *program, "serve", "--port", "0", *map(str, words)]
+        words = ("serve", "--port", "0", *map(str, words))
+        where = {"cwd": folder, "env": environment(**settings)}
         with self.log.open("w") as log:
-            self.process = subprocess.Popen(
-                command, cwd=folder, env=environment(**settings), stdout=subprocess.PIPE, stderr=log, text=True
-            )
+            if program is None:
+                self.process = _warm(words, log, where)
+            else:
+                command = [sys.executable, *program, *words]
+                self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, **where)
         self.url = None
 
     def __enter__(self):

@@ -5,6 +5,7 @@ import os
 import re
 import sqlite3
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -24,7 +25,7 @@ from stockade.shop.bootstrap import open_shop
 from stockade.shop.commands import OrderLine, PlaceOrder
 from stockade.shop.config.settings import Settings
 from stockade.shop.database import open_database
-from tests.cli.service import stockade
+from tests.cli.service import READY_LIMIT_S, environment, stockade
 
 SECRET = "s3cret"
 LIMIT_S = 10
@@ -249,25 +250,18 @@ def test_sqlite_files(tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="to be another user one must be root")
-def test_a_file_that_may_not_be_written(tmp_path, monkeypatch):
+def test_a_file_that_may_not_be_written(tmp_path):
     """`serve` as a user who may only read the file says so in one line."""
     url = f"sqlite:///{tmp_path / 'shop.db'}"
     run("migrate", "--database", url)
-    monkeypatch.setattr("subprocess.Popen", _as_nobody(subprocess.Popen))
     for folder in (tmp_path, *tmp_path.parents):
         if folder.is_relative_to(tempfile.gettempdir()) and folder != Path(tempfile.gettempdir()):
             folder.chmod(0o755)
-    done = stockade(tmp_path, "serve", "--port", 0, "--database", url)
+    command = [sys.executable, "-m", "stockade", "serve", "--port", "0", "--database", url]
+    options = {"user": "nobody", "env": environment(), "capture_output": True, "text": True, "timeout": READY_LIMIT_S}
+    done = subprocess.run(command, cwd=tmp_path, check=False, **options)
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
     assert "must be allowed to write the file and its folder" in done.stderr
-
-
-def _as_nobody(start):
-    class Nobody(start):
-        def __init__(self, *words, **options):
-            super().__init__(*words, **options, user="nobody")
-
-    return Nobody
 
 
 def test_a_file_that_another_program_holds(tmp_path):
@@ -277,7 +271,7 @@ def test_a_file_that_another_program_holds(tmp_path):
     other = sqlite3.connect(tmp_path / "shop.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     try:
-        done = stockade(tmp_path, "serve", "--port", 0, "--database", url, guard_lease_s=2)
+        done = stockade(tmp_path, "serve", "--port", 0, "--database", url, guard_lease_s=2, wait_s=1)
     finally:
         other.close()
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr

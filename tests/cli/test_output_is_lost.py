@@ -13,7 +13,7 @@ import pytest
 
 from stockade.shop.config.settings import Settings
 from stockade.shop.http.server.sockets import bind
-from tests.cli.service import STOP_LIMIT_S, environment, token
+from tests.cli.service import STOP_LIMIT_S, WARM, environment, token
 from tests.cli.test_serve import place
 from tests.waiting import eventually_async
 
@@ -32,8 +32,7 @@ def fill(fd):
 @contextlib.contextmanager
 def serving(folder, port, **streams):
     """A service whose output goes where the test says."""
-    command = [sys.executable, "-m", "stockade", "serve", "--port", str(port), "--set", "access_log=1"]
-    process = subprocess.Popen(command, cwd=folder, env=environment(), **streams)
+    process = WARM.start(("serve", "--port", port, "--set", "access_log=1"), cwd=folder, env=environment(), **streams)
     try:
         yield process
     finally:

@@ -3,14 +3,12 @@
 import asyncio
 import json
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from uuid import uuid4
 
 from stockade import __version__
-from tests.cli.service import Service, audited, environment, prepared
+from tests.cli.service import WARM, Service, audited, environment, prepared
 from tests.cli.test_serve import place
 from tests.waiting import eventually_async
 
@@ -64,6 +62,6 @@ async def statuses(http, places):
 
 def start_worker(folder, log, *words):
     """A `stockade worker` process."""
-    command = [sys.executable, "-m", "stockade", "worker", *words]
     with (folder / "worker.log").open("w") as log_file, (folder / "worker.out").open("w") as out:
-        return subprocess.Popen(command, cwd=folder, env=environment(**log), stderr=log_file, stdout=out)
+        streams = {"stderr": log_file.fileno(), "stdout": out.fileno()}
+        return WARM.start(("worker", *words), cwd=folder, env=environment(**log), **streams)

@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import sqlite3
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from stockade.shop.config.settings import Settings
 from stockade.shop.http.server.supervisor import MAX_RESTARTS, ServingFailed, Supervisor
-from tests.cli import service as services
 from tests.cli.service import Service, audited, prepared, token
 from tests.waiting import eventually, eventually_async
 
@@ -74,16 +72,11 @@ main()
 
 
 @pytest.mark.parametrize("opens", [False, True])
-async def test_another_process_at_a_sqlite_file_loses_nothing(tmp_path, file_url, monkeypatch, opens):
+async def test_another_process_at_a_sqlite_file_loses_nothing(tmp_path, file_url, opens):
     """An audit beside a service sees its order, and a kill of the service loses none; the control closes the file once,
     which takes away SQLite's locks, and so the other process removes the log of the writes."""
     await prepared(file_url, products=1, stock=20, users=2)
-    if opens:
-        start = services.subprocess.Popen
-        code = [sys.executable, "-c", OPENS]
-        monkeypatch.setattr(services.subprocess, "Popen", lambda words, **more: start([*code, *words[3:]], **more))
-    with Service(tmp_path, database=file_url) as service:
-        monkeypatch.undo()
+    with Service(tmp_path, database=file_url, program=("-c", OPENS) if opens else None) as service:
         await audited(file_url)
         async with service.client("user-1") as http:
             assert (await place(http, 1, pay="POINTS")).status_code == 201

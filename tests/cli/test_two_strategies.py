@@ -5,7 +5,6 @@ import json
 import os
 import re
 import signal
-import sys
 import time
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 
@@ -17,7 +16,6 @@ from stockade.service.ids import new_request_id
 from stockade.shop.commands import OrderLine, PlaceOrder
 from stockade.shop.config.settings import BadSetting, Settings
 from stockade.shop.config.strategy_choice import check
-from tests.cli import service as services
 from tests.cli.service import Service, audited, opened, prepared, refusal, stockade
 from tests.cli.test_serve import place
 from tests.waiting import eventually, eventually_async
@@ -121,18 +119,13 @@ async def test_the_supervisor_of_several_workers_is_named(file_url, tmp_path):
         pass
 
 
-async def test_without_the_refusal_units_are_sold_twice(postgres_database, tmp_path, monkeypatch):
+async def test_without_the_refusal_units_are_sold_twice(postgres_database, tmp_path):
     """The control: two services that do not look at each other's rows sell more than there is."""
     await prepared(postgres_database, products=1, stock=UNITS)
     with ExitStack() as stack:
         first = stack.enter_context(Service(tmp_path, "--strategy", "in-process", database=postgres_database))
-        start = services.subprocess.Popen
-
-        def unseeing(command, **options):
-            return start([sys.executable, "-c", BLIND, *command[3:]], **options)
-
-        monkeypatch.setattr(services.subprocess, "Popen", unseeing)
-        second = stack.enter_context(Service(tmp_path, "--strategy", "sequencer", database=postgres_database))
+        unseeing = {"program": ("-c", BLIND), "database": postgres_database}
+        second = stack.enter_context(Service(tmp_path, "--strategy", "sequencer", **unseeing))
         sold = 0
         for _ in range(5):  # a race: once is enough
             sold = max(sold, await sell(first, second))

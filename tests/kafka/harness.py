@@ -3,10 +3,12 @@
 import asyncio
 import itertools
 import json
+import os
 import sys
 import time
 from collections import Counter
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -27,19 +29,21 @@ from stockade.store.consumer_offsets import ConsumerOffsets
 from stockade.store.schema.tables import ledger
 from stockade.strategies.kafka import Kafka
 from stockade.strategies.options import Options
+from tests.cli.service import WARM
 from tests.store.conftest import opened
 from tests.store.stock_events import breaks
 
 ROOT = Path(__file__).parents[2]
 NOW_MS = 1_700_000_000_000
+END_LIMIT_S = 30.0
 SESSION_MS = 1_500  # our brokers allow it; by default 6 s is the shortest
 
 
 class Process:
     """A worker process; its reports arrive line by line."""
 
-    def __init__(self, child):
-        self.child = child
+    def __init__(self, child, stdout, pipe):
+        self.child, self._stdout, self._pipe = child, stdout, pipe
         self.reports = []
 
     @classmethod
@@ -55,16 +59,22 @@ class Process:
             "max_batch": 1024,
             **changes,
         }
-        child = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.kafka.child", json.dumps(given), cwd=ROOT, stdout=asyncio.subprocess.PIPE
+        reading, writing = os.pipe()
+        with os.fdopen(writing, "wb") as theirs:
+            where = {"cwd": ROOT, "env": dict(os.environ), "stdout": theirs.fileno(), "stderr": sys.__stderr__.fileno()}
+            start = partial(WARM.start, module="tests.kafka.child", **where)
+            child = await asyncio.to_thread(start, [json.dumps(given)])
+        stdout = asyncio.StreamReader()
+        pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(stdout), os.fdopen(reading, "rb")
         )
-        rig.processes.append(child)
-        return cls(child)
+        rig.processes.append(cls(child, stdout, pipe))
+        return rig.processes[-1]
 
     async def wait_for(self, event, limit_s=40):
         """Wait for a report of this event; its fields."""
         async with asyncio.timeout(limit_s):
-            while line := await self.child.stdout.readline():
+            while line := await self._stdout.readline():
                 report = json.loads(line)
                 self.reports.append(report)
                 if report["event"] == event:
@@ -78,8 +88,14 @@ class Process:
     async def ended(self, limit_s=30):
         """Wait for its end; the exit code."""
         async with asyncio.timeout(limit_s):
-            self.reports += [json.loads(line) for line in (await self.child.stdout.read()).splitlines()]
-            return await self.child.wait()
+            self.reports += [json.loads(line) for line in (await self._stdout.read()).splitlines()]
+            return await asyncio.to_thread(self.child.wait, limit_s)
+
+    async def end(self):
+        """Kill it if it still runs."""
+        self.child.kill()
+        await asyncio.to_thread(self.child.wait, END_LIMIT_S)
+        self._pipe.close()
 
 
 class Rig:
@@ -208,10 +224,8 @@ async def rigged(url, bootstrap, *, protocol="classic", parts=3):
         try:
             yield rig
         finally:
-            for child in rig.processes:
-                if child.returncode is None:
-                    child.kill()
-                    await child.wait()
+            for process in rig.processes:
+                await process.end()
             admin = Admin(bootstrap)
             for topic in (log.topic, log.dead_topic):
                 await asyncio.to_thread(admin.delete_topic, topic)

@@ -130,7 +130,7 @@ def interrupt_after() -> Iterator[Callable[[float], None]]:
     def arm(seconds: float) -> None:
         for alarm in alarms:
             alarm.cancel()
-            alarm.join()
+            alarm.join(10)
         alarms.clear()
         main = threading.main_thread().ident
         if seconds and main is not None:

@@ -59,16 +59,19 @@ class Load:
         number = 0
         while not self._stopped:
             number += 1
-            body = {"lines": [{"sku_id": self.sku, "quantity": 1}], "pay": "LATER"}
-            headers = {"Authorization": f"Bearer {self.token}", "Idempotency-Key": f"{caller}-{number}"}
-            answer = None
-            async with asyncio.timeout(ANSWER_S):
-                while answer is None and not self._stopped:  # the same key again: always safe
-                    answer = await self.balancer.post("/v1/orders", json=body, headers=headers)
-                    self.answers[None if answer is None else answer.status_code] += 1
-                    await asyncio.sleep(0)
-            if answer is not None and answer.status_code == 201:
-                self.sold.add(answer.json()["order_id"])
+            await self._order(f"{caller}-{number}")
+
+    async def _order(self, key):
+        body = {"lines": [{"sku_id": self.sku, "quantity": 1}], "pay": "LATER"}
+        headers = {"Authorization": f"Bearer {self.token}", "Idempotency-Key": key}
+        answer = None
+        async with asyncio.timeout(ANSWER_S):
+            while answer is None and not self._stopped:  # the same key again: always safe
+                answer = await self.balancer.post("/v1/orders", json=body, headers=headers)
+                self.answers[None if answer is None else answer.status_code] += 1
+                await asyncio.sleep(0)
+        if answer is not None and answer.status_code == 201:
+            self.sold.add(answer.json()["order_id"])
 
     async def goes_on(self, orders=30):
         """Wait until so many further orders are sold."""

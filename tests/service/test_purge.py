@@ -11,6 +11,7 @@ from stockade.service.purge import DAY_MS, Purge
 from stockade.store import STORE_SCHEMA, Database, Resource, SqlStore, guarded, text, text_id
 from stockade.store.outcome_codec import encode_outcome
 from stockade.store.transaction import decide
+from tests.databases import CREATED
 from tests.service.conftest import NOW_MS
 from tests.store.commands import rid
 from tests.store.conftest import soon
@@ -62,9 +63,9 @@ class Does:
 @pytest.fixture
 async def store(database_url):
     """A store over tables of its own, on every kind of database."""
+    await CREATED.migrate(database_url, STORE_SCHEMA)
     database = await Database.open(database_url)
     try:
-        await STORE_SCHEMA.migrate(database)
         await database.transaction(metadata.create_all, deadline=soon(20))
         yield SqlStore(database, [POT])
     finally:

@@ -6,14 +6,13 @@ an index of its own for a join that has none, so it would hide what PostgreSQL a
 """
 
 import time
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 
 import pytest
 from sqlalchemy import func, select, text
 
 from benchmarks.big_shop import Size, fill
-from stockade.devservers import drop_database, fresh_database
 from stockade.service import purge
 from stockade.service.audit.rule_types import Scope
 from stockade.service.relay import Inbox
@@ -25,6 +24,8 @@ from stockade.store import Database
 from stockade.store.consumer_offsets import ConsumerOffsets
 from stockade.store.outbox import Outbox
 from stockade.store.schema.tables import ledger
+from tests.conftest import fresh
+from tests.databases import CREATED
 from tests.shop.rows_touched import EVERY, rows_touched
 
 ORDERS = 1_500
@@ -102,9 +103,9 @@ WORK = {
 @asynccontextmanager
 async def shop_of(orders, url, statistics):
     """A database with so many orders; without statistics, it has those of empty tables, or none at all."""
+    await CREATED.migrate(url, SCHEMA)
     database = await Database.open(url, pool_size=2, wait_s=WAIT_S)
     try:
-        await SCHEMA.migrate(database)
         before, after = statements(database.dialect.name)
         await database.transaction(partial(run, before), deadline=time.monotonic() + WAIT_S)
         size = Size.of(orders)
@@ -146,14 +147,13 @@ async def touched(database, work):
 async def shops(request, server_url, tmp_path):
     """A shop and one with twice as many orders, on the database and with the statistics that the test names."""
     kind, statistics = request.param
-    server = None if kind == "sqlite" else server_url(kind)
-    urls = [await fresh_database(server) if server else f"sqlite:///{tmp_path / name}.sqlite" for name in ("1", "2")]
-    try:
+    with ExitStack() as stack:
+        urls = [
+            f"sqlite:///{tmp_path / name}.sqlite" if kind == "sqlite" else stack.enter_context(fresh(server_url(kind)))
+            for name in ("1", "2")
+        ]
         async with shop_of(ORDERS, urls[0], statistics) as small, shop_of(2 * ORDERS, urls[1], statistics) as large:
             yield small, large
-    finally:
-        for url in urls if server else ():
-            await drop_database(server, url)
 
 
 KINDS = {"sqlite": (), "postgres": (pytest.mark.postgres,), "mariadb": (pytest.mark.mariadb,)}

@@ -28,7 +28,7 @@ async def small():
     """SQLite in memory, for what does not differ between databases."""
     database = await Database.open("sqlite://")
     try:
-        await SCHEMA.migrate(database)
+        await SCHEMA.create_all(database)
         yield database
     finally:
         await database.close()

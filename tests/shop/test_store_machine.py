@@ -25,7 +25,7 @@ class StoreMachine(ShopMachine):
         super().__init__()
         self.loop = asyncio.Runner()
         self.database = self.loop.run(Database.open("sqlite://"))
-        self.loop.run(SCHEMA.migrate(self.database))
+        self.loop.run(SCHEMA.create_all(self.database))
         self.runner = Runner(self.database, self.guard)
 
     def teardown(self):

@@ -13,6 +13,7 @@ from stockade.store import settled_events as module
 from stockade.store.schema.migrate import STORE_SCHEMA
 from stockade.store.schema.tables import outbox
 from stockade.store.settled_events import settled_events
+from tests.databases import CREATED
 from tests.store.conftest import soon
 from tests.waiting import eventually_async
 
@@ -32,9 +33,9 @@ class Clock:
 @pytest.fixture
 async def database(database_url):
     """A database of each kind with the store's tables."""
+    await CREATED.migrate(database_url, STORE_SCHEMA)
     database = await Database.open(database_url)
     try:
-        await STORE_SCHEMA.migrate(database)
         yield database
     finally:
         await database.close()

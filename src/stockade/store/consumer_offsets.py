@@ -17,11 +17,15 @@ from stockade.store.schema.tables import StoreTables
 
 
 class _Statements(NamedTuple):
-    """What moves the offset of a partition, what only compares it, and what waits for the transaction that has it."""
+    """What moves the offset of a partition, what only compares it, and what waits for the transaction that has it; what
+    takes the partition, what sets its offset by hand, and what reads it."""
 
     move: Update
     hold: Update
     wait: Select[Any]
+    take: Update
+    set_by_hand: Update
+    read: Select[Any]
 
 
 @lru_cache(maxsize=16)
@@ -35,10 +39,14 @@ def _statements(tables: StoreTables) -> _Statements:
         or_(offsets.position == bindparam("old_"), offsets.position == bindparam("new_")),
     )
     change = update(tables.consumer_offsets).where(held)
+    raised = update(tables.consumer_offsets).where(here).values(epoch=offsets.epoch + 1)
     return _Statements(
         change.values(position=bindparam("new_")),
         change.values(position=offsets.position),
         select(offsets.position).where(here).with_for_update(),
+        raised,
+        raised.values(position=bindparam("new_")),
+        select(offsets.position, offsets.epoch).where(here),
     )
 
 
@@ -104,12 +112,11 @@ class ConsumerOffsets:
         )
 
     def _take(self, connection: Connection, partition: int, first: int) -> OffsetCommit:
-        here = and_(self._table.c.topic == self._topic, self._table.c.part == partition)
-        raised = update(self._table).where(here).values(epoch=self._table.c.epoch + 1)
-        if connection.execute(raised).rowcount == 0:
+        statements, here = _statements(self._database.tables), {"topic_": self._topic, "part_": partition}
+        if connection.execute(statements.take, here).rowcount == 0:
             row = {"topic": self._topic, "part": partition, "position": first, "epoch": 1}
             connection.execute(insert(self._table), row)
-        found = connection.execute(select(self._table.c.position, self._table.c.epoch).where(here)).one()
+        found = connection.execute(statements.read, here).one()
         return OffsetCommit(self._topic, partition, found.position, found.position, found.epoch)
 
     async def advance(self, moves: Sequence[OffsetCommit]) -> None:
@@ -132,6 +139,6 @@ class ConsumerOffsets:
 
         A replay is safe while the request ids of the replayed commands are kept: each gives its recorded outcome.
         """
-        here = and_(self._table.c.topic == self._topic, self._table.c.part == partition)
-        there = update(self._table).where(here).values(position=position, epoch=self._table.c.epoch + 1)
-        await self._database.write(lambda c: c.execute(there), timeout_s=self._wait_s)
+        there = {"topic_": self._topic, "part_": partition, "new_": position}
+        statement = _statements(self._database.tables).set_by_hand
+        await self._database.write(lambda c: c.execute(statement, there), timeout_s=self._wait_s)

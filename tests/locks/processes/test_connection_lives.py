@@ -51,7 +51,7 @@ def paused(server, resume_s):
     try:
         yield
     finally:
-        alarm.join()
+        alarm.join(resume_s + 10)
 
 
 def call_in_handler(make, url, server):

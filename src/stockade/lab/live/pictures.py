@@ -1,7 +1,8 @@
 """Pictures of a run: what a page draws while it moves, and the comparison with earlier runs.
 
-The server draws, in a thread, at most once for each state of a run; a page asks at most once a second, and only while
-it is looked at. Measured against drawing in the browser: docs/live.md. Neighbours: `lab/charts/` draws.
+The server draws, in a thread, at most once for each state of a run; a page asks at most once a second, seldomer where a
+picture takes long, and only while it is looked at. Measured against drawing in the browser: docs/live.md. Neighbours:
+`lab/charts/` draws.
 """
 
 import asyncio

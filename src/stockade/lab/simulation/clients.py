@@ -98,7 +98,7 @@ class Clients:
             returned(Answer(FAILED, PROCESS_AWAY))
             return
         task = service.run(service.execute(request.command), lambda task: returned(_answer(task)))
-        service.process.at_crash.append(lambda: returned(Answer(UNKNOWN, PROCESS_ENDED)))
+        service.process.at_crash[returned] = lambda: returned(Answer(UNKNOWN, PROCESS_ENDED))
         if client == 0 and number_of_try == 1 and self._faults.cancel_step >= 0:
             self.cancel_at = (self._faults.cancel_step, task)
         if self._faults.cancel and world.rng.random() < self._faults.cancel and number_of_try == 1:

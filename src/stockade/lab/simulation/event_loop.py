@@ -6,11 +6,29 @@ Neighbour: `world.py` decides which process runs next, and when.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
-from contextvars import Context
+from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from stockade.lab.simulation.world import World
+
+
+class Handle:
+    """A callback that waits for its turn, without what `asyncio.Handle` keeps for debugging."""
+
+    __slots__ = ("args", "callback", "context")
+
+    def __init__(self, callback: Callable[..., object], args: tuple[Any, ...], context: Context | None) -> None:
+        self.callback: Callable[..., object] | None = callback
+        self.args = args
+        self.context = copy_context() if context is None else context
+
+    def cancel(self) -> None:
+        """Never call it."""
+        self.callback, self.args = None, ()
+
+    def cancelled(self) -> bool:
+        return self.callback is None
 
 
 class SimulatedLoop:
@@ -32,7 +50,8 @@ class SimulatedLoop:
         self.world = world
         self.name = name
         self.as_asyncio = cast(asyncio.AbstractEventLoop, self)
-        self.ready: deque[asyncio.Handle] = deque()
+        self.ready: deque[Handle] = deque()
+        self.running = False  # what is ready is being run: the world need not hear of more
         self.paused = False
         self.crashed = False
         self.errors: list[dict[str, Any]] = []
@@ -50,39 +69,36 @@ class SimulatedLoop:
     def is_closed(self) -> bool:
         return False
 
-    def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.Handle:
-        handle = asyncio.Handle(callback, args, self.as_asyncio, context)
+    def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> Handle:
+        handle = Handle(callback, args, context)
         self._append(handle)
         return handle
 
-    def _append(self, handle: asyncio.Handle) -> None:
-        if not self.ready:
+    def _append(self, handle: Handle) -> None:
+        if not self.ready and not self.running:
             self.world.is_ready(self)
         self.ready.append(handle)
 
     def call_soon_threadsafe(
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
-    ) -> asyncio.Handle:
+    ) -> Handle:
         return self.call_soon(callback, *args, context=context)
 
     def call_later(
         self, delay_s: float, callback: Callable[..., object], *args: Any, context: Context | None = None
-    ) -> asyncio.TimerHandle:
+    ) -> Handle:
         return self.call_at(self.world.now + delay_s, callback, *args, context=context)
 
     def call_at(
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
-    ) -> asyncio.TimerHandle:
-        handle = asyncio.TimerHandle(when, callback, args, self.as_asyncio, context)
+    ) -> Handle:
+        handle = Handle(callback, args, context)
         self.world.after(when - self.world.now, lambda: self._due(handle))
         return handle
 
-    def _due(self, handle: asyncio.Handle) -> None:
-        if not handle.cancelled():
+    def _due(self, handle: Handle) -> None:
+        if handle.callback is not None:
             self._append(handle)
-
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """Asked by the handle; the world skips it when its time has come."""
 
     def create_future(self) -> asyncio.Future[Any]:
         return asyncio.Future(loop=self.as_asyncio)
@@ -118,9 +134,18 @@ class SimulatedLoop:
         """Run what is ready now, in order; how many callbacks that were."""
         ready = self.ready
         count = 0
-        while ready and not self.paused:
-            handle = ready.popleft()
-            if not handle.cancelled():
-                handle._run()  # noqa: SLF001 - as every loop of asyncio does
-                count += 1
+        self.running = True
+        try:
+            while ready and not self.paused:
+                handle = ready.popleft()
+                if handle.callback is not None:
+                    count += 1
+                    try:
+                        handle.context.run(handle.callback, *handle.args)
+                    except (SystemExit, KeyboardInterrupt):
+                        raise
+                    except BaseException as error:  # noqa: BLE001 - as every loop of asyncio does
+                        self.call_exception_handler({"message": "an error in a callback", "exception": error})
+        finally:
+            self.running = False
         return count

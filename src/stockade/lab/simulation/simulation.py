@@ -275,6 +275,7 @@ class Simulation:
         self._run(
             lambda: all(task.done() for loop in loops for task in loop.tasks), "a task that was cancelled", STOP_S
         )
+        self.world.forget()
 
 
 def play(seed: int, settings: Settings) -> Played:

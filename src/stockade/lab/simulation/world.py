@@ -30,7 +30,7 @@ class Process(SimProcess):
         super().__init__(name)
         self.world = world
         self.loop = SimulatedLoop(world, name)
-        self.at_crash: list[Callable[[], None]] = []
+        self.at_crash: dict[object, Callable[[], None]] = {}  # by who wants to know it
 
     def pause(self, seconds: float) -> None:
         """Let nothing of this process run for a while (SIGSTOP, a long collection of garbage, a slow host)."""
@@ -50,7 +50,7 @@ class Process(SimProcess):
         if self.loop.crashed:
             return
         self.loop.crashed = True
-        for each in self.at_crash:
+        for each in [*self.at_crash.values()]:
             each()
 
 
@@ -88,6 +88,15 @@ class World(Sim):
     def is_ready(self, loop: SimulatedLoop) -> None:
         """A loop has callbacks to run."""
         self._active.append(loop)
+
+    def forget(self) -> None:
+        """Drop what refers to each other at the end of a run: then reference counts free it, not the collector."""
+        self._events.clear()
+        for each in self.processes:
+            each.at_crash.clear()
+            each.loop.ready.clear()
+            each.loop.tasks.clear()
+        self.processes.clear()
 
     def run_until(self, done: Callable[[], bool], limit_s: float) -> None:
         """Let things happen until `done`, at most so many virtual seconds from now.

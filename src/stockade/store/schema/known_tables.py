@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, time, timedelta
 from decimal import Decimal
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Boolean, Column, Date, DateTime, Integer, LargeBinary, MetaData, Numeric, String, Table, Time
@@ -50,6 +51,7 @@ class KnownTables:
     Attributes:
         in_order: the tables that commands write, each after those that it refers to.
         versioned: the names of those whose rows have versions.
+        primary_keys: of each of those: the names of the columns.
 
     Raises:
         ValueError: two tables that the store needs have one name.
@@ -70,6 +72,9 @@ class KnownTables:
         self.in_order = list(self._tables.values())
         self._stores_own = own.names - self._tables.keys()
         self.versioned = frozenset(name for name, table in self._tables.items() if "version" in table.c)
+        self.primary_keys = {
+            name: [column.name for column in table.primary_key] for name, table in self._tables.items()
+        }
         self._examined: set[tuple[_Write, str, tuple[str, ...]]] = set()
 
     def check_inserts(self, inserts: Mapping[str, Sequence[Record]]) -> None:
@@ -158,6 +163,31 @@ class KnownTables:
         needed = [c.name for c in table.c if _is_required(c) or (write is _Write.REPLACE and c.name in key)]
         missing = [each for each in needed if each not in names]
         return f"{name} without {_listed(missing)}" if missing else ""
+
+
+def known_tables(resources: Sequence[Resource], own: StoreTables) -> KnownTables:
+    """The tables of a store; one object for all stores of a process over the same tables.
+
+    To sort the tables takes a millisecond, which a simulator would spend in each of its processes.
+
+    Args:
+        resources: of the store; commands write the tables in the MetaData of these.
+        own: the store's own tables.
+
+    Raises:
+        ValueError: as `KnownTables`.
+    """
+    metadata = tuple(dict.fromkeys(each.table.metadata for each in resources))
+    present = tuple([table for each in (*metadata, own.metadata) for table in each.tables.values()])
+    return _known_tables(metadata, tuple(resources), own, present)
+
+
+@lru_cache(maxsize=16)
+def _known_tables(
+    metadata: tuple[MetaData, ...], resources: tuple[Resource, ...], own: StoreTables, present: tuple[Table, ...]
+) -> KnownTables:
+    """`present` is part of the key only: a table that was added meanwhile makes another object."""
+    return KnownTables(metadata, resources, own)
 
 
 def _is_plain(column: Column[Any]) -> bool:

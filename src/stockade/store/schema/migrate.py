@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:  # Alembic takes a third of a second to import, and only some 
     from alembic.script import ScriptDirectory
 
 MIGRATE_WAIT_S = 3_600.0  # how long one migration may wait for another process's, and then take: it may copy tables
+_MOST_HISTORIES = 16  # whose migrations are kept; a program has two or three
 _LOOK_AGAIN_S = 0.2  # while another process migrates
 _ENVIRONMENT = Path(__file__).parent / "migrations"
 
@@ -240,7 +242,9 @@ def _config(history: History) -> "Config":
     return config
 
 
+@lru_cache(maxsize=_MOST_HISTORIES)
 def _script(history: History) -> "ScriptDirectory":
+    """The migrations of a history, which Alembic reads from their files each time that it is asked anew."""
     from alembic.script import ScriptDirectory
 
     return ScriptDirectory.from_config(_config(history))

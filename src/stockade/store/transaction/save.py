@@ -18,6 +18,7 @@ from stockade.core import Guard, GuardKind, Key, Row
 from stockade.store.engine.dialect import Dialect
 from stockade.store.engine.expressions import steady_fields
 from stockade.store.engine.statement import Values, Writes
+from stockade.store.schema.known_tables import KnownTables
 from stockade.store.schema.resource import Resource
 from stockade.store.schema.tables import StoreTables
 from stockade.store.transaction.write_set import RowUpdate, WriteSet
@@ -50,15 +51,13 @@ class Saver:
     """
 
     def __init__(
-        self, dialect: Dialect, resources: Mapping[str, Resource], own: StoreTables, tables: Sequence[Table]
+        self, dialect: Dialect, resources: Mapping[str, Resource], own: StoreTables, tables: KnownTables
     ) -> None:
         self._dialect = dialect
         self._resources = resources
         self._own = own
-        self._tables = {table.name: table for table in tables}
-        self._primary_keys = {
-            name: [column.name for column in table.primary_key] for name, table in self._tables.items()
-        }
+        self._tables = {table.name: table for table in tables.in_order}
+        self._primary_keys = tables.primary_keys
 
     def check_rows_exist(self, write_set: WriteSet) -> None:
         """Refuse a batch whose rows have to be inserted by `ensure_rows` first.

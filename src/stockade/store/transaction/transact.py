@@ -26,7 +26,7 @@ from stockade.core.decision import MAX_EXTRA_KEY_ROUNDS
 from stockade.drivers.failures import describe, missing_table
 from stockade.store.consumer_offsets import move_offsets
 from stockade.store.engine.database import Database
-from stockade.store.schema.known_tables import KnownTables
+from stockade.store.schema.known_tables import known_tables
 from stockade.store.schema.resource import Resource, by_kind
 from stockade.store.transaction.one_transaction import OneTransactionExecutor
 from stockade.store.transaction.optimistic import OPTIMISTIC, OptimisticExecutor
@@ -67,9 +67,8 @@ class SqlStore:
         self.database = database
         self.stats = Stats()
         self._resources: Mapping[str, Resource] = by_kind(resources)
-        theirs = dict.fromkeys(each.table.metadata for each in resources)
-        self._tables = KnownTables(theirs, resources, database.tables)
-        self._saver = Saver(database.dialect, self._resources, database.tables, self._tables.in_order)
+        self._tables = known_tables(resources, database.tables)
+        self._saver = Saver(database.dialect, self._resources, database.tables, self._tables)
         self._permit = permit
         self._steps = Steps(database, self._resources, self._tables, self._saver, permit, checkpoint)
         use = single_statement and checkpoint is None and database.dialect.supports_single_statement

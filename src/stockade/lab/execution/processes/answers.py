@@ -17,6 +17,7 @@ from stockade.lab.history.operation import FAILED, OK, REFUSED, UNKNOWN
 PROCESS_ENDED: Final = "PROCESS_ENDED"  # it took the request and ended without an answer
 NO_ANSWER: Final = "NO_ANSWER"  # long after the deadline that it was given
 CANCELLED: Final = "CANCELLED"  # the client gave up
+_encode: Final = json.JSONEncoder(sort_keys=True).encode  # `json.dumps` would make an encoder for each answer
 
 
 class Answer(NamedTuple):
@@ -64,4 +65,4 @@ def of_error(error: BaseException) -> Answer:
 
 def hash_of(data: Mapping[str, JsonValue]) -> str:
     """A hash of an answer's data: equal requests must get equal ones."""
-    return blake2b(json.dumps(data, sort_keys=True).encode(), digest_size=8).hexdigest()
+    return blake2b(_encode(data).encode(), digest_size=8).hexdigest()

@@ -6,6 +6,7 @@ of a row that two requests were given is a lost update. Neighbours: `lab/recordi
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -57,7 +58,7 @@ class Watch:
         self._seen = self._open = self._twice = 0
         self._first = ""  # version that was given twice, in words
         self._versions: dict[tuple[str, int], str] = {}
-        self._latencies: list[float] = []
+        self._latencies = deque[float](maxlen=MOST_LATENCIES)
         self._before: dict[str, int] = {}  # transactions, by process
         self._transactions = 0
         self._counted: int | None = None  # transactions since the last look; None: not asked for since
@@ -137,7 +138,7 @@ class Watch:
         sums.refused += point.refused
         sums.failed += point.failed
         sums.unknown += point.unknown
-        self._latencies = [*self._latencies, *latencies][-MOST_LATENCIES:]
+        self._latencies.extend(latencies)
         sums.rate = (sums.accepted + sums.refused) / max(1e-3, now_s - self._began_s)
         sums.left = point.left
         sums.faults = [

@@ -8,6 +8,8 @@ const POINTS = [["accepted", 0], ["refused", 0], ["left", 0], ["rate", 0], ["p95
 const EARLIER = [["accepted", 0], ["violations", 0], ["refused", 0], ["left", 0], ["rate", 0], ["p50_ms", 1], ["p95_ms", 1], ["batch", 1]];
 const SELDOM = ["failed", "unknown", "waiting", "twice"]; // shown only where there is something
 const EVERY_MS = 1000; // a chart at most
+const LONGEST_MS = 4000; // between two charts, however long one takes
+const TIMES = 20; // as long as the last chart took is between two: they take at most a 20th of the time
 const SAID_RULES = 4;
 const MOST_SPOKEN = 12;
 
@@ -15,6 +17,7 @@ let shown = null; // the run that is shown
 let openSlow = () => {};
 let cards = [];
 let drawnAt = 0;
+let every = EVERY_MS; // between two charts now
 let due = null; // timer of the next chart
 let drawing = false;
 let chosen = false; // a figure, by the visitor
@@ -193,11 +196,12 @@ function faults(list, all) {
     make("li", {}, `${number(at, 1)} s: ${name} ${say(`fault.${action}`)}${detail ? ` (${detail})` : ""}`)));
 }
 
-// One picture a second at most, only while the page is looked at; the last state of a run is always drawn.
+// One picture a second at most, fewer where it takes long, as the run needs the same processor; only while the page is
+// looked at. The last state of a run is always drawn.
 function chart(last) {
   if (!shown || byId("charts").hidden || document.hidden) return;
   clearTimeout(due);
-  const wait = drawnAt + EVERY_MS - performance.now();
+  const wait = drawnAt + every - performance.now();
   if (drawing || (wait > 0 && !last)) {
     due = setTimeout(() => chart(last), Math.max(wait, 100));
     return;
@@ -208,7 +212,10 @@ function chart(last) {
   const figure = byId("figure").value;
   const controls = shown.plan.controls.join(", ");
   element.setAttribute("aria-label", say("chart.says", { figure: say(`figure.${figure}`), controls }));
-  draw(element, `chart/${shown.number}/${figure}.svg`, element.clientWidth).catch(() => {}).finally(() => { drawing = false; });
+  draw(element, `chart/${shown.number}/${figure}.svg`, element.clientWidth).catch(() => {}).finally(() => {
+    drawing = false;
+    every = Math.min(Math.max(EVERY_MS, TIMES * (performance.now() - drawnAt)), LONGEST_MS);
+  });
 }
 
 function table() {

@@ -48,7 +48,7 @@ class SimulatedConnection:
         self._process = process
         self._autocommit = autocommit
         self._open = False
-        process.at_crash.append(self._end_soon)
+        process.at_crash[self] = self._end_soon
 
     def ask(self, statement: Statement) -> Any:
         """Send a statement and wait for its result; called in the greenlet of a body.
@@ -132,7 +132,7 @@ class SimulatedConnection:
 
     def give_back(self) -> None:
         """The transaction has ended."""
-        self._process.at_crash.remove(self._end_soon)
+        del self._process.at_crash[self]
 
     def execute(self, statement: Any, values: Mapping[str, Any] | None = None) -> "Matched":
         """A statement on the offsets of a log; every other one goes through the dialect."""

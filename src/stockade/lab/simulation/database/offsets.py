@@ -6,7 +6,7 @@ Neighbours: `store.consumer_offsets` sends them, by a connection of `connection.
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Insert, Select, Update
+from sqlalchemy import Insert
 
 from stockade.lab.simulation.database.server import Session, Statement
 from stockade.lab.simulation.database.statements import insert
@@ -22,14 +22,12 @@ def offset_statement(session: Session, statement: Any, values: Mapping[str, Any]
         NotImplementedError: the simulated database does not know it.
     """
     table, known = session.server.tables[DEFAULT.consumer_offsets.name], offset_statements(DEFAULT)
-    if any(statement is each for each in known):
+    if statement is known.move or statement is known.hold or statement is known.wait:
         return _of_a_batch(session, table, values, (statement is known.wait, statement is known.move))
+    if statement is known.take or statement is known.set_by_hand or statement is known.read:
+        return _of_a_reader(session, table, values, writes=statement is not known.read)
     if isinstance(statement, Insert) and statement.table is DEFAULT.consumer_offsets:
         return _insert(session, table, values)
-    if isinstance(statement, Update | Select):
-        given = statement.compile().params
-        if {"topic_1", "part_1"} <= given.keys():
-            return _of_a_reader(session, table, given, writes=isinstance(statement, Update))
     raise NotImplementedError(f"the simulated database does not know this statement: {statement}")
 
 
@@ -52,14 +50,14 @@ def _of_a_batch(
 
 def _of_a_reader(session: Session, table: SimulatedTable, given: Mapping[str, Any], *, writes: bool) -> Statement:
     """Raise the epoch of a partition, and set its position where one is given; or read both."""
-    key = (given["topic_1"], given["part_1"])
+    key = (given["topic_"], given["part_"])
     if not writes:
         yield from ()  # it waits for nothing, and is a generator as every statement
         return _found(session.read(table, key))
     yield from session.lock((table.name, key))
     record = session.newest(table, key)
     if record is not None:
-        position = given.get("position", record["position"])
+        position = given.get("new_", record["position"])
         session.write(table, key, {**record, "position": position, "epoch": record["epoch"] + 1})
     return _found(record)
 
