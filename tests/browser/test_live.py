@@ -3,7 +3,8 @@
 import re
 
 from stockade.lab.live import app as live_app
-from stockade.lab.live.plan import LivePlan
+from stockade.lab.live.choices import burst_variants
+from stockade.lab.live.plan import BOUNDS, LivePlan
 from stockade.lab.live.running.figures import Sums
 from stockade.lab.live.runs import ENDED, Run
 from stockade.lab.live.words import words
@@ -18,7 +19,7 @@ OVERSOLD = {
 }
 TWICE = {
     "en": "Buyer A was told: yes. Buyer B was told: yes. One unit was there.",
-    "ko": "구매자 A 승인 받음. 구매자 B 승인 받음. 재고는 한 개였습니다.",
+    "ko": "구매자 A: 승인을 받음. 구매자 B: 승인을 받음. 재고는 한 개였습니다.",
 }
 IN_ROUNDS = {"en": r"\d+ in 32 rounds", "ko": r"반복 32회에 \d+건"}
 RUN_LIMIT_MS = 60_000
@@ -40,6 +41,8 @@ async def test_a_newcomer_sees_why(open_page, shot, assert_accessible):
         for device, page in pages.items():
             await steps_the_race(page, LANGUAGE[device])
             await shot(page, f"live-{device}-slow")
+            box = "document.querySelector('#slow-steps').closest('.scroll')"
+            assert await page.evaluate(f"{box}.scrollWidth <= {box}.clientWidth"), "the row is the point of the table"
             if device == "phone":  # the other differs in width and language only
                 await assert_accessible(page)
             for width in (320, 360, (await page.evaluate("innerWidth"))):
@@ -76,6 +79,7 @@ async def sees_the_run(page, language):
 async def steps_the_race(page, language):
     """Six steps in the worst order, and the end."""
     await page.click("[data-control=unprotected] .see")
+    await page.wait_for_selector("#slow-next:focus")
     for number in range(1, 7):
         await page.wait_for_selector("#slow-next:enabled")
         await page.click("#slow-next")
@@ -117,6 +121,7 @@ async def test_everything_is_reached_with_the_keyboard(page, shot):
         said = await stopped.locator(".sentence").inner_text()
         assert re.fullmatch(r"Stopped after [\d.]+ s; by then it had broken a rule, [\d,]+ times in all\.", said)
         assert not await stopped.locator("[data-figure=left]").is_visible()
+        assert await stopped.locator(".figures + .small").inner_text() == words("en")["cut.figures"]
         assert await page.inner_text("#earlier td:nth-child(10)") != "–"
 
 
@@ -126,6 +131,7 @@ async def test_what_cannot_be_begun_and_what_ends_with_the_lab(page):
         await page.goto(client.url)
         option = await page.inner_text("option[value='burst:reference']")
         assert option == "reference – 20 in stock, 30 orders of one unit at once"
+        await fills_in_the_figures(page)
         for control in ("unprotected", "sequencer"):
             await page.uncheck(f"#own input[value={control}]")
         await page.click("#own-go")
@@ -141,6 +147,21 @@ async def test_what_cannot_be_begun_and_what_ends_with_the_lab(page):
         assert await page.inner_text("#say") == "Run 1 ended with the lab."
         assert not await page.is_visible("#stop")
         assert await page.is_disabled("#first-go")
+
+
+async def fills_in_the_figures(page):
+    """Each preset has its own figures in the fields, within their bounds; the form says where others stand there."""
+    for name, variant in burst_variants().items():
+        await page.select_option("#own select[name=workload]", f"burst:{name}")
+        own = {"buyers": variant.buyers, "stock": variant.stock, "rounds": variant.repeats}
+        shown = {each: int(await page.input_value(f"#own input[name={each}]")) for each in own}
+        assert shown == own, name
+        assert all(BOUNDS[each][0] <= value <= BOUNDS[each][1] for each, value in own.items())
+        assert await page.inner_text("#workload-changed") == ""
+    await page.fill("#own input[name=buyers]", "8")
+    assert "not the preset's own numbers" in await page.inner_text("#workload-changed")
+    await page.select_option("#own select[name=workload]", "burst:peak")
+    assert await page.inner_text("#workload-changed") == ""
 
 
 LONGEST = LivePlan("recording", "order-stream", ("sequencer", "serializable"), "mariadb", fault="process-pause")

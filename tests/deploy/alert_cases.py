@@ -157,4 +157,6 @@ CASES = {
     ),
     "StockadeAuditFailed": Case({FAILED: steady(1)}, {FAILED: steady(0)}),
     "StockadeAuditLate": Case({TRIGGER: steady(-93_600)}, {TRIGGER: steady(-86_400)}),
+    # a machine without the unit; then both series, whatever they say
+    "StockadeAuditAbsent": Case({TRIGGER: steady(-93_600)}, {TRIGGER: steady(-93_600), FAILED: steady(0)}),
 }

@@ -19,6 +19,7 @@ FILE = ROOT / "deploy" / "alerts.yaml"
 PAGE = (ROOT / "docs" / "monitoring.md").read_text()
 TEXT = FILE.read_text()
 RULES = {rule["alert"]: rule for group in yaml.safe_load(TEXT)["groups"] for rule in group["rules"]}
+JOBS = {("job", "Equal", "stockade"), ("job", "Equal", "node")}
 UNPACKED = ROOT / ".stockade" / "debian" / "usr" / "bin" / "promtool"  # `./stockade test` puts it there
 
 
@@ -50,6 +51,37 @@ def test_every_rule_is_complete():
         assert rule["labels"]["severity"] in ("page", "ticket")
         assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}
         assert rule["annotations"]["runbook_url"] == f"docs/monitoring.md#{name.lower()}"
+
+
+def elsewhere(expression):
+    """The series that a rule reads whatever their job is: those of another shop would count."""
+    return [use.name for use in uses(parsed(expression)) if not JOBS & set(use.matchers)]
+
+
+def test_every_rule_looks_at_one_job():
+    """Another shop in the same Prometheus neither fires a rule nor hides a share. The control: a rule without it."""
+    assert {name: found for name, rule in RULES.items() if (found := elsewhere(rule["expr"]))} == {}
+    assert all(elsewhere(re.sub(r'\bjob="\w+",? ?', "", rule["expr"])) for rule in RULES.values())
+
+
+def routed(severity, config):
+    """The receiver of an alert of this severity: that of the first route that matches, or of the root."""
+    for route in config["route"]["routes"]:
+        if route["matchers"] == [f'severity="{severity}"']:
+            return route["receiver"]
+    return config["route"]["receiver"]
+
+
+def test_an_alert_reaches_a_person():
+    """Prometheus sends alerts to Alertmanager, which tells of a page and of a ticket at different addresses."""
+    prometheus, told = (
+        yaml.safe_load((FILE.parent / name).read_text()) for name in ("prometheus.yml", "alertmanager.yml")
+    )
+    assert prometheus["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] == ["127.0.0.1:9093"]
+    assert {job["job_name"] for job in prometheus["scrape_configs"]} == {value for _, _, value in JOBS}
+    addresses = {each["name"]: each["email_configs"][0]["to"] for each in told["receivers"]}
+    reached = {severity: addresses[routed(severity, told)] for severity in ("page", "ticket")}
+    assert len(set(reached.values())) == 2
 
 
 def explained(page):
@@ -131,11 +163,11 @@ def firing(request, tmp_path_factory):
 
 
 def test_each_alert_fires_when_it_should(firing):
-    """On the series that it is for, and not on near ones. The controls: under other names none fires but the alert on
-    nothing, and rules without a condition are not silent."""
+    """On the series that it is for, and not on near ones. The controls: under other names none fires but the alerts
+    on nothing, and rules without a condition are not silent."""
     assert firing["fires", "real"] == set(RULES)
     assert firing.get(("silent", "real"), set()) == set()
-    assert firing["fires", "renamed"] == {"StockadeAbsent"}
+    assert firing["fires", "renamed"] == {"StockadeAbsent", "StockadeAuditAbsent"}
     assert firing["silent", "always"] == set(RULES)
 
 

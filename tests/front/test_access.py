@@ -184,6 +184,8 @@ async def test_who_may_have_it(shop, route):
             continue
         answer = await shop.send(route, ids, session, right)
         assert to_sign_in(answer) if who == "nobody" else answer.status_code == 403, who
+        if who == "ann":
+            assert "Only an administrator may see this page." in answer.text
     assert shop.rows() == before
     for who in sorted(MAY[route] - {"ann"}) + sorted(MAY[route] & {"ann"}):
         session = shop.session(who)

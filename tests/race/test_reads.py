@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 import time
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from unittest.mock import patch
 from urllib.parse import urlsplit, urlunsplit
 
@@ -11,7 +12,8 @@ import pytest
 
 from stockade.race import RaceError, Read, Request, SetUp, load, run
 from stockade.race.model.select import Select
-from stockade.race.reports.text import findings
+from stockade.race.reports.text import findings, round_line
+from stockade.race.result import Kind
 from stockade.race.steps.sql import select
 from stockade.store import Database
 from tests.race.services import http, scenario, service
@@ -233,3 +235,11 @@ async def test_a_clean_up_that_fails_is_shown():
             line for line in findings(result) if line.startswith("not cleaned up: cleanup[0]: PUT /stock gave 409")
         ]
         assert len(shown) == (1 if status == 409 else 0)
+
+
+def test_a_long_list_is_one_number_in_the_line_of_a_round():
+    """A list of UUIDs fills no screen; a short one and a number stand there as they are."""
+    reads = {name: SimpleNamespace(value=value) for name, value in (("ids", ["9e165e62"] * 40), ("few", [1, 2]))}
+    counts = dict.fromkeys(Kind, 1)
+    done = SimpleNamespace(number=1, counts=counts, spread_s=0.0, reads=reads, latency_s=lambda _share: 0.001)
+    assert ", ids = 40 values, few = [1, 2];" in round_line(done, open_loop=False)

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from stockade.race import Fire, Matching, RaceError, Scenario, Server, SetUp, Target, load, override
-from stockade.race.hiding import hide
+from stockade.race.hiding import hide, hide_in_error
 from tests.docs.blocks import blocks
 from tests.docs.site import ROOT
 from tests.race.services import scenario
@@ -54,6 +54,10 @@ WRONG = {  # (text, instead) -> what the line says
     "no pointer": (
         ('order = "/id"', 'order = "data.id"'),
         "answers.order: 'data.id' is no JSON pointer: write /data/id",
+    ),
+    "a key elsewhere": (
+        ("[target]", '[target]\nheaders = { Key = "{key}" }'),
+        "target.headers: {key} is of each buyer",
     ),
     "a placeholder": (("{sku}", "{skq}"), "requests[0]: nothing gives {skq} a value; there are"),
     "SQL that writes": (("SELECT count(*) FROM", "DELETE FROM"), "reads.sold.sql: must be a SELECT"),
@@ -232,3 +236,12 @@ def test_the_page_has_every_field():
         kind = {"target": Target, "server": Server, "race": Fire, "success": Matching}.get(section.name)
         names = [f"{section.name}.{each.name}" for each in msgspec.structs.fields(kind)] if kind else [section.name]
         assert all(f"`{name}`" in page for name in names), names
+
+
+def test_an_error_says_that_a_value_is_hidden():
+    """Whoever set the variable sees why another text stands there; where nothing is hidden, nothing is said."""
+    secrets = {"nope": "${STRATEGY}"}
+    said = hide_in_error("strategy = 'nope': must be one of a, b", secrets)
+    assert said.startswith("strategy = '${STRATEGY}': must be one of a, b (${STRATEGY}: hidden here")
+    assert hide_in_error(said, secrets) == said
+    assert hide_in_error("${STRATEGY} is missing", secrets) == "${STRATEGY} is missing"

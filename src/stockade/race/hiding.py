@@ -25,6 +25,15 @@ def hide(text: str, secrets: Mapping[str, str]) -> str:
     return text
 
 
+def hide_in_error(text: str, secrets: Mapping[str, str]) -> str:
+    """The text of an error like that, and for whoever cannot see why it was refused, where the value is from."""
+    hidden = hide(text, secrets)
+    named = [name for name in dict.fromkeys(secrets.values()) if hidden.count(name) > text.count(name)]
+    return (
+        f"{hidden} ({', '.join(named)}: hidden here, a value of the environment or of the set-up)" if named else hidden
+    )
+
+
 def _as_word(value: str) -> re.Pattern[str]:
     """Where a value stands; a short one only where it is a word, because its letters are in half of a report."""
     edges = (r"(?<!\w)", r"(?!\w)") if len(value) < SHORT else ("", "")

@@ -17,7 +17,7 @@ from typing import Any
 from stockade.devservers.process import free_port
 from stockade.race.errors import RaceError, of_the_user
 from stockade.race.files.load import Loaded
-from stockade.race.hiding import hide
+from stockade.race.hiding import hide_in_error
 from stockade.race.http.address import Address, find, listening
 from stockade.race.http.connection import Message
 from stockade.race.model.placeholders import fill
@@ -55,7 +55,7 @@ async def run(
     try:
         return await _run(loaded, on_start, on_round, mine=target_is_mine)
     except RaceError as error:
-        raise RaceError(hide(str(error), loaded.secrets)) from None
+        raise RaceError(hide_in_error(str(error), loaded.secrets)) from None
 
 
 async def _run(

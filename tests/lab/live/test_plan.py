@@ -7,7 +7,8 @@ from stockade.lab.live.choices import Choices
 from stockade.lab.live.plan import BOUNDS, read_plan
 
 CHOICES = Choices(
-    bursts={"reference": ""},
+    bursts={"reference": "", "peak": ""},
+    figures={"peak": {"buyers": 500, "stock": 100, "rounds": 5}},
     workloads={"order-stream": ""},
     controls={"unprotected": "", "sequencer": "", "redlock": "no redis-server", "kafka": ""},
     databases={"sqlite": "", "postgres": "no postgres"},
@@ -22,6 +23,14 @@ def test_a_plan_is_read():
     plan = read_plan({**BURST, "buyers": 7}, CHOICES)
     assert (plan.controls, plan.buyers, plan.stock, plan.database) == (("unprotected", "sequencer"), 7, 20, "sqlite")
     assert read_plan({**RECORDING, "seconds": 1.5}, CHOICES).seconds == 1.5
+
+
+def test_a_preset_has_its_own_figures():
+    """Where a page leaves them out, and each that it leaves out; a recording has none of them."""
+    peak = read_plan({**BURST, "workload": "peak"}, CHOICES)
+    assert (peak.buyers, peak.stock, peak.rounds) == (500, 100, 5)
+    fewer = read_plan({**BURST, "workload": "peak", "buyers": 7}, CHOICES)
+    assert (fewer.buyers, fewer.stock, fewer.rounds) == (7, 100, 5)
 
 
 @pytest.mark.parametrize(

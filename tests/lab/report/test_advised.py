@@ -2,7 +2,12 @@
 
 import re
 
+from stockade.lab.live.words import words
+from stockade.lab.model.contender import all_contenders
 from stockade.lab.report.advised import advised
+from stockade.lab.report.build import build
+from stockade.lab.report.page import Line
+from stockade.lab.report.sections import controls
 from tests.lab.report.documents import lab_document, run, source, sweep
 
 
@@ -26,6 +31,23 @@ def test_a_sweep_says_what_to_take_up_to_where(tmp_path):
     assert "It needs nothing but the database" in found[lead]
     assert "The answer flips between 5 and 30 buyers, at about " in found[lead]
     assert "flips" not in lines(tmp_path, sweep((5,), broke=()))["Take optimistic at 5 buyers"]
+
+
+def test_what_is_advised_is_explained(tmp_path):
+    """In the words of the live page, for the database; there is a sentence for every control that there is."""
+    found = lines(tmp_path, burst("optimistic", "pessimistic"))
+    assert found["What optimistic does"] == words("en")["why.optimistic"]
+    assert controls.meaning("sequencer", "sqlite") == words("en")["why.sequencer.sqlite"]
+    assert all(controls.meaning(each.name, "postgres") for each in all_contenders(with_forms=True))
+    assert controls.meaning("version-no-key", "postgres") == ""  # a scheme of payments
+
+
+def test_the_answer_names_no_control_that_is_not_explained(tmp_path):
+    """A section has what each does that the answer names, and no other."""
+    made = build([source(tmp_path, burst("optimistic", "pessimistic"), "a.json")])
+    (section,) = [each for each in made.sections if each.name == controls.NAME]
+    assert [row[0] for row in section.parts[0].rows] == ["unprotected", "optimistic", "pessimistic"]
+    assert controls.section([Line("Nothing", "is-optimistic-here.")], []) is None
 
 
 def test_a_margin_has_its_interval(tmp_path):

@@ -78,7 +78,7 @@ def test_lines_of_prose_wrap(tmp_path):
 def test_the_command_writes_what_is_asked(report, document, tmp_path):
     """HTML to a file or to standard output, Markdown with pictures beside it."""
     code_, said = report(document, "-o", tmp_path / "r.html")
-    assert (code_, said) == (0, f"{tmp_path / 'r.html'}: 4 sections, 5 charts\n")
+    assert (code_, said) == (0, f"{tmp_path / 'r.html'}: 5 sections, 5 charts\n")
     assert (tmp_path / "r.html").read_text().startswith("<!doctype html>")
     code_, said = report(f"{document}@0123abc", "-o", tmp_path / "r.md", "--pictures", tmp_path / "pictures")
     assert code_ == 0

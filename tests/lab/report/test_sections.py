@@ -11,6 +11,7 @@ from stockade.lab.report.page import Figure, plain
 from stockade.lab.report.sections import comparison, cost, faults, latency, payments, sweeps, throughput, waiting
 from stockade.lab.report.sections.swept_cost import costs
 from stockade.lab.report.swept import usual
+from stockade.lab.sweeps.analysis.crossovers import NONE, NOT_CLEAR, NOT_MEASURED, Crossover
 from tests.lab.checkers.small_histories import OPERATIONS, operation, small
 from tests.lab.report.documents import LUCKY, lab_document, run, source, sweep
 from tests.lab.report.test_proof import BROKEN, PAID
@@ -227,3 +228,20 @@ def swept(folder, values):
     """A source and its sweep."""
     found = source(folder, values)
     return found, found.sweep
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "says"),
+    [
+        ((NONE, NONE), "Of each two that were compared the same one is faster throughout."),
+        (
+            (NONE, NOT_CLEAR),
+            "In 1 of 2 comparisons the same one is faster throughout; the others are too close to call.",
+        ),
+        ((NOT_CLEAR, NOT_MEASURED), "Which of two is faster is too close to call."),
+        ((NOT_MEASURED,), ""),
+    ],
+)
+def test_an_order_that_does_not_flip_is_said_plainly(verdicts, says):
+    """Not as if something were unclear: only what was too close is said to be."""
+    assert sweeps.unturned([Crossover("buyers", "which", "a", "b", verdict) for verdict in verdicts]) == says

@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -136,6 +137,14 @@ def test_a_file_of_before_is_read():
     values["repeat"] = values.pop("round")
     del values["expected"], values["untimed_violations"]
     assert Sample.from_json(values) == sample(3, expected=None)
+
+
+def test_a_reader_gets_the_rate_that_was_printed():
+    """The time of a burst of 30 orders keeps enough digits. The control: microseconds give another rate."""
+    values = replace(sample(3), wall_ms=2.0404567).as_json()
+    printed = sample(3).decided / 2.0404567 * 1e3
+    assert round(Sample.from_json(values).decided_s, 1) == round(printed, 1)
+    assert round(Sample.from_json({**values, "wall_ms": 2.04}).decided_s, 1) != round(printed, 1)
 
 
 def test_a_write_that_fails_leaves_the_old_document(file):

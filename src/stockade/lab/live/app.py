@@ -108,6 +108,7 @@ class Pages:
             slow=CONTROLS,
             figures=FIGURES,
             summaries=said_of,
+            figures_of=found.figures,
             in_short={name: summary.rpartition(":")[0] or summary for name, summary in said_of.items()},
             most_controls=MOST_CONTROLS,
             most_pages=MOST_PAGES,

@@ -29,6 +29,7 @@ class Choices:
         databases: kinds.
         faults: of recordings.
         summaries: what each name means, in a line.
+        figures: of each preset its own buyers, stock and rounds, which make its summary true.
     """
 
     bursts: Mapping[str, str]
@@ -37,6 +38,7 @@ class Choices:
     databases: Mapping[str, str]
     faults: Mapping[str, str]
     summaries: Mapping[str, str] = field(default_factory=dict)
+    figures: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 def choices() -> Choices:
@@ -54,6 +56,10 @@ def choices() -> Choices:
             **{name: workload.summary for name, workload in WORKLOADS.items()},
             **{name: fault.summary for name, fault in FAULTS.items()},
             **{each.name: _summary(each) for each in all_contenders(with_forms=True)},
+        },
+        figures={
+            name: {"buyers": variant.buyers, "stock": variant.stock, "rounds": variant.repeats}
+            for name, variant in variants.items()
         },
     )
 

@@ -70,7 +70,7 @@ def read_plan(sent: Any, choices: Choices) -> LivePlan:
     """The plan that a page sends.
 
     Args:
-        sent: parsed JSON.
+        sent: parsed JSON; a burst that leaves out buyers, stock or rounds has those of its preset.
         choices: what there is on this machine.
 
     Raises:
@@ -84,9 +84,12 @@ def read_plan(sent: Any, choices: Choices) -> LivePlan:
     if kind not in (BURST, RECORDING):
         raise LabError(f"kind must be {BURST} or {RECORDING}")
     numbers = {name: _number(sent, name) for name in BOUNDS if name in sent}
+    workload = _one_of(sent, "workload", choices.bursts if kind == BURST else choices.workloads)
+    if kind == BURST:
+        numbers = {**choices.figures.get(workload, {}), **numbers}
     plan = LivePlan(
         kind=kind,
-        workload=_one_of(sent, "workload", choices.bursts if kind == BURST else choices.workloads),
+        workload=workload,
         controls=_controls(sent, choices),
         database=_one_of(sent, "database", choices.databases),
         fault=_one_of(sent, "fault", {"": "", **choices.faults}) if kind == RECORDING else "",

@@ -13,7 +13,8 @@ from stockade.lab.advice.measurements import Measurements, add
 from stockade.lab.errors import LabError
 from stockade.lab.report.documents import Source
 from stockade.lab.report.numbers import few
-from stockade.lab.report.page import BAD, GOOD, QUIET, Line, sentence
+from stockade.lab.report.page import BAD, GOOD, PLAIN, QUIET, Line, sentence
+from stockade.lab.report.sections import controls
 from stockade.lab.sweeps.axes import AXES
 
 MOST_NAMED: Final = 3  # conditions, loads or contradictions that are told one by one
@@ -31,6 +32,7 @@ def advised(sources: Sequence[Source]) -> list[Line]:
             lines.append(Line("Nothing is advised", f"from {source.name}: it cannot be read so ({error}).", QUIET))
     found = [each for each in advise(measured) if each.database]
     resources = [line for each in found for line in _resource(each)]
+    resources += _meanings(found)
     never = [Line(f"Do not take {name}", f"It {why}.", BAD) for name, why in measured.violated.items()]
     return [*resources, *(line for each in found for line in _contradictions(each)), *never, *lines]
 
@@ -47,6 +49,17 @@ def _resource(found: ResourceAdvice) -> list[Line]:
     lines += [line for each in found.bursts for line in _burst(found, each)]
     named = {axis.axis for axis in undecided}
     return [*lines, *_other_conditions(found), *_absent(found, named)]
+
+
+def _meanings(found: Sequence[ResourceAdvice]) -> list[Line]:
+    """What each control does that is advised."""
+    said = dict[str, str]()
+    for each in found:
+        choices = [*each.bursts, *(choice for axis in each.axes for choice in axis.choices)]
+        for choice in choices:
+            if meaning := controls.meaning(choice.name, each.database):
+                said.setdefault(choice.name, meaning)
+    return [Line(f"What {name} does", text, PLAIN, controls.NAME) for name, text in said.items()]
 
 
 def _absent(found: ResourceAdvice, named: Collection[str]) -> list[Line]:

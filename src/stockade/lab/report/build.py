@@ -7,7 +7,7 @@ from stockade.lab.report.answer import answer
 from stockade.lab.report.documents import Source
 from stockade.lab.report.page import Figure, Part, Report, Section
 from stockade.lab.report.provenance.table import table
-from stockade.lab.report.sections import SECTIONS
+from stockade.lab.report.sections import SECTIONS, controls
 from stockade.lab.reporting.checkout import without_commit
 from stockade.lab.reporting.environment import describe_machine
 
@@ -21,13 +21,15 @@ def build(sources: Sequence[Source], title: str = TITLE) -> Report:
         sources: documents and histories; at least one.
         title: of the report.
     """
+    lines = answer(sources)
+    named = controls.section(lines, sources)
     made = [(each, each.make(sources)) for each in SECTIONS]
     here = describe_machine()
     return Report(
         title=title,
         made=f"Made by stockade {without_commit(str(here['stockade']))} on {str(here['date'])[:10]}",
-        answer=tuple(answer(sources)),
-        sections=tuple(_with_own_names([section for _, section in made if section])),
+        answer=tuple(lines),
+        sections=tuple(_with_own_names([section for section in (named, *(each for _, each in made)) if section])),
         missing=tuple(each.missing for each, section in made if section is None),
         sources=table(sources),
     )

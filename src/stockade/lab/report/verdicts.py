@@ -12,7 +12,6 @@ from stockade.lab.report.recordings import label
 from stockade.lab.report.sections import ring, sweeps
 from stockade.lab.report.swept import Sweep
 from stockade.lab.ring.expectation import AS_CLAIMED, BROKEN_AS_CLAIMED, HELD, MUST_BREAK
-from stockade.lab.sweeps.analysis.crossovers import NOT_MEASURED
 
 VERDICTS: Final = {HOLDS: "hold", FALSE: "false", HOLDS_ONLY_WHEN: "hold only under a condition"}
 
@@ -33,9 +32,9 @@ def _of_sweep(sweep: Sweep) -> list[Line]:
     turned = sweeps.flips(sweep)
     if turned:
         return [*lines, Line("The order flips", f"{'; '.join(turned)}. {text}", PLAIN, "sweeps")]
-    asked = any(each.verdict != NOT_MEASURED for each in sweep.crossovers)
-    lead = "No order flips clearly" if asked else "No order was compared"
-    return [*lines, Line(lead, text, PLAIN if asked else QUIET, "sweeps")]
+    said = sweeps.unturned(sweep.crossovers)
+    lead = "No order flips" if said else "No order was compared"
+    return [*lines, Line(lead, f"{said} {text}".lstrip(), PLAIN if said else QUIET, "sweeps")]
 
 
 def rings(sources: Sequence[Source]) -> list[Line]:

@@ -18,7 +18,7 @@ import msgspec
 from stockade.race.errors import RaceError
 from stockade.race.files.environment import Environment
 from stockade.race.files.toml_file import convert, read_toml
-from stockade.race.hiding import SHORT, hide
+from stockade.race.hiding import SHORT, hide, hide_in_error
 from stockade.race.model.checks import GIVEN, check
 from stockade.race.model.placeholders import names_in
 from stockade.race.model.scenario import Scenario
@@ -147,7 +147,7 @@ def override(
     try:
         check(scenario)
     except RaceError as error:
-        raise RaceError(hide(str(error), loaded.secrets)) from None
+        raise RaceError(hide_in_error(str(error), loaded.secrets)) from None
     return replace(loaded, scenario=scenario)
 
 
@@ -207,7 +207,7 @@ def _checked(tree: Any, variables: Environment, file: str) -> Scenario:
         scenario = convert(variables.fill(tree))
         check(scenario)
     except RaceError as error:
-        raise RaceError(hide(str(error), variables.secrets)) from None
+        raise RaceError(hide_in_error(str(error), variables.secrets)) from None
     hidden = hide(scenario.name, variables.secrets) != scenario.name
     return msgspec.structs.replace(scenario, name=file) if hidden else scenario
 

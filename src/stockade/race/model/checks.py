@@ -124,6 +124,8 @@ def _texts(request: Request | None) -> Any:
 
 def _known(where: str, value: Any, known: set[str]) -> None:
     for name in sorted(names_in(value) - known):
+        if name in OF_A_BUYER:
+            raise RaceError(f"{where}: {{{name}}} is of each buyer and has a value in [[requests]] only: put it there")
         raise RaceError(f"{where}: nothing gives {{{name}}} a value; there are {', '.join(sorted(known))}")
 
 

@@ -5,11 +5,12 @@ Neighbours: `stockade.cli.race` prints them, `testing.http_race` puts them into 
 
 from collections.abc import Iterator, Sequence
 
-from stockade.race.model.expressions import show
+from stockade.race.model.expressions import Values, show
 from stockade.race.result import Answer, Kind, RaceResult, Round, Violation
 
 SHOWN_ANSWERS = 6
 _BODY = 120  # characters
+_READ = 60  # characters of a value in the line of a round; a violation shows it whole
 
 
 def heading(name: str, buyers: int, rounds: int, rate_per_s: float, url: str) -> str:
@@ -29,7 +30,7 @@ def round_line(done: Round, *, open_loop: bool) -> str:
         _plural(errors, "error") + (f" ({counts[Kind.UNANSWERED]:,} unanswered)" if counts[Kind.UNANSWERED] else ""),
     ]
     percentiles = "/".join(f"{done.latency_s(share) * 1000:.0f}" for share in (0.5, 0.95, 0.99, 1.0))
-    reads = "".join(f", {name} = {show(each.value)}" for name, each in done.reads.items())
+    reads = "".join(f", {name} = {_short(each.value)}" for name, each in done.reads.items())
     return f"round {done.number}: {sent}; {', '.join(answers)}{reads}; p50/p95/p99/max {percentiles} ms"
 
 
@@ -82,6 +83,15 @@ def answer_line(answer: Answer, *, keyed: bool) -> str:
     body = " ".join(answer.response.body.decode(errors="replace").split())
     body = body if len(body) <= _BODY else f"{body[:_BODY]}…"
     return f"{who}: {answer.request} -> {answer.response.status} {body}  {_ms(answer.latency_s)}"
+
+
+def _short(value: object) -> str:
+    """A value that was read, or how many it has where it is a long list."""
+    text = show(value)
+    if len(text) <= _READ:
+        return text
+    many = value.values if isinstance(value, Values) else value
+    return f"{len(many):,} values" if isinstance(many, list) else f"{text[:_READ]}…"
 
 
 def _ms(seconds: float) -> str:

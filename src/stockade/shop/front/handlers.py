@@ -176,7 +176,7 @@ class _Page:
         if route.access is not Access.ANYONE and not visit.user_id:
             return visit.go(SIGN_IN, back=visit.here())
         if route.access is Access.ADMIN and not visit.session.admin:
-            raise ProblemError("FORBIDDEN", "only an administrator may see this")
+            return problem_page(visit, problem("FORBIDDEN"), visit.words("problem.admins_only"))
         return await route.make(visit)
 
     def _page_of(self, visit: Visit, form: Fields) -> str:

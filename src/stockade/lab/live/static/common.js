@@ -10,6 +10,7 @@ export const warmUps = Number(document.body.dataset.warmUps);
 export const mostControls = Number(document.body.dataset.mostControls);
 export const slowControls = JSON.parse(document.body.dataset.slow);
 export const summaries = JSON.parse(document.getElementById("summaries").dataset.summaries);
+const figures = JSON.parse(document.getElementById("summaries").dataset.figures); // of each preset its own numbers
 
 export const byId = (id) => document.getElementById(id);
 
@@ -24,6 +25,9 @@ export const has = (name) => name in words;
 export function sayOn(database, name, values = {}) {
   return say(has(`${name}.${database}`) ? `${name}.${database}` : name, values);
 }
+
+/** The numbers of a preset of its own: buyers, stock, rounds; none of a recording. */
+export const figuresOf = (kind, workload) => (kind === "burst" ? figures[workload] ?? {} : {});
 
 const shown = {};
 /** A number as people of this language write it; an em dash for none. */

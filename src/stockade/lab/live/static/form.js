@@ -1,6 +1,7 @@
-// The form of a run of one's own: shows what belongs to the kind of workload, and sends the plan.
+// The form of a run of one's own: shows what belongs to the kind of workload, fills in a preset's own numbers, and
+// sends the plan.
 
-import { byId, mostControls, number, say, summaries, write } from "./common.js";
+import { byId, figuresOf, mostControls, number, say, summaries, write } from "./common.js";
 
 const NUMBERS = { burst: ["buyers", "stock", "rounds", "processes"], recording: ["clients", "rate", "seconds", "processes"] };
 
@@ -15,6 +16,16 @@ export function prepareForm(start) {
       part.querySelector("input, select").disabled = part.hidden;
     }
     write(byId("workload-summary"), summaries[workload] ?? "");
+    for (const [name, value] of Object.entries(figuresOf(kind, workload))) form.elements[name].value = value;
+    compare();
+  }
+
+  /** Says where the numbers are not the preset's: then its summary is not what is right. */
+  function compare() {
+    const own = figuresOf(...chosen());
+    const changed = Object.entries(own).some(([name, value]) => form.elements[name].valueAsNumber !== value);
+    const values = Object.fromEntries(Object.entries(own).map(([name, value]) => [name, number(value)]));
+    write(byId("workload-changed"), changed ? say("own.changed", values) : "");
   }
 
   /** A number of the form; throws what is wrong with it in the words of the page: a browser's own are seen for seconds. */
@@ -42,6 +53,7 @@ export function prepareForm(start) {
   }
 
   form.elements.workload.addEventListener("change", adapt);
+  form.addEventListener("input", (event) => { if (event.target.type === "number") compare(); });
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const error = byId("own-error");

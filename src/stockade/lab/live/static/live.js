@@ -13,8 +13,7 @@ const runs = new Map();
 let newest = null;
 let source = null; // of the events
 
-const FIRST = { kind: "burst", workload: "reference", controls: ["unprotected", "sequencer"], database: "sqlite",
-  buyers: 30, stock: 20, rounds: 30, processes: 1 };
+const FIRST = { kind: "burst", workload: "reference", controls: ["unprotected", "sequencer"], database: "sqlite" };
 
 function keep(run) {
   const before = runs.get(run.number);

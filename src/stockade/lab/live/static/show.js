@@ -1,6 +1,6 @@
 // Shows a run: a card for each control, one chart with its table, and all runs of the session beside each other.
 
-import { byId, draw, has, make, mostViolations, number, say, sayOn, slowControls, warmUps, write } from "./common.js";
+import { byId, draw, figuresOf, has, make, mostViolations, number, say, sayOn, slowControls, warmUps, write } from "./common.js";
 
 const FIGURES = [["accepted", 0], ["refused", 0], ["failed", 0], ["unknown", 0], ["left", 0], ["twice", 0], ["violations", 0],
   ["rate", 0], ["p50_ms", 1], ["p95_ms", 1], ["batch", 1], ["waiting", 0]];
@@ -132,8 +132,8 @@ function card(leg, run) {
   see.addEventListener("click", () => openSlow(leg.control));
   parts.see = make("p", { class: "actions" }, see);
   parts.see.hidden = !slowControls.includes(leg.control);
-  const note = make("p", { class: "small" }, run.plan.kind === "burst" ? say("worst", { rounds: number(run.plan.rounds), warm: warmUps }) : say("judged", { most: mostViolations }));
-  parts.root.append(title, parts.sentence, parts.rules, make("p", { class: "small" }, parts.label, " ", parts.detail), parts.expected, parts.why, parts.see, parts.figures, note, parts.faults);
+  parts.note = make("p", { class: "small" }, run.plan.kind === "burst" ? say("worst", { rounds: number(run.plan.rounds), warm: warmUps }) : say("judged", { most: mostViolations }));
+  parts.root.append(title, parts.sentence, parts.rules, make("p", { class: "small" }, parts.label, " ", parts.detail), parts.expected, parts.why, parts.see, parts.figures, parts.note, parts.faults);
   byId("legs").append(parts.root);
   return parts;
 }
@@ -158,7 +158,10 @@ function fill(parts, leg, run) {
   faults(parts.faults, sums.faults ?? []);
   if (!leg.verdict && !leg.why) {
     write(parts.badge, !moving ? say("leg.cut") : leg.judging ? say("leg.judging") : say("leg.moving"));
-    if (!moving) write(parts.sentence, cut(leg, run, violations));
+    if (!moving) {
+      write(parts.sentence, cut(leg, run, violations));
+      write(parts.note, say("cut.figures"));
+    }
     return;
   }
   const found = verdict(leg, run);
@@ -230,11 +233,15 @@ function table() {
 export function showEarlier(runs) {
   byId("runs").hidden = !runs.length;
   const rows = [...runs].reverse().flatMap((run) => run.legs.map((leg) => {
-    const what = { workload: run.plan.workload, database: run.plan.database, fault: run.plan.fault };
+    const { kind, workload, database, fault, buyers, stock } = run.plan;
+    const own = figuresOf(kind, workload);
+    const others = kind === "burst" && (buyers !== own.buyers || stock !== own.stock);
+    const named = fault ? "earlier.under" : others ? "earlier.others" : "earlier.text";
+    const what = say(named, { workload, database, fault, buyers: number(buyers), stock: number(stock) });
     const found = leg.verdict || leg.why ? verdict(leg, run) : null;
     const values = { ...leg.sums, violations: run.plan.kind === "burst" || leg.verdict ? violationsOf(leg.sums) : null };
     return make("tr", {}, make("th", { scope: "row" }, String(run.number)),
-      make("td", {}, leg.control, make("span", { class: "what" }, say(run.plan.fault ? "earlier.under" : "earlier.text", what))),
+      make("td", {}, leg.control, make("span", { class: "what" }, what)),
       make("td", {}, found ? badge(found.kind) : say(run.state === "running" ? "leg.moving" : "leg.cut")),
       ...EARLIER.map(([name, digits]) => make("td", { class: "number" }, number(values[name], digits))));
   }));

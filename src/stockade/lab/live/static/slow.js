@@ -40,6 +40,9 @@ async function begin() {
   await ask("slow", { control: form.elements.control.value, database: form.elements.database.value });
   byId("slow-begin").disabled = false;
   write(byId("slow-begin"), say("slow.again"));
+  // what comes next has the focus, unless the visitor has gone elsewhere meanwhile; a disabled button loses it
+  const at = document.activeElement;
+  if (race?.next && [null, document.body, byId("slow"), byId("slow-begin")].includes(at)) byId("slow-next").focus();
 }
 
 async function step(who) {

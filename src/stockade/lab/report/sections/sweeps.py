@@ -51,6 +51,21 @@ def flips(sweep: Sweep) -> list[str]:
     return [_said(each) for each in sweep.crossovers if each.verdict == FLIPS]
 
 
+def unturned(found: Sequence[Crossover]) -> str:
+    """What can be said of pairs of which no order flips, in a sentence; empty: none was compared."""
+    asked = [each for each in found if each.verdict != NOT_MEASURED]
+    same = [each for each in asked if each.verdict == NONE]
+    if not asked:
+        return ""
+    if not same:
+        return "Which of two is faster is too close to call."
+    whose = (
+        "Of each two that were compared" if len(same) == len(asked) else f"In {len(same)} of {len(asked)} comparisons"
+    )
+    rest = "" if len(same) == len(asked) else "; the others are too close to call"
+    return f"{whose} the same one is faster throughout{rest}."
+
+
 def _said(each: Crossover) -> str:
     where = f"near {each.at or 0:g}" if each.low is None else f"between {each.low:g} and {each.high:g}"
     return f"from {each.before} to {each.after} {where} ({each.axis})"
@@ -65,13 +80,13 @@ def _figure(source: Source, sweep: Sweep, axis: str) -> Figure | None:
     title = f"Decisions per second by {name_of(axis)}: {counting[0].database}"
     flipped = [each for each in sweep.crossovers if each.axis == axis and each.verdict == FLIPS]
     names = sentence_of(counting)
-    asked = any(each.axis == axis and each.verdict != NOT_MEASURED for each in sweep.crossovers)
-    none = " No order of two flips clearly." if asked else " No two strategies of a question were compared."
-    said = f" The order flips {'; '.join(map(_said, flipped))}." if flipped else none
+    none = unturned([each for each in sweep.crossovers if each.axis == axis])
+    none = none or "No two strategies of a question were compared."
+    said = f"The order flips {'; '.join(map(_said, flipped))}." if flipped else none
     return Figure(
         slug("sweep", source.name, axis),
         title,
-        f"A line for each of {names}, over {len({p.value for p in counting})} values.{said}",
+        f"A line for each of {names}, over {len({p.value for p in counting})} values. {said}",
         lambda width: _drawn(counting, flipped, width),
         Table(
             title,
