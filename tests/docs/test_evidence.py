@@ -86,7 +86,7 @@ def test_a_cell_in_which_a_fault_did_not_act_counts_as_none():
     silent = replace(GOOD, verdict=NOT_EXPOSED, reason="not exposed: reset hit nothing")
     text = " ".join(made(GOOD, silent).split())
     assert "2 cells hold a strategy to a claim. In 1 of them every fault acted, and 1 of these are without" in text
-    assert "; the other 1 say nothing." in text
+    assert "; what says nothing: 1." in text
     assert "| database-kill | unmet (1 of 2) |" in text
 
 

@@ -128,7 +128,7 @@ def _sums(results):
     return (
         f"{len(results)} cells in {minutes:.0f} minutes, {sum(operations.values()):,} operations ({counts}). "
         f"{len(claimed)} cells hold a strategy to a claim. In {len(exposed)} of them every fault acted, and {clean} of "
-        f"these are without a violation{f'; the other {silent} say nothing' if silent else ''}."
+        f"these are without a violation{f'; what says nothing: {silent}' if silent else ''}."
     )
 
 
