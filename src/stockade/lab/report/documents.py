@@ -27,7 +27,7 @@ Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Environment(msgspec.Struct, frozen=True):
-    """Where and when something was measured."""
+    """Where and when something was measured; a ring has several servers."""
 
     stockade: str
     python: str
@@ -37,6 +37,7 @@ class Environment(msgspec.Struct, frozen=True):
     database: str = ""
     database_version: str = ""
     isolation: str = ""
+    servers: dict[str, str] = {}
 
 
 class Violation(msgspec.Struct, frozen=True):

@@ -1,7 +1,7 @@
 """The command that measures the figures of a file again, as far as the file says it. Pure functions.
 
-Documents of `stockade lab` do not name the size of the pool, those of a ring not which parts were left out, and none
-names the addresses of servers that were there already. Neighbour: `table.py` shows the command.
+Documents of `stockade lab` do not name the size of the pool, and none names the addresses of servers that were there
+already. Those of a ring have their command. Neighbour: `table.py` shows the command.
 """
 
 from collections.abc import Callable, Sequence
@@ -40,6 +40,9 @@ def command(document: Document, sweep: Sweep | None = None) -> str:
         sweep: in it.
     """
     if document.cells:
+        said = document.settings.get("command")
+        if isinstance(said, str) and said.startswith("stockade lab "):
+            return said
         named = ("seed", "seconds") if document.matrix else ("seed", "seconds", "minutes")
         return " ".join(["stockade lab", "ring" if document.matrix else "soak", *_options(document.settings, named)])
     if document.deadlock:

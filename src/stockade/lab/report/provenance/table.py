@@ -64,4 +64,6 @@ def versions_of(environment: Environment) -> str:
     """The versions in a few words."""
     database = f", {environment.database} {environment.database_version}" if environment.database else ""
     isolation = f" ({environment.isolation})" if environment.isolation else ""
-    return f"stockade {without_commit(environment.stockade)}, Python {environment.python}{database}{isolation}"
+    servers = "".join(f", {name}: {version}" for name, version in environment.servers.items() if not database)
+    about = f"stockade {without_commit(environment.stockade)}, Python {environment.python}"
+    return f"{about}{database}{isolation}{servers}"
