@@ -2,8 +2,8 @@
 
 from tests.deploy.panels import Panel, grown, share
 
-AUDIT = 'name="stockade-audit.service"'
-TIMER = 'name="stockade-audit.timer"'
+AUDIT = 'job="node", name="stockade-audit.service"'
+TIMER = 'job="node", name="stockade-audit.timer"'
 CPU = "stockade_process_cpu_seconds_total{@}"
 
 ROWS: dict[str, tuple[Panel, ...]] = {

@@ -32,6 +32,13 @@ def test_every_expression_is_over_what_is_exported(known):
     assert {each: found for each in EXPRESSIONS if (found := list(complaints(each, known)))} == {}
 
 
+def test_every_panel_looks_at_one_job():
+    """At the chosen one, or at `node` for the audit: another shop's figures are no part of a panel."""
+    jobs = {("job", "Re", "any"), ("job", "Equal", "node")}  # `parsed` fills `$job` in
+    found = {use.name for each in EXPRESSIONS for use in uses(parsed(each)) if not jobs & set(use.matchers)}
+    assert found == set()
+
+
 WRONG = {
     "no such metric": "sum(rate(stockade_orders_total[5m]))",
     "a counter without its suffix": "sum(rate(stockade_commands[5m]))",

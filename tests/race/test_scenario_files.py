@@ -99,7 +99,8 @@ def test_what_is_wrong_is_one_line(tmp_path, change, says):
     ("url", "driver", "extra"), [("postgresql://h/d", "asyncpg", "postgres"), ("mariadb://h/d", "asyncmy", "mysql")]
 )
 def test_a_driver_that_is_not_installed(tmp_path, monkeypatch, url, driver, extra):
-    """It is said before anything is sent, with what to do; the control: with the driver the file is read."""
+    """It is said before anything is sent, with what to do; the controls: with the driver the file is read, and without
+    it where no read has SQL."""
     path = tmp_path / "reads.toml"
     path.write_text(RIGHT.replace("sqlite:///shop.db", url))
     assert load(path).scenario.database == url
@@ -107,6 +108,8 @@ def test_a_driver_that_is_not_installed(tmp_path, monkeypatch, url, driver, extr
     with pytest.raises(RaceError) as refused:
         load(path)
     assert str(refused.value) == f"{path}: database: {driver} is not installed: pip install 'stockade[{extra}]'"
+    path.write_text(path.read_text().replace('sql = "SELECT count(*) FROM orders"', 'request = { path = "/sold" }'))
+    assert load(path).scenario.database == url
 
 
 def test_a_source_that_is_not_there(tmp_path):

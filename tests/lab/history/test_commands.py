@@ -1,14 +1,18 @@
 """`stockade lab judge` and `stockade lab history`: exit codes, what is shown, the export and the document."""
 
+import errno
+import io
 import json
 import os
 import subprocess
 import sys
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from stockade.cli import app
+from stockade.cli.lab.common import one_line_errors
 from stockade.lab.history.history_file import write_history
 from stockade.lab.history.operation import FAILED, OK
 from tests.lab.checkers.good_histories import good
@@ -114,6 +118,16 @@ def test_a_reader_that_goes_away_ends_it_without_a_word(right):
     with os.fdopen(write) as output:
         done = subprocess.run(words, stdout=output, stderr=subprocess.PIPE, timeout=30, check=False)
     assert (done.returncode, done.stderr) == (1, b"")
+
+
+@pytest.mark.parametrize("output", [None, io.StringIO()], ids=["none", "replaced"])
+def test_a_broken_pipe_of_a_server_is_said_without_standard_output_too(monkeypatch, capsys, output):
+    """One line, and no traceback of the look at standard output."""
+    monkeypatch.setattr(sys, "stdout", output)
+    with pytest.raises(typer.Exit) as ended, one_line_errors():
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+    assert ended.value.exit_code == 2
+    assert capsys.readouterr().err == "error: BrokenPipeError: [Errno 32] Broken pipe\n"
 
 
 def test_a_version_that_was_never_there(run, right):

@@ -5,7 +5,7 @@ import select
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -54,7 +54,8 @@ def said_by(error: BaseException) -> str:
 def _nobody_reads() -> bool:
     """Whether the reader of standard output went away, as `head` does."""
     output = select.poll()
-    output.register(sys.stdout.fileno(), 0)
+    with suppress(AttributeError, OSError, ValueError):  # None, closed, or replaced by what is no file
+        output.register(sys.stdout.fileno(), 0)
     return any(what & select.POLLERR for _, what in output.poll(0))
 
 

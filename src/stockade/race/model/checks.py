@@ -83,8 +83,9 @@ def _wrong(scenario: Scenario) -> Iterator[tuple[str, str]]:
             yield f"reads.{name}", "must have either a request or sql"
         if read.sql and not scenario.database:
             yield f"reads.{name}.sql", "needs the URL of the database: database = 'sqlite:///shop.db'"
+    selects = any(read.sql for read in scenario.reads.values())
     driver = DRIVERS.get(scenario.database.partition(":")[0].partition("+")[0], "")
-    if driver and find_spec(driver) is None:  # said before the race, not after it
+    if selects and driver and find_spec(driver) is None:  # said before the race, not after it
         yield "database", advice(driver)
 
 

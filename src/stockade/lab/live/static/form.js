@@ -20,9 +20,9 @@ export function prepareForm(start) {
     compare();
   }
 
-  /** Says where the numbers are not the preset's: then its summary is not what is right. */
+  /** Says where buyers or stock are not the preset's: then its summary is not what is right. Rounds repeat it. */
   function compare() {
-    const own = figuresOf(...chosen());
+    const { rounds: _, ...own } = figuresOf(...chosen());
     const changed = Object.entries(own).some(([name, value]) => form.elements[name].valueAsNumber !== value);
     const values = Object.fromEntries(Object.entries(own).map(([name, value]) => [name, number(value)]));
     write(byId("workload-changed"), changed ? say("own.changed", values) : "");

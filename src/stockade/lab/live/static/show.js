@@ -9,7 +9,7 @@ const EARLIER = [["accepted", 0], ["violations", 0], ["refused", 0], ["left", 0]
 const SELDOM = ["failed", "unknown", "waiting", "twice"]; // shown only where there is something
 const EVERY_MS = 1000; // a chart at most
 const LONGEST_MS = 4000; // between two charts, however long one takes
-const TIMES = 20; // as long as the last chart took is between two: they take at most a 20th of the time
+const TIMES = 20; // as long as the last chart took is between two: up to 200 ms each, a 20th of the time at most
 const SAID_RULES = 4;
 const MOST_SPOKEN = 12;
 
@@ -203,7 +203,7 @@ function chart(last) {
   clearTimeout(due);
   const wait = drawnAt + every - performance.now();
   if (drawing || (wait > 0 && !last)) {
-    due = setTimeout(() => chart(last), Math.max(wait, 100));
+    due = setTimeout(() => chart(last), last ? 100 : Math.max(wait, 100));
     return;
   }
   drawing = true;
