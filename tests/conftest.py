@@ -12,7 +12,7 @@ import gc
 import os
 import re
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -85,9 +85,10 @@ def pytest_configure(config):
 
 def pytest_unconfigure(config):
     if POOL in config.stash:
-        CREATED.close()
-        TEMPLATE.close()
-        config.stash[POOL].close()
+        with ExitStack() as ends:  # each, even if another one fails; the servers last
+            ends.callback(config.stash[POOL].close)
+            ends.callback(TEMPLATE.close)
+            ends.callback(CREATED.close)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -8,6 +8,7 @@ copy with a migrated database. Neighbours: the fixtures of `conftest.py`. Tests 
 import asyncio
 import secrets
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -38,8 +39,9 @@ class Server:
         in use."""
         spare = f"stockade_{secrets.token_hex(6)}"
         name = name_of(url)
-        self.run(f"ALTER DATABASE {name} RENAME TO {spare}", f"CREATE DATABASE {name} TEMPLATE {name_of(template)}")
+        self.run(f"ALTER DATABASE {name} RENAME TO {spare}")
         self._spare.append(spare)
+        self.run(f"CREATE DATABASE {name} TEMPLATE {name_of(template)}")
 
     def drop(self, url):
         """Remove a database; PostgreSQL closes its connections by force."""
@@ -51,9 +53,12 @@ class Server:
 
     def close(self):
         """Remove what is left over, and end the connection."""
-        self.run(*(f"DROP DATABASE {name}" for name in self._spare))
-        self._do(self._connection.close() if self.postgres else self._connection.ensure_closed())
-        self._loop.close()
+        with ExitStack() as ends:
+            ends.callback(self._loop.close)
+            ends.callback(
+                lambda: self._do(self._connection.close() if self.postgres else self._connection.ensure_closed())
+            )
+            self.run(*(f"DROP DATABASE {name}" for name in self._spare))
 
     def _do(self, work):
         with ThreadPoolExecutor(1) as thread:  # the loop of the test runs in this one
@@ -137,11 +142,12 @@ class Databases:
 
     def close(self):
         """Remove the templates from their servers, and end the connections."""
-        for template in self._templates.values():
-            if not isinstance(template, bytes):
-                template.server.drop(template.url)
-        for server in self._servers.values():
-            server.close()
+        with ExitStack() as ends:  # each, even if another one fails; the templates first
+            for server in self._servers.values():
+                ends.callback(server.close)
+            for template in self._templates.values():
+                if not isinstance(template, bytes):
+                    ends.callback(template.server.drop, template.url)
 
 
 class PostgresTemplate:

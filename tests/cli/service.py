@@ -101,9 +101,14 @@ def token(user, admin=False):
 def _warm(words, log, where):
     """A process with a pipe for its output."""
     reading, writing = os.pipe()
+    output = os.fdopen(reading)
     with os.fdopen(writing, "wb") as theirs:
-        process = WARM.start(words, stdout=theirs.fileno(), stderr=log.fileno(), **where)
-    process.stdout = os.fdopen(reading)
+        try:
+            process = WARM.start(words, stdout=theirs.fileno(), stderr=log.fileno(), **where)
+        except BaseException:
+            output.close()
+            raise
+    process.stdout = output
     return process
 
 

@@ -20,7 +20,9 @@ import sys
 import tempfile
 import threading
 from contextlib import suppress
+from pathlib import Path
 
+ROOT = Path(__file__).parents[2]
 PRELOADED = (
     "stockade.cli.typer_app",
     "stockade.cli.serving.ready",
@@ -63,7 +65,10 @@ class WarmStarts:
 
     def status(self, pid):
         """The exit code of a process that has ended, as `subprocess` says it."""
-        return self._ask({"ended": pid}, [])
+        code = self._ask({"ended": pid}, [])
+        if code is None:
+            raise RuntimeError(f"the forking process has ended that started {pid}: its exit code is lost")
+        return code
 
     def _ask(self, request, descriptors):
         message = json.dumps(request).encode()
@@ -71,17 +76,34 @@ class WarmStarts:
         with self._asking:
             if self._owner != os.getpid():
                 self._begin()
-            socket.send_fds(self._link, [message], descriptors)
-            return int(self._link.recv(64))
+            try:
+                socket.send_fds(self._link, [message], descriptors)
+                answer = self._link.recv(64)
+            except BaseException as error:
+                self._leave()
+                if isinstance(error, OSError):
+                    raise RuntimeError("the forking process has ended") from error
+                raise
+            if not answer:
+                self._leave()
+                raise RuntimeError("the forking process has ended")
+            return json.loads(answer)
 
     def _begin(self):
         self._link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._link.settimeout(ANSWER_LIMIT_S)
         command = [sys.executable, "-m", "tests.cli.warm_start", str(theirs.fileno())]
-        self._forking = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+        self._forking = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, cwd=ROOT)
         theirs.close()
         self._owner = os.getpid()
         atexit.register(self._end, os.getpid())
+
+    def _leave(self):
+        """The next use starts anew: a late answer would be taken for that of the next request."""
+        self._owner = None
+        self._link.close()
+        self._forking.kill()
+        self._forking.wait(END_LIMIT_S)
 
     def _end(self, owner):
         if owner == os.getpid():  # not in a fork of the tests' process
@@ -110,8 +132,11 @@ class StartedProcess:
 
     def wait(self, timeout=None):
         """Wait for the end; the exit code, negative for a signal."""
-        if self.returncode is None and not select.select([self._pidfd], [], [], timeout)[0]:
-            raise subprocess.TimeoutExpired("stockade", timeout)
+        if self.returncode is None:
+            ending = select.poll()  # `select.select` takes no descriptor above 1023
+            ending.register(self._pidfd, select.POLLIN)
+            if not ending.poll(None if timeout is None else timeout * 1000):
+                raise subprocess.TimeoutExpired("stockade", timeout)
         with self._ending:
             if self.returncode is None:
                 self.returncode = self._starts.status(self.pid)
@@ -132,6 +157,15 @@ class StartedProcess:
         self.send_signal(signal.SIGKILL)
 
 
+def exit_code(pid):
+    """The exit code of a process that has ended; None for one that another forking process has started."""
+    try:
+        _, status = os.waitpid(pid, 0)
+    except ChildProcessError:
+        return None
+    return os.waitstatus_to_exitcode(status)
+
+
 def serve_starts(link):
     """Fork for each request until the tests' process ends; returns in each new process only: what it runs."""
     while True:
@@ -140,14 +174,14 @@ def serve_starts(link):
             sys.exit()
         request = json.loads(message)
         if pid := request.get("ended"):
-            _, status = os.waitpid(pid, 0)
-            link.send(str(os.waitstatus_to_exitcode(status)).encode())
+            link.send(json.dumps(exit_code(pid)).encode())
             continue
         if pid := os.fork():
             link.send(str(pid).encode())
             for each in descriptors:
                 os.close(each)
             continue
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         link.close()
         for each, place in zip(descriptors, (1, 2), strict=True):
             os.dup2(each, place)
@@ -161,6 +195,7 @@ def serve_starts(link):
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches it too: it serves until the tests have ended
     for name in PRELOADED:
         importlib.import_module(name)
     gc.collect()

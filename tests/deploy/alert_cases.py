@@ -12,10 +12,11 @@ ORDERS = f'{A}, route="POST /v1/orders"'
 
 
 class Case(NamedTuple):
-    """Series -> values, at which the alert fires, and at which it does not."""
+    """Series -> values, at which the alert fires, and at which it does not; `fires_too` is for a second reason."""
 
     fires: dict[str, str]
     silent: dict[str, str]
+    fires_too: dict[str, str] | None = None
 
 
 def steady(value: float) -> str:
@@ -157,6 +158,8 @@ CASES = {
     ),
     "StockadeAuditFailed": Case({FAILED: steady(1)}, {FAILED: steady(0)}),
     "StockadeAuditLate": Case({TRIGGER: steady(-93_600)}, {TRIGGER: steady(-86_400)}),
-    # a machine without the unit; then both series, whatever they say
-    "StockadeAuditAbsent": Case({TRIGGER: steady(-93_600)}, {TRIGGER: steady(-93_600), FAILED: steady(0)}),
+    # a machine without the unit; then both series, whatever they say; then a machine without the timer
+    "StockadeAuditAbsent": Case(
+        {TRIGGER: steady(-93_600)}, {TRIGGER: steady(-93_600), FAILED: steady(0)}, {FAILED: steady(0)}
+    ),
 }

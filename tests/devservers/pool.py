@@ -7,6 +7,7 @@ the URLs through a local socket. Neighbour: `tests/conftest.py` makes fixtures o
 import os
 import secrets
 import threading
+from contextlib import suppress
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Listener
 from pathlib import Path
@@ -65,11 +66,15 @@ class Pool:
     def _answer(self, listener):
         while not self._closed:
             try:
-                with listener.accept() as connection:
-                    kind, worker = connection.recv()
-                    connection.send(self._found(kind, worker))
-            except (OSError, EOFError, AuthenticationError):  # closed; or a worker has ended while it asked
+                connection = listener.accept()
+            except (ConnectionError, EOFError, AuthenticationError):  # a worker has ended while it began to ask
                 continue
+            except OSError:  # closed, or it would fail again and again
+                listener.close()  # the next worker that asks fails at once
+                return
+            with connection, suppress(OSError, EOFError):  # a worker has ended while it asked
+                kind, worker = connection.recv()
+                connection.send(self._found(kind, worker))
 
     def _found(self, kind, worker):
         try:

@@ -113,19 +113,20 @@ class Proxy:
             threading.Thread(target=self._connect, args=(client,), daemon=True).start()
 
     def _connect(self, client):
-        request = b""
-        while b"\r\n\r\n" not in request:
-            if not (data := client.recv(1_000)):
-                return
-            request += data
-        self.asked.append(request.decode())
-        host, _, port = request.split()[1].decode().partition(":")
-        with client, socket.create_connection((host, int(port))) as there:
-            client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-            back = threading.Thread(target=_pump, args=(there, client), daemon=True)
-            back.start()
-            _pump(client, there)
-            back.join(10)
+        with client:
+            request = b""
+            while b"\r\n\r\n" not in request:
+                if not (data := client.recv(1_000)):
+                    return
+                request += data
+            self.asked.append(request.decode())
+            host, _, port = request.split()[1].decode().partition(":")
+            with socket.create_connection((host, int(port))) as there:
+                client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+                back = threading.Thread(target=_pump, args=(there, client), daemon=True)
+                back.start()
+                _pump(client, there)
+                back.join(10)
 
     def close(self):
         self._listening.close()

@@ -8,7 +8,6 @@ import sys
 import time
 from collections import Counter
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -60,15 +59,15 @@ class Process:
             **changes,
         }
         reading, writing = os.pipe()
-        with os.fdopen(writing, "wb") as theirs:
+        with os.fdopen(writing, "wb") as theirs:  # at its end, without a child, the other side closes itself
+            stdout = asyncio.StreamReader()
+            pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
+                lambda: asyncio.StreamReaderProtocol(stdout), os.fdopen(reading, "rb")
+            )
             where = {"cwd": ROOT, "env": dict(os.environ), "stdout": theirs.fileno(), "stderr": sys.__stderr__.fileno()}
-            start = partial(WARM.start, module="tests.kafka.child", **where)
-            child = await asyncio.to_thread(start, [json.dumps(given)])
-        stdout = asyncio.StreamReader()
-        pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(stdout), os.fdopen(reading, "rb")
-        )
-        rig.processes.append(cls(child, stdout, pipe))
+            # no `await` from the start on: who is cancelled there would leave a child that nobody ends
+            child = WARM.start([json.dumps(given)], module="tests.kafka.child", **where)
+            rig.processes.append(cls(child, stdout, pipe))
         return rig.processes[-1]
 
     async def wait_for(self, event, limit_s=40):

@@ -47,7 +47,7 @@ async def test_a_move_leaves_no_round_behind(monkeypatch, leaves):
         "stockade.locks.engine.release_retry._PAUSE_S", WAIT_S
     )  # the first loop waits until it is woken
     thread = Running(lambda: asyncio.run(owe()))
-    eventually(lambda: retries._job._wakeup is not None)
+    eventually(lambda: retries._job._wakeup is not None or not thread.is_alive())
     retries.change_loop()  # the job of this loop begins after the next `await`
     thread.result(WAIT_S)
     assert paid == ([] if leaves else [first["loop"]])

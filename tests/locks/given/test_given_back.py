@@ -72,7 +72,8 @@ def test_connections_of_threads_go_back_as_they_came(given):
                 pass
             with gate.lock("a"):
                 waiter = Running(lambda: locks.lock("a").acquire().release())
-                eventually(lambda: any(each.pending for each in locks.backend._locks.pool._waiting_sessions))
+                waiting = locks.backend._locks.pool._waiting_sessions
+                eventually(lambda: any(each.pending for each in waiting) or not waiter.is_alive())
             waiter.result(10)
             eventually(lambda: not locks.backend._locks.pool.sessions)
             eventually(lambda: not locks.backend._locks.pool._going_back)

@@ -57,7 +57,9 @@ def start_threads(provider, engine, room):
     threads = []
     for number in range(WAITERS):
         threads.append(Running(visit_in_thread, provider, engine, room, number))
-        eventually(lambda: waiters_of(provider) >= len(threads))
+        eventually(lambda: waiters_of(provider) >= len(threads) or not threads[-1].is_alive())
+        if not threads[-1].is_alive():
+            threads[-1].result()
     return threads
 
 
