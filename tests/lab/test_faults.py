@@ -1,5 +1,7 @@
 """Runs under faults: the bare forms of the locks break where their lease is not enough, the guarded ones hold."""
 
+import asyncio
+import signal
 from pathlib import Path
 
 import pytest
@@ -107,6 +109,18 @@ async def test_a_fault_that_misses_is_an_error(prepared):
         await PAUSE.run(harness, orders)
     with pytest.raises(LabError, match="the fault missed"):
         await harness.replace_victim()
+
+
+async def test_a_victim_that_ends_by_itself_is_told_from_a_fault_that_misses(prepared):
+    """The script does not wait for the fault point of a process that is away."""
+    target, orders, harness = prepared
+    await harness.prepare(SenderConfig(target.url, "pessimistic"), [])
+    harness.point = "loaded"
+    await harness.signal_at_point(signal.SIGSTOP)
+    harness.victim._process.kill()
+    await asyncio.to_thread(harness.victim._process.wait)
+    with pytest.raises(LabError, match="the victim ended before the fault point 'loaded'"):
+        await harness._wait_until_stopped(harness.send(harness.victim, orders.orders))
 
 
 async def test_responses_of_a_killed_process_are_unknown_and_retried(prepared):

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from stockade.lab.errors import LabError
-from stockade.lab.execution.order_processes import ProcessSender
+from stockade.lab.execution.order_processes import ProcessGroup, ProcessSender
 from stockade.lab.execution.order_senders import LocalSender, SenderConfig
 from stockade.lab.execution.processes import service_main
-from stockade.lab.execution.processes.messages import LoadBurst, OpenService
+from stockade.lab.execution.processes.messages import Close, LoadBurst, OpenService
 from stockade.lab.model.burst import RepeatNames
 from stockade.lab.presets.reference import workload
 from stockade.lab.runs.repeats import create_rows
@@ -71,6 +71,33 @@ async def test_processes_end_with_the_sender(target):
         pids = processes.pids
         await processes.processes[1].pause()
     assert (len(pids), processes.pids) == (2, [])
+
+
+async def test_a_close_that_fails_is_an_error_once_all_have_ended():
+    """The processes of a burst keep no output that anybody looks through."""
+
+    async def ask(message):
+        raise LabError("gave no answer")
+
+    group = ProcessGroup(["first", "second"])
+    await group.open(Close())
+    group.processes[0].ask = ask
+    with pytest.raises(LabError, match="did not close in order: gave no answer"):
+        await group.__aexit__(None, None, None)
+    assert group.pids == []
+
+
+async def test_a_close_that_fails_does_not_hide_why_it_is_closed():
+    """The error of the block goes on: leaving the block raises none of its own."""
+
+    async def close(*, in_order):
+        raise LabError("did not end")
+
+    group = ProcessGroup(["first", "second"])
+    group.processes[0].close = close
+    await group.processes[1].open(Close())
+    await group.__aexit__(ValueError, ValueError("the reason"), None)
+    assert group.pids == []
 
 
 async def test_a_burst_that_is_interrupted_does_not_keep_its_processes(target, sender):

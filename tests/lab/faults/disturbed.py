@@ -20,13 +20,13 @@ class Children:
 
     def __init__(self, count=2, name="service"):
         self.name = name
-        self.places = [None] * count
+        self.processes = [None] * count
         self.environments = [{}] * count
         self.starts = 0
 
     @property
     def count(self):
-        return len(self.places)
+        return len(self.processes)
 
     async def start(self):
         for number in range(self.count):
@@ -34,7 +34,7 @@ class Children:
         self.starts = 0
 
     async def kill(self, number):
-        process, self.places[number] = self.places[number], None
+        process, self.processes[number] = self.processes[number], None
         if process is not None:
             process.kill()
             process.communicate()
@@ -57,7 +57,7 @@ class Children:
         if environment is not None:
             self.environments[number] = environment
         self.starts += 1
-        self.places[number] = subprocess.Popen(
+        self.processes[number] = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", CHILD],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -86,7 +86,7 @@ class Children:
         return await eventually_async(runs, max(wait_s, 0.1))
 
     def pid(self, number):
-        process = self.places[number]
+        process = self.processes[number]
         return process.pid if process is not None and process.poll() is None else 0
 
     def state(self, number):
@@ -103,7 +103,7 @@ class Children:
 
     def clocks(self, number):
         """Wall clock and monotonic clock of a child."""
-        process = self.places[number]
+        process = self.processes[number]
         process.stdin.write("\n")
         process.stdin.flush()
         return tuple(map(float, process.stdout.readline().split()))

@@ -1,4 +1,4 @@
-"""What a fault's script uses: two child processes, of which the first is the victim, and the contender's Redis servers.
+"""What a fault's script uses: two service processes, the first of them the victim, and the contender's Redis servers.
 
 A fault is triggered by a fault point of the store, not by time: there the victim stops or dies, and the script goes on.
 Neighbours: `order_processes.py` are the processes, `targets/redis_node.py` the servers, the files of `aimed_faults/`
@@ -52,7 +52,7 @@ class FaultHarness(ProcessGroup):
         self.stats, self.meter = Stats(), PaymentMeter()
 
     async def prepare(self, config: SenderConfig, nodes: Sequence[RedisNode]) -> None:
-        """Let both processes open this shop.
+        """Let both processes open this application.
 
         Raises:
             LabError: a process could not.
@@ -96,7 +96,7 @@ class FaultHarness(ProcessGroup):
         """Start another process in the place of the one that was killed.
 
         Raises:
-            LabError: the victim lives, so it did not reach the fault point; or the new one cannot open the shop.
+            LabError: the victim lives, so it did not reach the fault point; or the new one cannot open the application.
         """
         if self.victim.pid:
             raise self._missed()
@@ -105,7 +105,8 @@ class FaultHarness(ProcessGroup):
     async def suspend_holder(self, workload: Burst, meanwhile: Callable[[], Awaitable[None]]) -> list[Response]:
         """Stop the victim while it holds the first buyer's lock, execute the other orders, then resume it.
 
-        If the victim holds the row lock too, the second buyer is blocked: then the victim is resumed first.
+        If the victim holds the row lock too, the second buyer is blocked: then the victim is resumed first. Unlike in a
+        recording, where `leave_holder_suspended` looks for a holder under load, the first order alone makes it one.
 
         Args:
             workload: at least two orders.
@@ -123,6 +124,7 @@ class FaultHarness(ProcessGroup):
         finally:
             await self.victim.resume()
         if not served:
+            await next_in_line  # a process has one burst at a time
             rest = await self.send(self.other, others)
         return [*await late, *await next_in_line, *rest]
 
@@ -132,12 +134,14 @@ class FaultHarness(ProcessGroup):
 
     async def _wait_until_stopped(self, late: "asyncio.Task[list[Response]]") -> None:
         deadline = time.monotonic() + POINT_WAIT_S
-        while time.monotonic() < deadline and not late.done():
+        while time.monotonic() < deadline and not late.done() and self.victim.pid:
             if await self.victim.was_signalled(wait_s=0.1):
                 return
         raise self._missed()
 
     def _missed(self) -> LabError:
+        if not self.victim.pid:
+            return LabError(f"the fault missed: the victim ended before the fault point {self.point!r}")
         return LabError(f"the fault missed: no order reached the fault point {self.point!r}")
 
     async def retry_failed(self, workload: Burst, responses: Sequence[Response]) -> list[Response]:

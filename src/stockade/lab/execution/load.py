@@ -29,13 +29,14 @@ async def send_all(execute: Execute, commands: Sequence[Command], barrier: Barri
         barrier: returns when every other process is ready too.
     """
     start = asyncio.Event()
-    buyers = [asyncio.create_task(_send(execute, command, start)) for command in commands]
-    await asyncio.sleep(0)  # now every task waits for the event
-    if barrier:
-        await barrier()
-    start.set()
+    async with asyncio.TaskGroup() as group:  # a burst that is cancelled before it begins leaves no buyer behind
+        buyers = [group.create_task(_send(execute, command, start)) for command in commands]
+        await asyncio.sleep(0)  # now every task waits for the event
+        if barrier:
+            await barrier()
+        start.set()
     # responses are made after the last answer, so that hashing delays nobody
-    return [_response(*answered) for answered in await asyncio.gather(*buyers)]
+    return [_response(*buyer.result()) for buyer in buyers]
 
 
 async def _send(execute: Execute, command: Command, start: asyncio.Event) -> tuple[str, _Answer, int, int]:

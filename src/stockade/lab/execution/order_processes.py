@@ -39,7 +39,11 @@ class ProcessGroup:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await asyncio.gather(*(each.close(in_order=kind is None) for each in self.processes))
+        closing = (each.close(in_order=kind is None) for each in self.processes)
+        found = await asyncio.gather(*closing, return_exceptions=True)
+        failed = [each for each in found if isinstance(each, BaseException)]
+        if failed and error is None:  # otherwise the error of the block is the reason
+            raise failed[0]
 
     @property
     def pids(self) -> list[int]:

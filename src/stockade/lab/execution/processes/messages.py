@@ -98,7 +98,7 @@ class SignalAtPoint:
     which most commands have wanted: a holder whose row nobody else wants shows nothing.
 
     Attributes:
-        point: `begin`, `loaded` or `saved`, see `SqlStore`.
+        point: `begin`, `loaded`, `saved` or `committed`, see `SqlStore`.
         signal: SIGSTOP or SIGKILL, as a number.
     """
 

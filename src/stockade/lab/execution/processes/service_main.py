@@ -158,9 +158,11 @@ class _Handler:
             case LoadBurst():
                 await self._load(message)
             case BeginBurst():
-                assert self._burst is not None, "BeginBurst before LoadBurst"
+                burst = self._burst
+                assert burst is not None, "BeginBurst before LoadBurst"
                 self._begin.set()
-                return await self._burst
+                await asyncio.wait([burst])
+                return _result_of(burst)
             case Reconcile():
                 assert self._sender is not None, "Reconcile before OpenService"
                 await self._sender.reconcile()
@@ -190,18 +192,25 @@ class _Handler:
 
     async def _load(self, message: LoadBurst) -> None:
         assert self._sender is not None, "LoadBurst before OpenService"
+        assert self._burst is None or self._burst.done(), "LoadBurst in the middle of a burst"
         self._loaded, self._begin = asyncio.Event(), asyncio.Event()
         sending = self._sender.send(message.commands, submit=message.submit, barrier=self._wait_to_begin)
-        self._burst = asyncio.create_task(sending)
-        await self._loaded.wait()
+        burst = self._burst = asyncio.create_task(sending)
+        loaded = asyncio.create_task(self._loaded.wait())
+        await asyncio.wait({burst, loaded}, return_when=asyncio.FIRST_COMPLETED)
+        loaded.cancel()
+        if burst.done():  # it failed before its buyers were there
+            _result_of(burst)
 
     async def _wait_to_begin(self) -> None:
         self._loaded.set()
         await self._begin.wait()
 
     async def _close(self) -> None:
-        if self._burst is not None:  # of a run that was stopped before it began
-            self._burst.cancel()
+        burst, self._burst = self._burst, None
+        if burst is not None:  # of a run that was stopped before it began
+            burst.cancel()
+            await asyncio.gather(burst, return_exceptions=True)
         await self._stack.aclose()
 
     def _reach_point(self, point: str) -> None:
@@ -253,6 +262,13 @@ class _Handler:
         """The lab is gone: give what is under way a moment."""
         if self._tasks:
             await asyncio.wait(list(self._tasks.values()), timeout=END_WAIT_S)
+
+
+def _result_of(burst: asyncio.Task[SendResult]) -> SendResult:
+    """Its result or its error; one that was cancelled is answered too."""
+    if burst.cancelled():
+        raise RuntimeError("the burst was cancelled")
+    return burst.result()
 
 
 async def _open_connections(database: Database, pool_size: int, wait_s: float) -> None:

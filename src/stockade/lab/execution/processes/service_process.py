@@ -105,7 +105,6 @@ class ServiceProcess:
         if environment is not None:
             self.set_environment(environment)
         ours, theirs = socket.socketpair()
-        path = os.pathsep.join(each for each in sys.path if each)
         self.note_errors()
         if self._output is not None:
             self._output.close()
@@ -116,7 +115,7 @@ class ServiceProcess:
         with theirs, output as theirs_output:
             self._process = subprocess.Popen(  # noqa: ASYNC220 - a matter of a millisecond
                 [sys.executable, "-m", MODULE, str(theirs.fileno()), "CRITICAL" if self._keeps_output else "ERROR"],
-                env={**os.environ, "PYTHONPATH": path, **self._environment},
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **self._environment},
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=theirs_output,
@@ -129,7 +128,7 @@ class ServiceProcess:
         self._opened = True
 
     async def open(self, opening: Any) -> None:
-        """Let it open this instead of what it has open; one that is away is started.
+        """Let it open this instead of what it has open; one that was never started is started.
 
         Raises:
             LabError: it cannot; the message is its own.
@@ -211,8 +210,7 @@ class ServiceProcess:
         return ProcessEnded(f"{self.name} ended: {await asyncio.to_thread(self._printed)}")
 
     def _send(self, message: Any) -> "tuple[int, asyncio.Future[Any]] | None":
-        self._next += 1
-        number = self._next
+        number = self._next = self._next + 1
         if self._channel is None or not self._channel.send(number, message):
             return None
         future = self._open[number] = asyncio.get_running_loop().create_future()
@@ -284,11 +282,10 @@ class ServiceProcess:
         """Whether it runs and answers within this time, in seconds."""
         if not self.running or _is_stopped(self.pid):
             return False
-        try:
+        with suppress(LabError):  # it has ended, or a fault has stopped it
             await self.ask(Count(), wait_s)
-        except LabError:  # it has ended, or a fault has stopped it
-            return False
-        return True
+            return True
+        return False
 
     async def counters(self, wait_s: float = CONTROL_WAIT_S) -> Counters | None:
         """What it counts. None: it has ended, gave no sign of life, or has lost what it ran; `noted` says so.
@@ -326,12 +323,11 @@ class ServiceProcess:
         """Take back a signal whose fault point has not come. False: the process has got it, or does not answer."""
         if self._armed is None or self._armed[0].poll() is not None:
             return True
-        try:
+        with suppress(LabError):
             await self.ask(SignalAtPoint("", 0), DISARM_WAIT_S)
-        except LabError:
-            return False
-        self._armed = None
-        return True
+            self._armed = None
+            return True
+        return False
 
     def _signal(self, number: int) -> None:
         if pid := self.pid:
@@ -354,18 +350,24 @@ class ServiceProcess:
 
         Args:
             in_order: False: end it at once, e.g. in the middle of a burst.
+
+        Raises:
+            LabError: it did not close in order, and keeps no output: then nobody reads `errors`.
         """
-        if self.running and in_order:
-            await self.resume()
-            try:
+        try:
+            if self.running and in_order:
+                await self.resume()
                 await self.ask(Close())
-            except LabError as error:
-                if self.running:  # of one that has ended, `ends` says so
-                    self._note(f"did not close in order: {error}")
-        await self.kill()  # what it had open is closed; an interpreter that ends in order takes a second
-        self.note_errors()
-        if self._output is not None:
-            self._output.close()
+        except LabError as error:
+            if not self._keeps_output:
+                raise LabError(f"did not close in order: {error}") from None
+            if self.running:  # of one that has ended, `ends` says so
+                self._note(f"did not close in order: {error}")
+        finally:
+            await self.kill()  # what it had open is closed; an interpreter that ends in order takes a second
+            self.note_errors()
+            if self._output is not None:
+                self._output.close()
 
 
 def _output_file() -> tuple[BinaryIO, BinaryIO]:

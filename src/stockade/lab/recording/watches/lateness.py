@@ -66,7 +66,7 @@ class LatenessWatch:
             for number in range(group.count):
                 pid = group.pid(number)
                 waited = _waited_ns(pid)
-                if since := waited - self._waited.get(pid, waited):
+                if (since := waited - self._waited.get(pid, waited)) > 0:  # less: it has ended
                     found[f"{group.name} {number}"] = since
                 self._waited[pid] = waited
         return found
