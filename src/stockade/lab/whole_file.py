@@ -31,6 +31,11 @@ def why_not_replaced(path: Path) -> str:
     return next((f"is {what}" for is_kind, what in KINDS if is_kind(mode)), "")
 
 
+def unfinished(path: Path) -> Path:
+    """The file beside it that is written first, and then takes its place."""
+    return path.with_name(f"{path.name}.part")
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """A file to write; it takes the place of `path` at the end of the block, and an error leaves nothing of it.
@@ -39,17 +44,17 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         LabError: what is there is no regular file.
         OSError: it cannot be written; it names the file.
     """
-    unfinished = path.with_name(f"{path.name}.part")
-    for each in (path, unfinished):
+    part = unfinished(path)
+    for each in (path, part):
         if why := why_not_replaced(each):
             raise LabError(f"{each}: {why}")
     with naming(path):
         try:
-            with unfinished.open("wb") as file:
+            with part.open("wb") as file:
                 yield file
-            unfinished.replace(path)
+            part.replace(path)
         except BaseException:
-            unfinished.unlink(missing_ok=True)
+            part.unlink(missing_ok=True)
             raise
 
 

@@ -53,10 +53,11 @@ async def test_pauses(disturbed, name):
     assert (disturbed.processes.states, disturbed.processes.starts) == ("SS", 0)
 
 
-async def test_a_throttled_process_runs_half_of_the_time(disturbed):
+async def test_a_throttled_process_is_stopped_again_and_again(disturbed):
     """It is stopped and runs again, until it is healed; the other one runs all the time."""
     (hit,) = await FAULTS["process-throttle"].inject(disturbed)
     number, seen = int(hit[-1]), set()
+    assert disturbed.processes.states[number] == "T", "it has been stopped when the fault says so"
 
     async def is_seen_both_ways():
         seen.add(disturbed.processes.states)
@@ -74,12 +75,37 @@ async def test_a_throttled_process_runs_half_of_the_time(disturbed):
 async def test_a_throttled_process_that_another_fault_has_stopped_stays_so(disturbed):
     """The end of a period does not resume it."""
     await disturbed.processes.pause(0)
-    task = asyncio.create_task(_stop_half_of_the_time(ProcessRef(disturbed.processes, 0)))
+    task = asyncio.create_task(_stop_half_of_the_time(ProcessRef(disturbed.processes, 0), asyncio.Event()))
     assert await asyncio.wait([task], timeout=3 * PERIOD_S) == (set(), {task})
     assert disturbed.processes.states == "TS"
     task.cancel()
     await asyncio.wait([task])
     assert disturbed.processes.states == "TS"
+
+
+@pytest.mark.parametrize(("name", "lease_s"), [("process-pause", 1.0), ("process-pause-at-point", 0.3)])
+async def test_a_throttled_process_is_left_to_its_fault(disturbed, name, lease_s):
+    """Also while it runs, the other one is suspended, and stays so; where there is no other one, nothing is hit."""
+    disturbed = dataclasses.replace(disturbed, lease_s=lease_s)
+    (throttled,) = await FAULTS["process-throttle"].inject(disturbed)
+    number = int(throttled[-1])
+    disturbed.disturbances.chosen.clear()
+    disturbed.disturbances.chosen.add(("service", 1 - number))  # so the throttled one would be preferred
+
+    async def runs():
+        return disturbed.processes.states[number] == "S"
+
+    assert await eventually_async(runs)
+    (hit,) = await FAULTS[name].inject(disturbed)
+    assert hit != throttled
+    for _ in range(3):
+        assert disturbed.processes.states[int(hit[-1])] == "T"
+        await asyncio.sleep(PERIOD_S / 2)
+    assert await FAULTS[name].inject(disturbed) == ()
+    assert disturbed.notes[-1] == "no service runs that is not throttled"
+    await FAULTS["process-throttle"].heal(disturbed)
+    await FAULTS[name].heal(disturbed)
+    assert disturbed.processes.states == "SS"
 
 
 OF_PROCESSES = [

@@ -36,7 +36,5 @@ def test_the_page_names_every_mutant():
 
 
 def test_the_page_names_the_rules_without_a_mutant():
-    """As they are; each of them is a rule that no mutant is caught by."""
-    lines = without_one()
-    assert "\n".join(lines) in PAGE.read_text()
-    assert not {each.rule for each in MUTANTS} & set(" ".join(lines).replace("`", " ").replace(",", " ").split())
+    """As they are."""
+    assert "\n".join(without_one()) in PAGE.read_text()

@@ -13,7 +13,7 @@ from coupons.commands import GiveCoupon
 from stockade.cli import app
 from stockade.lab.errors import LabError
 from stockade.lab.execution.processes.answers import Answer
-from stockade.lab.history.operation import OK, REFUSED
+from stockade.lab.history.operation import OK, REFUSED, UNKNOWN
 from stockade.lab.model.burst import RepeatNames
 from stockade.lab.recording.engine import _require_accepted
 from stockade.lab.recording.recorder import Recorder
@@ -283,5 +283,10 @@ def test_commands_none_of_which_is_accepted(written):
     said = "all 4 commands were refused (NO_CAMPAIGN 3, TOO_LATE 1), so nothing was written"
     assert f"--workload {module}:MINE ({module}.py): {said}" in str(caught.value)
     _require_accepted(SimpleNamespace(workload=find_workload("order-stream")), recorder)  # the lab's own is not asked
+    answered(gave, *[Answer(UNKNOWN, "KeyError", unexpected="KeyError: 'ann'")] * 2)
+    with pytest.raises(LabError) as caught:
+        _require_accepted(SimpleNamespace(workload=own), recorder)
+    said = "4 commands were refused (NO_CAMPAIGN 3, TOO_LATE 1), and 2 ended with an error (KeyError: 'ann')"
+    assert f"({module}.py): {said}, so nothing was written" in str(caught.value)
     answered(gave, Answer(OK))
     _require_accepted(SimpleNamespace(workload=own), recorder)

@@ -101,29 +101,32 @@ async def _cancelled_by_sigterm(work: "Coroutine[Any, Any, T]") -> T:
     return await work
 
 
-def check_target(target: str, option: str = "--json", *, replaced: bool = False) -> None:
+def check_target(target: str, option: str = "--json", *, replaced: bool = False, appended: bool = False) -> None:
     """Find out before the run whether the document can be written after it.
 
     Args:
         target: what the option says.
         option: its name, for the error.
         replaced: another file takes its place, so it must be a regular file or none; else it may be a pipe or a device.
+            So must the one beside it, which is written first.
+        appended: it is added to and read again, so it must be or lead to a regular file or none.
 
     Raises:
         LabError: it cannot.
     """
     from stockade.lab.errors import LabError
-    from stockade.lab.whole_file import why_not_replaced
+    from stockade.lab.whole_file import unfinished, why_not_replaced
 
     if target in ("", "-"):
         return
-    file = Path(target)
+    file = Path(target).resolve() if appended else Path(target)
     if file.is_dir():
         raise LabError(f"{option} {target}: is a folder, must be a file")
     if not file.parent.is_dir():
         raise LabError(f"{option} {target}: there is no folder {file.parent}")
-    if replaced and (why := why_not_replaced(file)):
-        raise LabError(f"{option} {target}: {why}")
+    for each in (file, unfinished(file)) if replaced else (file,) if appended else ():
+        if why := why_not_replaced(each):
+            raise LabError(f"{option} {each}: {why}")
     try:
         _try_to_write(file)
     except OSError as error:

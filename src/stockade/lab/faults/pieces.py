@@ -37,12 +37,15 @@ def everyone(disturbed: Disturbed) -> Iterator[ProcessRef]:
 def choose(disturbed: Disturbed, processes: Processes) -> ProcessRef | None:
     """One of the processes that run, drawn by the seed: one that no fault has hit yet, if there is any.
 
+    A throttled one is left to its fault, which would resume it, and whose stops look like those of another one.
+
     Returns:
         The process; None, with a note in the fault log, if none runs, because other faults have hit them all.
     """
-    running = [number for number in range(processes.count) if _runs(processes.pid(number))]
+    throttled = {each.number for each, _ in disturbed.disturbances.throttled.values() if each.group is processes}
+    running = [number for number in range(processes.count) if number not in throttled and _runs(processes.pid(number))]
     if not running:
-        disturbed.note(f"no {processes.name} runs")
+        disturbed.note(f"no {processes.name} runs{' that is not throttled' * bool(throttled)}")
         return None
     chosen = disturbed.disturbances.chosen
     fresh = [number for number in running if (processes.name, number) not in chosen]

@@ -7,6 +7,7 @@ the processes that decide: under a command log these are the log workers.
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 
 from stockade.lab.faults import pieces
@@ -28,6 +29,7 @@ from stockade.lab.recording.fault import PROCESSES, Disturbed, ProcessRef
 KILL, KILL_AT_POINT, THROTTLE = "process-kill", "process-kill-at-point", "process-throttle"
 POINTS = ("begin", "loaded", "saved", "committed")  # in the order of a transaction
 PERIOD_S = 0.1  # of a quota of processor time, as Linux has it for a control group (cpu.max)
+FIRST_STOP_S = 5.0  # within which a process is stopped, or it is not throttled
 
 
 async def kill(disturbed: Disturbed) -> Sequence[str]:
@@ -77,16 +79,22 @@ async def throttle(disturbed: Disturbed) -> Sequence[str]:
     process = choose(disturbed, deciders(disturbed))
     if process is None:
         return ()
-    disturbed.disturbances.throttled[THROTTLE] = (process, asyncio.create_task(_stop_half_of_the_time(process)))
-    return (process.name,)
+    stopped = asyncio.Event()
+    task = asyncio.create_task(_stop_half_of_the_time(process, stopped))
+    disturbed.disturbances.throttled[THROTTLE] = (process, task)
+    with suppress(TimeoutError):
+        await asyncio.wait_for(stopped.wait(), FIRST_STOP_S)
+    return (process.name,) if stopped.is_set() else ()
 
 
-async def _stop_half_of_the_time(process: ProcessRef) -> None:
-    """Until it is cancelled. A process that another fault has stopped stays stopped."""
+async def _stop_half_of_the_time(process: ProcessRef, stopped: asyncio.Event) -> None:
+    """Until it is cancelled; `stopped` is set by the first stop. What another fault has stopped stays stopped."""
     while True:
         if process.pid and not is_stopped(process):
             try:
                 await process.group.pause(process.number)
+                if is_stopped(process):
+                    stopped.set()
                 await asyncio.sleep(PERIOD_S / 2)
             finally:
                 await process.group.resume(process.number)

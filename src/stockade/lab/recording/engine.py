@@ -203,10 +203,12 @@ def _require_accepted(plan: RecordingPlan, recorder: Recorder) -> None:
     if not isinstance(plan.workload, OwnWorkload):
         return
     said = [answer for sent, _, answer in recorder.ended_since(0) if sent[3] is not None]
-    if said and all(each.unexpected for each in said):
-        raise plan.workload.nothing_decided(said[0].unexpected)
-    if said and all(each.type == REFUSED for each in said):
-        raise plan.workload.nothing_accepted([each.code for each in said])
+    failed = [each.unexpected for each in said if each.unexpected]
+    refused = [each.code for each in said if each.type == REFUSED and not each.unexpected]
+    if failed and len(failed) == len(said):
+        raise plan.workload.nothing_decided(failed[0])
+    if refused and len(failed) + len(refused) == len(said):
+        raise plan.workload.nothing_accepted(refused, failed)
 
 
 def _disturbed(

@@ -8,7 +8,7 @@ import fcntl
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final, Self
@@ -52,17 +52,19 @@ class StateFile:
         self._file: IO[str] | None = None
         if path is None:
             return
-        if why := why_not_replaced(path):  # nothing would be kept in a device or a pipe
+        there = path.resolve()  # it is added to and never replaced, so it may be a link
+        if why := why_not_replaced(there):  # nothing would be kept in a device or a pipe
             raise LabError(f"--state {path}: {why}")
-        is_new, self._path = not path.exists(), path
+        is_new, self._path = not there.exists(), path
         self._file = path.open("a+", encoding="utf-8")
         try:
             self._open(path, self._file, {"schema": SCHEMA, **settings})
         except BaseException as error:
+            if is_new and isinstance(error, OSError):
+                with suppress(OSError):  # while it has the lock: afterwards it may be that of another ring
+                    there.unlink()
             with suppress(OSError):  # what is in its buffer is what could not be written
                 self._file.close()
-            if is_new and isinstance(error, OSError):
-                path.unlink()
             raise
 
     def __enter__(self) -> Self:
@@ -72,7 +74,9 @@ class StateFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._file is not None:
-            self._file.close()  # which ends the lock, too
+            # after an error, what is in its buffer may be what could not be written
+            with nullcontext() if error is None else suppress(OSError):
+                self._file.close()  # which ends the lock, too
 
     def add(self, result: CellResult) -> None:
         """Keep the result of a cell.

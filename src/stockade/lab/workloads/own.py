@@ -104,14 +104,17 @@ class OwnWorkload:
         """
         return self._error(f"no command was decided, each ended with an error, so correct the commands first: {said}")
 
-    def nothing_accepted(self, codes: Sequence[str]) -> LabError:
-        """The error of a recording of which every command was refused.
+    def nothing_accepted(self, codes: Sequence[str], failed: Sequence[str] = ()) -> LabError:
+        """The error of a recording of which every command was refused, or ended with an error.
 
         Args:
-            codes: why, of each command.
+            codes: why, of each command that was refused.
+            failed: what each of the others ended with.
         """
         most = ", ".join(f"{code} {count:,}" for code, count in Counter(codes).most_common(MOST_CODES))
-        why = f"all {len(codes):,} commands were refused ({most}), so nothing was written"
+        which = "" if failed else "all "
+        errors = f", and {len(failed):,} ended with an error ({failed[0]})" if failed else ""
+        why = f"{which}{len(codes):,} commands were refused ({most}){errors}, so nothing was written"
         return self._error(f"{why} and the recording says nothing: does setup() make the rows that they need?")
 
     def _each(self, first: Request, iterator: Iterator[Any]) -> Iterator[Request]:

@@ -95,7 +95,7 @@ def ring(
     """
     with one_line_errors():
         check_target(json_to)
-        check_target(state, "--state", replaced=True)
+        check_target(state, "--state", appended=True)
         cells = ",".join(cell or ())
         parts = parts_of(databases, strategies, faults or (ALL if cells else ""), workloads or (ALL if cells else ""))
         found, left_out = _designed(parts, cells, seed)
