@@ -116,11 +116,14 @@ async def test_under_load_controls_deadlock_and_cures_do_not(place, redis_url):
 async def test_orders_of_the_shop_take_part(postgres_database):
     """As asked they deadlock, sorted they do not, in one turn each; judged as the ways in bare SQL are."""
     await CREATED.migrate(postgres_database, SCHEMA)
-    load = Load(workers=4, seconds=0.15, turns=1)
     async with open_target_database(postgres_database, 20) as target:
         names = [name for name, *_ in own_store.WAYS]
-        counted = await take_turns({name: own_store.turn_of(target, load, name) for name in names}, load)
-    findings = [judge(*way, counted[way[0]]) for way in own_store.WAYS]
+        for seconds in (0.15, 0.6, 2.4):  # on a busy machine no two of them may meet in a short time
+            load = Load(workers=4, seconds=seconds, turns=1)
+            counted = await take_turns({name: own_store.turn_of(target, load, name) for name in names}, load)
+            findings = [judge(*way, counted[way[0]]) for way in own_store.WAYS]
+            if all(finding.held for finding in findings):
+                break
     assert all(finding.held for finding in findings), findings
     assert counted[own_store.SORTED].done > 0
     assert not judge(*own_store.WAYS[0], counted[own_store.SORTED]).held
