@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from stockade.core import Accepted, Busy, Stats
+from stockade.lab.errors import LabError
 from stockade.lab.execution.load import send_all
 from stockade.lab.execution.processes.messages import BeginBurst, Close, Execute, Failed, LoadBurst
 from stockade.lab.execution.processes.service_main import _Handler
@@ -70,6 +71,18 @@ async def test_a_burst_that_fails_before_its_buyers_are_there_says_why():
     async with asyncio.timeout(5):
         with pytest.raises(ValueError, match="no payer"):
             await handler._carry_out(LoadBurst(()))
+
+
+async def test_a_barrier_that_fails_is_the_error_and_leaves_no_buyer():
+    """Not a group of errors, which a caller does not look for."""
+    before = asyncio.all_tasks()
+
+    async def broken():
+        raise LabError("another process has ended")
+
+    with pytest.raises(LabError, match="another process has ended"):
+        await send_all(Sender().execute, [None, None], broken)
+    assert asyncio.all_tasks() == before
 
 
 @pytest.mark.parametrize("begun", [False, True])

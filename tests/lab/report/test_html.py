@@ -138,6 +138,17 @@ def test_where_the_figures_come_from(made):
     assert rows[5]["command"].startswith("stockade lab record --workload small --strategies pessimistic")
 
 
+def test_a_ring_says_its_own_command(tmp_path):
+    """With what was left out of it; text that is no command of the lab is not shown."""
+    commands = []
+    for said in ("stockade lab ring --seed 7 --databases sqlite", "rm -r ."):
+        values = ring()
+        values["settings"] = values["settings"] | {"command": said}
+        (row,) = build([source(tmp_path, values)]).sources.rows
+        commands.append(row[1])
+    assert commands == ["stockade lab ring --seed 7 --databases sqlite", "stockade lab ring --seed 7 --seconds 6"]
+
+
 def test_its_size(made):
     """A report of everything stays far below the bound."""
     assert len(made[1].encode()) < MOST_BYTES / 2

@@ -29,14 +29,18 @@ async def send_all(execute: Execute, commands: Sequence[Command], barrier: Barri
         barrier: returns when every other process is ready too.
     """
     start = asyncio.Event()
-    async with asyncio.TaskGroup() as group:  # a burst that is cancelled before it begins leaves no buyer behind
-        buyers = [group.create_task(_send(execute, command, start)) for command in commands]
+    buyers = [asyncio.create_task(_send(execute, command, start)) for command in commands]
+    try:
         await asyncio.sleep(0)  # now every task waits for the event
         if barrier:
             await barrier()
         start.set()
-    # responses are made after the last answer, so that hashing delays nobody
-    return [_response(*buyer.result()) for buyer in buyers]
+        # responses are made after the last answer, so that hashing delays nobody
+        return [_response(*answered) for answered in await asyncio.gather(*buyers)]
+    finally:  # a burst that does not begin, or is cancelled, leaves no buyer behind
+        for buyer in buyers:
+            buyer.cancel()
+        await asyncio.gather(*buyers, return_exceptions=True)
 
 
 async def _send(execute: Execute, command: Command, start: asyncio.Event) -> tuple[str, _Answer, int, int]:
