@@ -182,7 +182,12 @@ async def test_a_prepare_that_never_ends_is_given_up():
                 await run(load(scenario(shop.url, prepare=prepare, race={"timeout_s": 0.2})))
 
 
-HANDS_OVER = "if os.fork(): sys.exit()\nhttp.server.ThreadingHTTPServer"
+HANDS_OVER = """
+import select
+first = os.pidfd_open(os.getpid())
+if os.fork(): sys.exit()
+assert select.select([first], [], [], 60)[0]  # only when the first process has ended does this one listen
+http.server.ThreadingHTTPServer"""
 
 
 @pytest.mark.parametrize("ends", [True, False])
