@@ -20,7 +20,8 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = FAILED
     except OSError as error:  # e.g. the disk that the output goes to is full
-        sys.stderr.write(f"error: {error.strerror or error}\n")
+        place = f": {error.filename}" if error.filename else ""
+        sys.stderr.write(f"error: {error.strerror or error}{place}\n")
         code = FAILED
     sys.exit(code)
 

@@ -26,12 +26,11 @@ from stockade.shop.demo import create_demo
 from stockade.shop.migrations import SCHEMA
 from stockade.shop.tokens import TokenIssuer
 from stockade.store import Database
-from tests.cli.warm_start import WarmStarts
+from tests.cli.warm_start import warm_start
 from tests.databases import CREATED
 
 READY_LIMIT_S = 60
 STOP_LIMIT_S = 30
-WARM = WarmStarts()
 SECRET = "a secret that only tests use"
 
 
@@ -46,7 +45,7 @@ def stockade(folder, *words, **settings):
     """Run the command line to its end in a folder."""
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         streams = {"stdout": out.fileno(), "stderr": err.fileno()}
-        process = WARM.start(words, cwd=folder, env=environment(**settings), **streams)
+        process = warm_start(words, cwd=folder, env=environment(**settings), **streams)
         try:
             code = process.wait(READY_LIMIT_S)
         finally:
@@ -104,7 +103,7 @@ def _warm(words, log, where):
     output = os.fdopen(reading)
     with os.fdopen(writing, "wb") as theirs:
         try:
-            process = WARM.start(words, stdout=theirs.fileno(), stderr=log.fileno(), **where)
+            process = warm_start(words, stdout=theirs.fileno(), stderr=log.fileno(), **where)
         except BaseException:
             output.close()
             raise

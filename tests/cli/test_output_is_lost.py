@@ -6,15 +6,20 @@ import fcntl
 import os
 import subprocess
 import sys
+from errno import EACCES
 from pathlib import Path
+from unittest.mock import Mock
 
 import httpx2
 import pytest
 
+import stockade.__main__ as program
+from stockade.cli.exit_codes import FAILED
 from stockade.shop.config.settings import Settings
 from stockade.shop.http.server.sockets import bind
-from tests.cli.service import STOP_LIMIT_S, WARM, environment, token
+from tests.cli.service import STOP_LIMIT_S, environment, token
 from tests.cli.test_serve import place
+from tests.cli.warm_start import warm_start
 from tests.waiting import eventually_async
 
 PIPE_BYTES = 4096
@@ -32,7 +37,7 @@ def fill(fd):
 @contextlib.contextmanager
 def serving(folder, port, **streams):
     """A service whose output goes where the test says."""
-    process = WARM.start(("serve", "--port", port, "--set", "access_log=1"), cwd=folder, env=environment(), **streams)
+    process = warm_start(("serve", "--port", port, "--set", "access_log=1"), cwd=folder, env=environment(), **streams)
     try:
         yield process
     finally:
@@ -84,3 +89,12 @@ def test_a_full_disk(tmp_path):
     assert done.returncode != 0
     assert "Traceback" not in done.stderr
     assert "No space left on device" in done.stderr
+
+
+def test_an_error_of_the_system_names_its_file(monkeypatch, capsys):
+    """One line with what the system said and of which file; nothing where it said none (control)."""
+    for file, said in (("/secret", "error: Permission denied: /secret\n"), (None, "error: Permission denied\n")):
+        monkeypatch.setattr(program, "_run", Mock(side_effect=PermissionError(EACCES, "Permission denied", file)))
+        with pytest.raises(SystemExit) as ended:
+            program.main()
+        assert (ended.value.code, capsys.readouterr().err) == (FAILED, said)

@@ -8,8 +8,9 @@ from collections import Counter
 from uuid import uuid4
 
 from stockade import __version__
-from tests.cli.service import WARM, Service, audited, environment, prepared
+from tests.cli.service import Service, audited, environment, prepared
 from tests.cli.test_serve import place
+from tests.cli.warm_start import warm_start
 from tests.waiting import eventually_async
 
 
@@ -64,4 +65,4 @@ def start_worker(folder, log, *words):
     """A `stockade worker` process."""
     with (folder / "worker.log").open("w") as log_file, (folder / "worker.out").open("w") as out:
         streams = {"stderr": log_file.fileno(), "stdout": out.fileno()}
-        return WARM.start(("worker", *words), cwd=folder, env=environment(**log), **streams)
+        return warm_start(("worker", *words), cwd=folder, env=environment(**log), **streams)

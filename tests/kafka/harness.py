@@ -28,7 +28,7 @@ from stockade.store.consumer_offsets import ConsumerOffsets
 from stockade.store.schema.tables import ledger
 from stockade.strategies.kafka import Kafka
 from stockade.strategies.options import Options
-from tests.cli.service import WARM
+from tests.cli.warm_start import warm_start
 from tests.store.conftest import opened
 from tests.store.stock_events import breaks
 
@@ -66,7 +66,7 @@ class Process:
             )
             where = {"cwd": ROOT, "env": dict(os.environ), "stdout": theirs.fileno(), "stderr": sys.__stderr__.fileno()}
             # no `await` from the start on: who is cancelled there would leave a child that nobody ends
-            child = WARM.start([json.dumps(given)], module="tests.kafka.child", **where)
+            child = warm_start([json.dumps(given)], module="tests.kafka.child", **where)
             rig.processes.append(cls(child, stdout, pipe))
         return rig.processes[-1]
 

@@ -125,11 +125,6 @@ async def test_a_process_that_cannot_take_a_signal_back_is_replaced(group):
     assert pid != process.pid != 0
 
 
-def test_no_process_is_not_stopped():
-    """To the kernel 0 is a wrong argument."""
-    assert not service_process._is_stopped(0)
-
-
 async def test_its_output_is_emptied_while_it_prints(group):
     """What it prints afterwards begins at the beginning, however much it has printed before."""
     (process,) = group.processes

@@ -1,8 +1,8 @@
 """The lab's side of one service process: starts it, sends it requests, and does to it what a fault wants.
 
 Many requests are open at a time, each with its number. A process that ends answers its open requests with unknown.
-Neighbours: `service_main.py` is the process, `messages.py` the wire, `../order_processes.py` (bursts) and
-`recording/service_processes.py` groups of them.
+Neighbours: `service_main.py` is the process, `process_start.py` starts it, `messages.py` is the wire,
+`../order_processes.py` (bursts) and `recording/service_processes.py` groups of them.
 """
 
 import asyncio
@@ -10,7 +10,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -32,15 +31,14 @@ from stockade.lab.execution.processes.messages import (
     ReadRows,
     SignalAtPoint,
 )
+from stockade.lab.execution.processes.process_start import Process, is_stopped, start_process, was_hit
 from stockade.lab.history.operation import FAILED, PROCESS_AWAY, UNKNOWN
 
-MODULE: Final = "stockade.lab.execution.processes.service_main"
 OPEN_WAIT_S: Final = 60.0
 CONTROL_WAIT_S: Final = 15.0
 DISARM_WAIT_S: Final = 2.0
 END_WAIT_S: Final = 10.0
 STATE_WAIT_S: Final = 5.0
-POLL_S: Final = 0.002
 OUTPUT_CHARACTERS: Final = 2_000  # of what a process that failed has printed
 NOTE_CHARACTERS: Final = 600  # of what is kept of an error, or of the output of a process that ended
 OUTPUT_BYTES: Final = 1_000_000  # that are looked through for traces of errors
@@ -72,10 +70,10 @@ class ServiceProcess:
         self.ends: list[tuple[int, int | None, str]] = []
         self.errors: list[str] = []
         self._may_end, self._ended_ns = False, 0
-        self._armed: tuple[subprocess.Popen[bytes], int] | None = None  # a process that sends itself a signal
+        self._armed: tuple[Process, int] | None = None  # a process that sends itself a signal
         self._opening = opening
         self._environment: dict[str, str] = {}
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
         self._channel: Channel | None = None
         self._open: dict[int, asyncio.Future[Any]] = {}
         self._next = 0
@@ -112,15 +110,13 @@ class ServiceProcess:
         output: AbstractContextManager[BinaryIO | None] = nullcontext()
         if self._keeps_output:
             self._output, output = _output_file()
-        with theirs, output as theirs_output:
-            self._process = subprocess.Popen(  # noqa: ASYNC220 - a matter of a millisecond
-                [sys.executable, "-m", MODULE, str(theirs.fileno()), "CRITICAL" if self._keeps_output else "ERROR"],
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **self._environment},
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=theirs_output,
-                stderr=theirs_output,
-            )
+        with output as theirs_output:
+            level = "CRITICAL" if self._keeps_output else "ERROR"
+            beginning = asyncio.create_task(start_process(theirs, theirs_output, level, self._environment))
+            try:
+                await asyncio.shield(beginning)
+            finally:  # a start that is cancelled ends all the same: `kill` has to know its process
+                self._process = await beginning
         self._ended = asyncio.Event()
         loop = asyncio.get_running_loop()
         _, self._channel = await loop.create_connection(lambda: Channel(self._received, self._closed), sock=ours)
@@ -272,7 +268,7 @@ class ServiceProcess:
         """SIGSTOP; returns when it has stopped."""
         if self._process is not None:
             self._signal(signal.SIGSTOP)
-            await _was_hit(self._process, signal.SIGSTOP, STATE_WAIT_S)
+            await was_hit(self._process, signal.SIGSTOP, STATE_WAIT_S)
 
     async def resume(self) -> None:
         """SIGCONT."""
@@ -280,7 +276,7 @@ class ServiceProcess:
 
     async def serves(self, wait_s: float) -> bool:
         """Whether it runs and answers within this time, in seconds."""
-        if not self.running or _is_stopped(self.pid):
+        if not self.running or is_stopped(self._process):
             return False
         with suppress(LabError):  # it has ended, or a fault has stopped it
             await self.ask(Count(), wait_s)
@@ -308,7 +304,7 @@ class ServiceProcess:
     async def signal_at_point(self, point: str, number: int) -> bool:
         """Let the process send itself a signal at its next fault point; False if it does not serve."""
         self._armed, process = None, self._process
-        if process is None or not self.running or _is_stopped(process.pid):
+        if process is None or not self.running or is_stopped(process):
             return False
         self._armed = process, number
         with suppress(LabError):  # it is at its fault point already, has ended, or is silent: `was_signalled` tells
@@ -317,7 +313,7 @@ class ServiceProcess:
 
     async def was_signalled(self, wait_s: float) -> bool:
         """Whether this signal, and no other end, stops or ends the process within this time, in seconds."""
-        return self._armed is not None and await _was_hit(*self._armed, wait_s)
+        return self._armed is not None and await was_hit(*self._armed, wait_s)
 
     async def disarm(self) -> bool:
         """Take back a signal whose fault point has not come. False: the process has got it, or does not answer."""
@@ -377,24 +373,3 @@ def _output_file() -> tuple[BinaryIO, BinaryIO]:
         return os.fdopen(number, "w+b"), Path(path).open("ab")
     finally:
         Path(path).unlink()
-
-
-async def _was_hit(process: "subprocess.Popen[bytes]", number: int, wait_s: float) -> bool:
-    """Whether SIGSTOP stops a process, or another signal ends it, within this time, in seconds."""
-    deadline = time.monotonic() + wait_s
-    while True:
-        if process.poll() is not None:
-            return process.returncode == -number
-        if number == signal.SIGSTOP and _is_stopped(process.pid):
-            return True
-        if time.monotonic() > deadline:
-            return False
-        await asyncio.sleep(POLL_S)
-
-
-def _is_stopped(pid: int) -> bool:
-    if not pid:  # to the kernel a wrong argument, not the name of no process
-        return False
-    with suppress(ChildProcessError):  # it has ended, and another thread has waited for it
-        return os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None
-    return False
