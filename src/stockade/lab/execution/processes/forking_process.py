@@ -14,7 +14,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import weakref
 from collections.abc import Mapping, Sequence
@@ -77,10 +76,10 @@ class ForkingProcess:
             "folder": folder,
             "path": list(path),
         }
-        with tempfile.TemporaryFile() as file:  # an environment may be longer than a message
+        with os.fdopen(os.memfd_create("start"), "w+b") as file:  # an environment may be longer than a message
             file.write(json.dumps(start).encode())
             file.seek(0)
-            pid = self._ask("start", 0, [file.fileno(), *streams, *([] if passed is None else [passed])])
+            pid = self._ask("start", descriptors=[file.fileno(), *streams, *([] if passed is None else [passed])])
         return ForkedProcess(self, pid)
 
     def exit_code(self, pid: int) -> int:
@@ -102,9 +101,11 @@ class ForkingProcess:
         """
         return bool(self._ask("is stopped", pid))
 
-    def _ask(self, question: str, pid: int, descriptors: Sequence[int] = ()) -> Any:
+    def _ask(self, question: str, pid: int = 0, descriptors: Sequence[int] = ()) -> Any:
         with self._asking:
             if self._owner != os.getpid():
+                if pid:
+                    raise LabError(f"{HAS_ENDED} that started process {pid}")
                 self._begin()
             assert self._link is not None
             try:
