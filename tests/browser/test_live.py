@@ -21,7 +21,7 @@ TWICE = {
     "en": "Buyer A was told: yes. Buyer B was told: yes. One unit was there.",
     "ko": "구매자 A: 승인을 받음. 구매자 B: 승인을 받음. 재고는 한 개였습니다.",
 }
-IN_ROUNDS = {"en": r"\d+ in 32 rounds", "ko": r"반복 32회에 \d+건"}
+IN_ROUNDS = {"en": r"\d+ in 22 rounds", "ko": r"반복 22회에 \d+건"}
 RUN_LIMIT_MS = 60_000
 
 

@@ -65,11 +65,11 @@ def test_a_sweep_has_its_resource_its_rounds_and_its_workers(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "wanted"),
     [
-        ({"count": 30}, {}),
+        ({"count": 20}, {}),
         ({"count": 3}, {"repeats": "3"}),
-        ({"count": 30, "buyers": 60}, {"buyers": "60"}),
-        ({"count": 30, "stock": 5}, {"stock": "5"}),
-        ({"count": 30, "processes": 2}, {"processes": "2"}),
+        ({"count": 20, "buyers": 60}, {"buyers": "60"}),
+        ({"count": 20, "stock": 5}, {"stock": "5"}),
+        ({"count": 20, "processes": 2}, {"processes": "2"}),
         ({"count": 1, "preset": "own"}, {"preset": "own", "buyers": "30", "stock": "20", "app": "MODULE:NAME"}),
     ],
 )
@@ -79,7 +79,7 @@ def test_a_run_has_its_load(tmp_path, changes, wanted):
     usual = {"database": "postgres", "strategies": "pessimistic"}
     assert {**usual, **wanted}.items() <= found.items()
     assert set(found) <= {*usual, *wanted, "repeats"}
-    assert ("repeats" in found) is (changes["count"] != 30)
+    assert ("repeats" in found) is (changes["count"] != 20)
 
 
 def test_a_run_under_faults_repeats_each_point(tmp_path):

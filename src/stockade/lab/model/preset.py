@@ -45,7 +45,7 @@ class Variant:
     keep_request_order: bool = False
     strategies: tuple[str, ...] = ()
     excluded_databases: tuple[str, ...] = ()
-    repeats: int = 30
+    repeats: int = 20
     published_ms: Mapping[str, float] = field(default_factory=dict)
     payment: PaymentSetup | None = None
 
