@@ -37,7 +37,10 @@ PRINTS: dict[str, str] = {  # files of src that may print, and why
 SLEEPS = {"tests/waiting.py": "looks again until a deadline; every other test waits through it"}
 CLOCK = re.compile(r"\b(monotonic|thread_time)\b")
 CHILD_LOOP = re.compile(r"^[ \t]*while [^\n]*:(?: *pass$|(?:\n[ \t]+[^\n]*){1,3})", re.MULTILINE)
-TIMES_WITHOUT_UNIT = {"src/stockade/locks/": "`timeout` in seconds, as in the locks of the standard library"}
+TIMES_WITHOUT_UNIT = {
+    "src/stockade/locks/": "`timeout` in seconds, as in the locks of the standard library",
+    "src/stockade/lab/execution/processes/forking_process.py": "`timeout` in seconds, as in `subprocess.Popen`",
+}
 
 HOSTS = [".".join(parts) for parts in (("pypi", "org"), ("pythonhosted", "org"), ("npmjs", "org"), ("npmjs", "com"))]
 HOSTS += [".".join(parts) for parts in (("maven", "org"), ("maven", "apache", "org"), ("debian", "org"))]
@@ -55,21 +58,33 @@ class Source(NamedTuple):
         return _tree(self.text)
 
     @property
+    def nodes(self):
+        return _nodes(self.text)
+
+    @property
     def functions(self):
-        return [node for node in ast.walk(self.tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+        return [node for node in self.nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
 
     @property
     def calls(self):
-        """Every call as (line, dotted name)."""
-        return [
-            (node.lineno, ast.unparse(node.func), node) for node in ast.walk(self.tree) if isinstance(node, ast.Call)
-        ]
+        """Every call as (line, dotted name, node)."""
+        return _calls(self.text)
+
+
+# All rules look at one file after the other, so that each is parsed, and gone through, once.
+@functools.lru_cache(maxsize=1)
+def _tree(text):
+    return ast.parse(text)
 
 
 @functools.lru_cache(maxsize=1)
-def _tree(text):
-    """All rules look at one file after the other, so that each is parsed once."""
-    return ast.parse(text)
+def _nodes(text):
+    return [*ast.walk(_tree(text))]
+
+
+@functools.lru_cache(maxsize=1)
+def _calls(text):
+    return [(node.lineno, ast.unparse(node.func), node) for node in _nodes(text) if isinstance(node, ast.Call)]
 
 
 def long_file(source):
@@ -131,14 +146,13 @@ def endless_wait(source):
     """A loop of a test that waits has a deadline, also in the text of a child program; so has the end of a thread."""
     if not source.path.startswith("tests/") or source.path in (*SLEEPS, "tests/test_tidy.py"):  # `BAD` has such texts
         return []
-    nodes = [*ast.walk(source.tree)]
-    timed = [node for node in nodes if isinstance(node, ast.AsyncWith) and "timeout(" in _head(node)]
+    timed = [node for node in source.nodes if isinstance(node, ast.AsyncWith) and "timeout(" in _head(node)]
     bounded = {id(inner) for node in timed for inner in ast.walk(node)}
-    loops = [node for node in nodes if isinstance(node, ast.While) and id(node) not in bounded]
+    loops = [node for node in source.nodes if isinstance(node, ast.While) and id(node) not in bounded]
     found = [f"{node.lineno}: while" for node in loops if _only_waits(ast.unparse(node))]
     joins = [each for each in source.calls if each[1].endswith(".join")]
     found += [f"{line}: {name}()" for line, name, call in joins if not (call.args or call.keywords)]
-    texts = [node for node in nodes if isinstance(node, ast.Constant) and "while " in str(node.value)]
+    texts = [node for node in source.nodes if isinstance(node, ast.Constant) and "while " in str(node.value)]
     return found + [
         f"{node.lineno}: while, in a text"
         for node in texts
@@ -156,17 +170,14 @@ def _only_waits(loop):
 
 def wall_clock(source):
     """Only listed files of src ask what time it is; everything else measures with the monotonic clock."""
-    names = [ast.unparse(node) for node in ast.walk(source.tree) if isinstance(node, ast.Attribute)]
+    if not source.path.startswith("src/"):
+        return []
+    names = [ast.unparse(node) for node in source.nodes if isinstance(node, ast.Attribute)]
     names += [
-        f"{node.module}.{each.name}"
-        for node in ast.walk(source.tree)
-        if isinstance(node, ast.ImportFrom)
-        for each in node.names
+        f"{node.module}.{each.name}" for node in source.nodes if isinstance(node, ast.ImportFrom) for each in node.names
     ]
     clocks = r"(^|\.)(time\.time(_ns)?|(datetime|date)\.(now|utcnow|today))$"
     asked = sorted({name for name in names if re.search(clocks, name)})
-    if not source.path.startswith("src/"):
-        return []
     if source.path in WALL_CLOCK:
         return [] if asked else ["is listed in WALL_CLOCK and reads no clock: take it off the list"]
     return asked
@@ -196,7 +207,7 @@ def untrue_raises(source):
     """A `Raises:` section names exceptions that there are: built in, of src, or named by the code of the file."""
     if not source.path.startswith("src/"):
         return []
-    nodes = [*ast.walk(source.tree)]
+    nodes = source.nodes
     there = _classes() | {node.attr for node in nodes if isinstance(node, ast.Attribute)}
     there |= {each.asname or each.name for node in nodes if isinstance(node, ast.Import) for each in node.names}
     documented = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Module)

@@ -8,6 +8,7 @@ from stockade.lab.live.plan import BOUNDS, LivePlan
 from stockade.lab.live.running.figures import Sums
 from stockade.lab.live.runs import ENDED, Run
 from stockade.lab.live.words import words
+from stockade.lab.presets import find
 from stockade.lab.slow_motion.story import Story
 from stockade.lab.slow_motion.two_buyers import open_race
 from tests.lab.live.serving import live_page
@@ -60,7 +61,7 @@ async def sees_the_run(page, language):
     assert OVERSOLD[language] in await unprotected.inner_text()
     assert re.fullmatch(IN_ROUNDS[language], await unprotected.locator("[data-figure=violations] dd").inner_text())
     said = await unprotected.inner_text()
-    assert words(language)["worst"].format(rounds=30, warm=2) in said
+    assert words(language)["worst"].format(rounds=find("reference")[0][1].repeats, warm=2) in said
     assert re.search(r"oversell, \D*\d+", said), "which rules, and how often each"
     counted = await unprotected.locator("[data-figure=violations] dd").inner_text()
     assert await page.inner_text("#earlier tr:nth-child(1) td:nth-child(5)") in re.findall(r"\d+", counted)

@@ -51,7 +51,7 @@ async def test_a_statement_ends_at_the_limit(database):
 
     before = await database.read(settings)
     began_s = time.monotonic()
-    with pytest.raises(Busy, match="time") as told:
+    with pytest.raises(Busy, match=r"time|did not answer") as told:  # of the server, or given up in the same moment
         await database.read(too_long, timeout_s=LIMIT_S)
     assert told.value.code == "DEPENDENCY_DOWN"
     assert time.monotonic() - began_s < FAR_S

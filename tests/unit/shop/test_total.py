@@ -20,6 +20,8 @@ from stockade.shop.commands import (
     UpdateProduct,
 )
 from stockade.shop.model.states import (
+    AttemptState,
+    CancelledLine,
     LineState,
     OrderState,
     PaymentState,
@@ -68,6 +70,10 @@ COMMANDS = st.one_of(
 FEW = st.integers(0, 3)
 STATUSES = st.sampled_from([*["RESERVED", "PAID", "APPROVED"] * 4, "CANCELLED", "EXPIRED", "PENDING", "?"])
 
+ATTEMPTS = st.sampled_from(
+    [*["APPROVING", "APPROVED", "UNKNOWN"] * 3, "READY", "DECLINED", "UNFULFILLABLE", "CANCELLED", "?"]
+)
+
 
 @st.composite
 def stocks(draw):
@@ -91,6 +97,8 @@ STATES = {
     "lines": st.none() | st.lists(st.builds(LineState, IDS, IDS, FEW, SOME), max_size=3).map(tuple),
     "product": st.none() | st.builds(ProductState, IDS, IDS, st.just("ACTIVE"), NUMBERS, IDS),
     "skus": st.none() | st.lists(st.builds(SkuOfProduct, IDS), max_size=3).map(tuple),
+    "order_cancelled": st.none() | st.lists(st.builds(CancelledLine, IDS, FEW, SOME, IDS), max_size=3).map(tuple),
+    "attempt": st.none() | st.builds(AttemptState, status=ATTEMPTS, subject=st.sampled_from(["order", "charge"])),
     "payment": st.none() | st.builds(PaymentState, IDS, IDS, STATUSES, st.just("POINTS"), FEW, NUMBERS),
 }
 

@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from stockade.lab.errors import LabError
+from stockade.lab.execution.processes.forking_process import with_import_path
 from stockade.lab.lines import MOST_BYTES
 
 END_WAIT_S: Final = 10.0  # in order: servers are ended, folders removed
@@ -42,13 +43,12 @@ class Child:
             arguments: of its command line.
         """
         printed = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the child
-        path = os.pathsep.join(each for each in sys.path if each)
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             module,
             *arguments,
-            env={**os.environ, "PYTHONPATH": path},
+            env=with_import_path(os.environ),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=printed,

@@ -8,6 +8,7 @@ import gc
 import importlib
 import json
 import os
+import resource
 import runpy
 import signal
 import socket
@@ -16,15 +17,23 @@ import tempfile
 from contextlib import suppress
 from typing import Any
 
-MOST_BYTES = 2**12  # of a message; what it says of a start is in a file
+MESSAGE_BYTES = 2**12  # at most; what there is to say of a start is in a file
 MOST_PASSED = 4  # descriptors: the file of the start, standard output and error, and one more
+HANDLERS: dict[
+    signal.Signals, Any
+] = {  # of signals that reach every process of a terminal or a job: it serves until the other end has ended
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGTERM: signal.SIG_DFL,
+    signal.SIGHUP: signal.SIG_DFL,
+}
 
 
 def main(number: int, modules: list[str]) -> None:
     """Import these modules, and serve the socket of this number until the other end closes it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches it too: it serves until the other end has ended
+    for each in HANDLERS:
+        signal.signal(each, signal.SIG_IGN)
     for name in modules:
-        with suppress(ImportError):  # an extra that is not installed, or a module that the new process will name
+        with suppress(ImportError):  # an extra that is not installed; a start of a missing module says so itself
             importlib.import_module(name)
     gc.collect()
     gc.freeze()  # a new process does not look through what it shares, which would copy it
@@ -33,38 +42,41 @@ def main(number: int, modules: list[str]) -> None:
 
 
 def _serve(link: socket.socket) -> str:
-    """Answer with process ids and exit codes; returns in each new process only: the module that it runs."""
+    """Answer questions, in JSON; returns in each new process only: the module that it runs."""
     while True:
-        message, descriptors, *_ = socket.recv_fds(link, MOST_BYTES, MOST_PASSED)
+        message, descriptors, *_ = socket.recv_fds(link, MESSAGE_BYTES, MOST_PASSED)
         if not message:
             sys.exit()
         question, pid = json.loads(message)
+        answer: int | str | bool | None
         if question == "exit code":
-            link.send(json.dumps(_exit_code(pid)).encode())
+            answer = _exit_code(pid)
         elif question == "is stopped":
-            link.send(json.dumps(_is_stopped(pid)).encode())
-        elif pid := os.fork():
-            for each in descriptors:
-                os.close(each)
-            link.send(str(pid).encode())
+            answer = is_stopped_child(pid)
         else:
-            link.close()
-            return _become(descriptors)
+            try:
+                answer = os.fork()
+            except OSError as error:  # too many processes, or no memory
+                answer = f"cannot fork: {error.strerror}"
+            if answer == 0:
+                link.close()
+                return _become(descriptors)
+        for each in descriptors:
+            os.close(each)
+        link.send(json.dumps(answer).encode())
 
 
 def _exit_code(pid: int) -> int | None:
-    """Of a process that has ended; None for one that this process has not started."""
-    try:
-        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    except ChildProcessError:
-        return None
+    """Of a child that has ended; None while it cannot be said: who traces it sees its end first."""
+    ended, status = os.waitpid(pid, os.WNOHANG)
+    return os.waitstatus_to_exitcode(status) if ended else None
 
 
-def _is_stopped(pid: int) -> bool:
-    try:
+def is_stopped_child(pid: int) -> bool:
+    """Whether a signal has stopped this child of this process; False for one that has ended."""
+    with suppress(ChildProcessError):  # it has ended, and another thread has waited for it
         return os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None
-    except ChildProcessError:
-        return False
+    return False
 
 
 def _become(descriptors: list[int]) -> str:
@@ -72,20 +84,24 @@ def _become(descriptors: list[int]) -> str:
     file, *streams = descriptors
     with open(file, "rb") as written:  # noqa: PTH123 - a descriptor
         start: dict[str, Any] = json.load(written)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for each, handler in HANDLERS.items():
+        signal.signal(each, handler)
     for stream, place in zip(streams, (1, 2), strict=False):
         os.dup2(stream, place)
         os.close(stream)
+    resource.setrlimit(resource.RLIMIT_NOFILE, start["open_files"])
     os.chdir(start["folder"])
     os.environ.clear()
     os.environ.update(start["environment"])
     tempfile.tempdir = None  # TMPDIR may be another one now
     sys.path[:] = start["path"]
     importlib.invalidate_caches()
-    sys.modules.pop(start["module"], None)  # it runs anew, as `__main__`
+    module = str(start["module"])
+    if not hasattr(sys.modules.get(module), "__path__"):  # of a package, its `__main__` runs
+        sys.modules.pop(module, None)  # it runs anew, as the main program
     passed = str(streams[2]) if len(streams) > 2 else ""
     sys.argv[1:] = [word.replace("{descriptor}", passed) for word in start["words"]]
-    return str(start["module"])
+    return module
 
 
 if __name__ == "__main__":

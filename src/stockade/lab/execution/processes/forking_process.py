@@ -1,20 +1,23 @@
-"""Starts of Python modules without their imports, which take a second of processor time each.
+"""Starts Python modules in processes that need not import them again, which takes a second of processor time each time.
 
 A process that has imported them forks for each start, and runs a module in the new process: with its own pid, folder,
-environment, import path, standard output and error. Nothing else is shared. What the interpreter reads when it begins
-(`PYTHON…`, `LD_PRELOAD`) is that of the forking process: what depends on it starts cold. Neighbours: `fork_main.py` is
-the process, `service_process.py` starts service processes by it.
+environment, import path, limit of open files, standard output and error. What else a process inherits is as it was when
+the forking one began: locale, time zone, other limits, and what the interpreter reads at its beginning (`PYTHON…`,
+`LD_PRELOAD`), the seed of the hashes of texts among it. What depends on one of these starts cold. Neighbours:
+`fork_main.py` is the process, `process_start.py` starts service processes by it.
 """
 
 import atexit
 import json
 import os
+import resource
 import select
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -23,11 +26,13 @@ from typing import Any, Final
 
 from stockade.lab.errors import LabError
 
-MODULE: Final = "stockade.lab.execution.processes.fork_main"
-MOST_BYTES: Final = 64  # of an answer
-ANSWER_LIMIT_S: Final = 60.0
+FORKER: Final = "stockade.lab.execution.processes.fork_main"
+ANSWER_BYTES: Final = 2**10
+START_LIMIT_S: Final = 60.0  # of the first, which waits for the imports
+ANSWER_LIMIT_S: Final = 10.0
 END_LIMIT_S: Final = 10.0
-HAS_ENDED: Final = "the process that forks has ended"
+POLL_S: Final = 0.002
+LOST: Final = 255  # exit code of a process whose own is not known: the one that forked it has ended
 
 
 class ForkingProcess:
@@ -67,7 +72,8 @@ class ForkingProcess:
             passed: a further descriptor that it gets, duplicated.
 
         Raises:
-            LabError: the process that forks has ended, or did not answer within 60 s.
+            LabError: it cannot be started: too many processes or open files, or the process that forks has ended, or
+                gave no answer within 10 s, the first time 60.
         """
         start = {
             "module": module,
@@ -75,68 +81,80 @@ class ForkingProcess:
             "environment": dict(environment),
             "folder": folder,
             "path": list(path),
+            "open_files": resource.getrlimit(resource.RLIMIT_NOFILE),
         }
-        with os.fdopen(os.memfd_create("start"), "w+b") as file:  # an environment may be longer than a message
-            file.write(json.dumps(start).encode())
-            file.seek(0)
-            pid = self._ask("start", descriptors=[file.fileno(), *streams, *([] if passed is None else [passed])])
-        return ForkedProcess(self, pid)
-
-    def exit_code(self, pid: int) -> int:
-        """Of a process that has ended, as `subprocess` says it.
-
-        Raises:
-            LabError: the process that forks has ended, and the code is lost.
-        """
-        code = self._ask("exit code", pid)
-        if code is None:
-            raise LabError(f"{HAS_ENDED} that started process {pid}: its exit code is lost")
-        return int(code)
-
-    def is_stopped(self, pid: int) -> bool:
-        """Whether a signal has stopped this process.
-
-        Raises:
-            LabError: the process that forks has ended.
-        """
-        return bool(self._ask("is stopped", pid))
-
-    def _ask(self, question: str, pid: int = 0, descriptors: Sequence[int] = ()) -> Any:
         with self._asking:
             if self._owner != os.getpid():
-                if pid:
-                    raise LabError(f"{HAS_ENDED} that started process {pid}")
                 self._begin()
-            assert self._link is not None
+            assert self._process is not None
             try:
-                socket.send_fds(self._link, [json.dumps([question, pid]).encode()], descriptors)
-                answer = self._link.recv(MOST_BYTES)
-            except BaseException as error:
-                self._leave()
-                if isinstance(error, OSError):
-                    raise LabError(HAS_ENDED) from error
-                raise
-            if not answer:
-                self._leave()
-                raise LabError(HAS_ENDED)
-            return json.loads(answer)
+                with os.fdopen(os.memfd_create("start"), "w+b") as file:  # an environment may be longer than a message
+                    file.write(json.dumps(start).encode())
+                    file.seek(0)
+                    passing = [file.fileno(), *streams, *([] if passed is None else [passed])]
+                    pid = self._ask("start", 0, passing)
+            except OSError as error:
+                raise LabError(f"{module} cannot be started: {error}") from error
+            if not isinstance(pid, int):
+                raise LabError(f"{module} cannot be started: {pid}")
+            return ForkedProcess(self, self._process, module, pid)
+
+    def ask(self, process: "subprocess.Popen[bytes]", question: str, pid: int) -> Any:
+        """Ask about a process that it has started.
+
+        Args:
+            process: the one that forked it.
+            question: `exit code` or `is stopped`.
+            pid: of the process that it is about.
+
+        Raises:
+            LabError: the process that forked it has ended, or gave no answer within 10 s.
+        """
+        with self._asking:
+            if self._owner != os.getpid() or process is not self._process:
+                raise LabError("the process that forked it has ended")
+            return self._ask(question, pid)
+
+    def _ask(self, question: str, pid: int, descriptors: Sequence[int] = ()) -> Any:
+        assert self._link is not None
+        try:
+            socket.send_fds(self._link, [json.dumps([question, pid]).encode()], descriptors)
+        except (BrokenPipeError, ConnectionResetError):
+            self._abandon()
+            raise LabError("the process that forks has ended") from None
+        try:
+            answer = self._link.recv(ANSWER_BYTES)
+        except BaseException as error:  # a late answer would be taken for that of the next question
+            self._abandon()
+            if isinstance(error, OSError):
+                raise LabError(f"the process that forks has ended: {error}") from error
+            raise
+        if not answer:
+            self._abandon()
+            raise LabError("the process that forks has ended")
+        self._link.settimeout(ANSWER_LIMIT_S)
+        return json.loads(answer)
 
     def _begin(self) -> None:
         self._link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._link.settimeout(ANSWER_LIMIT_S)
+        self._link.settimeout(START_LIMIT_S)
         with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", MODULE, str(theirs.fileno()), *self._modules],
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-            )
+            try:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", FORKER, str(theirs.fileno()), *self._modules],
+                    env=with_import_path(os.environ),
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                )
+            except OSError as error:
+                self._link.close()
+                raise LabError(f"the process that forks cannot be started: {error}") from error
         self._owner = os.getpid()
-        atexit.register(self._end, self._owner)
+        atexit.register(self._end, self._process)
 
-    def _leave(self) -> None:
-        """The next start begins a new one: a late answer would be taken for that of the next message."""
+    def _abandon(self) -> None:
+        """Kill it, and with it the service processes that it has started; the next start begins a new one."""
         assert self._link is not None
         assert self._process is not None
         self._owner = 0
@@ -144,24 +162,45 @@ class ForkingProcess:
         self._process.kill()
         self._process.wait(END_LIMIT_S)
 
-    def _end(self, owner: int) -> None:
-        if owner == self._owner == os.getpid() and self._link is not None and self._process is not None:
-            self._link.close()
-            self._process.wait(END_LIMIT_S)
+    def _end(self, process: "subprocess.Popen[bytes]") -> None:
+        if self._owner != os.getpid() or process is not self._process or self._link is None:
+            return
+        self._owner = 0
+        self._link.close()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(END_LIMIT_S)
+        process.kill()
+        process.wait(END_LIMIT_S)
 
 
 class ForkedProcess:
     """A process that was started by a `ForkingProcess`, with the part of `subprocess.Popen` that is needed.
 
-    Attributes:
+    Args:
+        origin: has started it.
+        parent: the process that forked it.
+        module: that it runs.
         pid: of the process.
-        returncode: its exit code, negative for a signal; None while it runs, and until `poll` or `wait` has seen it.
+
+    Attributes:
+        pid: as given.
+        returncode: its exit code, negative for a signal, `LOST` if nobody knows it; None while it runs, and until
+            `poll` or `wait` has seen it.
+
+    Raises:
+        LabError: too many files are open; the process is killed.
     """
 
-    def __init__(self, origin: ForkingProcess, pid: int) -> None:
+    def __init__(self, origin: ForkingProcess, parent: "subprocess.Popen[bytes]", module: str, pid: int) -> None:
         self.pid = pid
         self.returncode: int | None = None
-        self._origin, self._pidfd, self._ending = origin, os.pidfd_open(pid), threading.Lock()
+        self._origin, self._parent, self._module = origin, parent, module
+        self._seeing_end = threading.Lock()
+        try:
+            self._pidfd = os.pidfd_open(pid)
+        except OSError as error:
+            os.kill(pid, signal.SIGKILL)
+            raise LabError(f"{module} cannot be started: {error}") from error
         weakref.finalize(self, os.close, self._pidfd)  # not when it has ended: another thread may wait for it
 
     def poll(self) -> int | None:
@@ -178,36 +217,45 @@ class ForkedProcess:
 
         Raises:
             subprocess.TimeoutExpired: it still runs.
-            LabError: the process that has started it has ended.
         """
-        if self.returncode is None:
-            ending = select.poll()  # `select.select` takes no descriptor above 1023
-            ending.register(self._pidfd, select.POLLIN)
-            if not ending.poll(None if timeout is None else timeout * 1000):
-                raise subprocess.TimeoutExpired(MODULE, timeout or 0.0)
-        with self._ending:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        ending = select.poll()  # `select.select` takes no descriptor above 1023
+        ending.register(self._pidfd, select.POLLIN)
+        while self.returncode is None:
+            left_s = None if deadline is None else max(0.0, deadline - time.monotonic())
+            if ending.poll(None if left_s is None else left_s * 1000):
+                with self._seeing_end:
+                    if self.returncode is None:
+                        self.returncode = self._exit_code()
             if self.returncode is None:
-                self.returncode = self._origin.exit_code(self.pid)
-            return self.returncode
+                if left_s == 0.0:
+                    raise subprocess.TimeoutExpired(self._module, timeout or 0.0)
+                time.sleep(POLL_S)  # who traces it sees its end first
+        return self.returncode
+
+    def _exit_code(self) -> int | None:
+        """Of one that has ended; None while its parent does not know it yet."""
+        try:
+            code: int | None = self._origin.ask(self._parent, "exit code", self.pid)
+        except LabError:
+            return LOST
+        return code
 
     def is_stopped(self) -> bool:
-        """Whether a signal has stopped it.
-
-        Raises:
-            LabError: the process that has started it has ended.
-        """
+        """Whether a signal has stopped it."""
         if self.poll() is not None:
             return False
-        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended
+        # `strace` stops it for a moment at each call too; only its parent can tell the two apart
+        with suppress(FileNotFoundError, ProcessLookupError, LabError):  # it, or the one that forked it, has ended
             state = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]
-            # by `strace` too, for a moment at each call: only its parent can tell which
-            return state in "Tt" and self._origin.is_stopped(self.pid)
+            return state in "Tt" and bool(self._origin.ask(self._parent, "is stopped", self.pid))
         return False
 
     def send_signal(self, number: int) -> None:
         """Send a signal, unless it has ended."""
         if self.poll() is None:
-            signal.pidfd_send_signal(self._pidfd, number)
+            with suppress(ProcessLookupError):  # it has ended this moment
+                signal.pidfd_send_signal(self._pidfd, number)
 
     def terminate(self) -> None:
         """Send SIGTERM."""
@@ -216,6 +264,11 @@ class ForkedProcess:
     def kill(self) -> None:
         """Send SIGKILL."""
         self.send_signal(signal.SIGKILL)
+
+
+def with_import_path(environment: Mapping[str, str]) -> dict[str, str]:
+    """These variables, and the one by which a Python process finds what this one does."""
+    return {**environment, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
 def can_fork() -> bool:

@@ -4,6 +4,7 @@ Neighbours: `forking_process.py` forks, `service_main.py` is the program, `servi
 """
 
 import asyncio
+import itertools
 import os
 import signal
 import socket
@@ -11,15 +12,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from stockade.lab.execution.processes.forking_process import ForkedProcess, ForkingProcess, can_fork
+from stockade.lab.execution.processes.fork_main import is_stopped_child
+from stockade.lab.execution.processes.forking_process import ForkedProcess, ForkingProcess, can_fork, with_import_path
 
-MODULE: Final = "stockade.lab.execution.processes.service_main"
-IMPORTED: Final = (MODULE, "asyncpg", "asyncmy", "hiredis", "confluent_kafka.admin")  # drivers are imported when used
-FORKING: Final = ForkingProcess(IMPORTED)  # of this process, for all that it supervises
+SERVICE: Final = "stockade.lab.execution.processes.service_main"
+IMPORTED: Final = (SERVICE, "asyncpg", "asyncmy", "hiredis", "confluent_kafka.admin")  # drivers are imported when used
+# Of this process, for all that it supervises, in turn. Two, because the processes of one have one order of sets: code
+# that locks in that order would never meet its deadlock.
+FORKING: Final = (ForkingProcess(IMPORTED), ForkingProcess(IMPORTED))
+NEXT: Final = itertools.cycle(FORKING)
 POLL_S: Final = 0.002
 
 Process = subprocess.Popen[bytes] | ForkedProcess
@@ -28,42 +33,41 @@ Process = subprocess.Popen[bytes] | ForkedProcess
 async def start_process(
     channel: socket.socket, output: BinaryIO | None, level: str, environment: Mapping[str, str]
 ) -> Process:
-    """Start it; a caller that is cancelled meanwhile waits for the start, so that it can be ended.
+    """Start it.
 
     Args:
-        channel: its end of the connection with the lab; closed here.
-        output: gets what it prints; None: the lab's user does.
+        channel: its end of the connection with the lab; closed here, when it has been started.
+        output: gets what it prints; closed here, too. None: the lab's user sees it.
         level: from which on it logs.
         environment: further variables. They may be for the interpreter (libfaketime is), which reads them when it
             begins: such a process starts cold.
 
     Raises:
-        LabError: the process that forks has ended.
+        LabError: it cannot be started.
     """
     if environment or not can_fork():
-        return await asyncio.to_thread(_cold, channel, output, level, environment)
-    return await asyncio.to_thread(_forked, channel, output, level)
+        return _cold(channel, output, level, environment)
+    return await asyncio.to_thread(_forked, next(NEXT), channel, output, level)
 
 
-def _forked(channel: socket.socket, output: BinaryIO | None, level: str) -> Process:
-    streams = (1, 2) if output is None else (output.fileno(), output.fileno())
-    with channel:
-        return FORKING.start(
-            MODULE,
+def _forked(forking: ForkingProcess, channel: socket.socket, output: BinaryIO | None, level: str) -> Process:
+    with channel, _open(output):
+        return forking.start(
+            SERVICE,
             ["{descriptor}", level],
-            environment=os.environ,
+            environment=with_import_path(os.environ),
             folder=str(Path.cwd()),
-            streams=streams,
+            streams=(1, 2) if output is None else (output.fileno(), output.fileno()),
             path=sys.path,
             passed=channel.fileno(),
         )
 
 
 def _cold(channel: socket.socket, output: BinaryIO | None, level: str, environment: Mapping[str, str]) -> Process:
-    with channel:
+    with channel, _open(output):  # not in a thread of a pool: the process would end with the thread that started it
         return subprocess.Popen(
-            [sys.executable, "-m", MODULE, str(channel.fileno()), level],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **environment},
+            [sys.executable, "-m", SERVICE, str(channel.fileno()), level],
+            env={**with_import_path(os.environ), **environment},
             pass_fds=[channel.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -71,15 +75,15 @@ def _cold(channel: socket.socket, output: BinaryIO | None, level: str, environme
         )
 
 
+def _open(output: BinaryIO | None) -> AbstractContextManager[BinaryIO | None]:
+    return nullcontext() if output is None else output
+
+
 def is_stopped(process: Process | None) -> bool:
     """Whether a signal has stopped it; False for one that has ended."""
     if process is None or process.poll() is not None:
         return False
-    if isinstance(process, ForkedProcess):
-        return process.is_stopped()
-    with suppress(ChildProcessError):  # it has ended, and another thread has waited for it
-        return os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None
-    return False
+    return process.is_stopped() if isinstance(process, ForkedProcess) else is_stopped_child(process.pid)
 
 
 async def was_hit(process: Process, number: int, wait_s: float) -> bool:

@@ -7,6 +7,7 @@ itself is never hit. Neighbour: `service_process.py`.
 
 import asyncio
 import ctypes
+import gc
 import logging
 import os
 import signal
@@ -67,6 +68,8 @@ def main(number: int, level: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the lab handles Ctrl-C: it closes the socket
     if sys.platform == "linux":  # a process that a fault has stopped cannot see the end of its socket
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    gc.collect()
+    gc.freeze()  # as a forked process has it, and one of `stockade serve`
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(socket.socket(fileno=number)))
 

@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -74,6 +74,7 @@ class ServiceProcess:
         self._opening = opening
         self._environment: dict[str, str] = {}
         self._process: Process | None = None
+        self._beginning: asyncio.Task[None] | None = None
         self._channel: Channel | None = None
         self._open: dict[int, asyncio.Future[Any]] = {}
         self._next = 0
@@ -107,21 +108,24 @@ class ServiceProcess:
         if self._output is not None:
             self._output.close()
         self._may_end, self._armed = False, None
-        output: AbstractContextManager[BinaryIO | None] = nullcontext()
+        output: BinaryIO | None = None
         if self._keeps_output:
             self._output, output = _output_file()
-        with output as theirs_output:
-            level = "CRITICAL" if self._keeps_output else "ERROR"
-            beginning = asyncio.create_task(start_process(theirs, theirs_output, level, self._environment))
-            try:
-                await asyncio.shield(beginning)
-            finally:  # a start that is cancelled ends all the same: `kill` has to know its process
-                self._process = await beginning
-        self._ended = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        _, self._channel = await loop.create_connection(lambda: Channel(self._received, self._closed), sock=ours)
+        try:
+            self._beginning = asyncio.create_task(self._begin(theirs, output))
+            await asyncio.shield(self._beginning)  # who is cancelled here leaves a process, which `kill` waits for
+            self._ended = asyncio.Event()
+            loop = asyncio.get_running_loop()
+            _, self._channel = await loop.create_connection(lambda: Channel(self._received, self._closed), sock=ours)
+        except BaseException:
+            ours.close()
+            raise
         await self.ask(self._opening, OPEN_WAIT_S)
         self._opened = True
+
+    async def _begin(self, theirs: socket.socket, output: BinaryIO | None) -> None:
+        level = "CRITICAL" if self._keeps_output else "ERROR"
+        self._process = await start_process(theirs, output, level, self._environment)
 
     async def open(self, opening: Any) -> None:
         """Let it open this instead of what it has open; one that was never started is started.
@@ -261,6 +265,10 @@ class ServiceProcess:
     async def kill(self) -> None:
         """SIGKILL; returns when it has ended and its open requests have their answers."""
         self._may_end = True
+        if self._beginning is not None:
+            await asyncio.wait([self._beginning])
+            if not self._beginning.cancelled():
+                self._beginning.exception()  # it is that of `start`
         self._signal(signal.SIGKILL)
         await self._wait_until_ended()
 
@@ -326,9 +334,8 @@ class ServiceProcess:
         return False
 
     def _signal(self, number: int) -> None:
-        if pid := self.pid:
-            with suppress(ProcessLookupError):  # it has ended this moment
-                os.kill(pid, number)
+        if self._process is not None:
+            self._process.send_signal(number)
 
     async def _wait_until_ended(self) -> None:
         process = self._process
