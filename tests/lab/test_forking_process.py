@@ -16,6 +16,7 @@ from unittest.mock import Mock
 import pytest
 
 from stockade.lab.errors import LabError
+from stockade.lab.execution.processes import forking_process
 from stockade.lab.execution.processes.forking_process import LOST, ForkingProcess, can_fork, with_import_path
 from stockade.lab.execution.processes.process_start import is_stopped
 from tests.waiting import eventually
@@ -34,7 +35,6 @@ print(json.dumps({
 """
 STOPS = "import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)\nraise SystemExit(7)\n"
 REPEATS = "import os, sys\nnumber = int(sys.argv[1])\nos.write(number, os.read(number, 9).upper())\n"
-ORDER = "print([*{str(each) for each in range(99)}])\n"
 
 
 @pytest.fixture
@@ -146,9 +146,10 @@ def test_a_new_process_takes_the_place_of_one_that_has_ended(start, forking):
         assert left.wait(LIMIT_S) == stopped.wait(LIMIT_S) == LOST
 
 
-def test_what_cannot_be_started_says_so_and_the_next_can(start, monkeypatch):
+def test_what_cannot_be_started_says_so_and_the_next_can(start, forking, monkeypatch):
     """A closed stream is the caller's fault, too many files nobody's: the process that forks serves on."""
     assert start("pass").wait(LIMIT_S) == 0
+    first = forking._process
     with pytest.raises(LabError, match=r"told\d cannot be started: .*Bad file descriptor"):
         start("pass", passed=10**6)
     with monkeypatch.context() as patched:
@@ -156,3 +157,29 @@ def test_what_cannot_be_started_says_so_and_the_next_can(start, monkeypatch):
         with pytest.raises(LabError, match=r"told\d cannot be started: .*Too many open files"):
             start("pass")
     assert start("pass").wait(LIMIT_S) == 0
+    assert forking._process is first
+
+
+def test_one_that_is_silent_is_replaced(start, forking, monkeypatch):
+    """A late answer would be taken for that of the next question."""
+    monkeypatch.setattr(forking_process, "ANSWER_LIMIT_S", 0.2)
+    assert start("pass").wait(LIMIT_S) == 0
+    first = forking._process
+    os.kill(first.pid, signal.SIGSTOP)
+    with pytest.raises(LabError, match="the process that forks has ended: timed out"):
+        start("pass")
+    assert first.returncode == -signal.SIGKILL
+    assert start("pass").wait(LIMIT_S) == 0
+    assert forking._process is not first
+
+
+def test_a_signal_that_is_ignored_here_is_ignored_there(start, forking):
+    """As under `nohup`; and one that comes while the process begins is not lost."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert start("import os, signal\nos.kill(os.getpid(), signal.SIGHUP)").wait(LIMIT_S) == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    process = start("import signal\nsignal.pause()")
+    process.terminate()
+    assert process.wait(LIMIT_S) == -signal.SIGTERM

@@ -2,6 +2,8 @@
 
 import asyncio
 import importlib
+import itertools
+import signal
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -9,8 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 import pytest
 
 from stockade.lab.errors import LabError
-from stockade.lab.execution.processes import process_start
-from stockade.lab.execution.processes.forking_process import ForkedProcess, can_fork
+from stockade.lab.execution.processes import process_start, service_process
+from stockade.lab.execution.processes.forking_process import ForkedProcess, ForkingProcess, can_fork
 from stockade.lab.execution.processes.messages import Close
 from stockade.lab.execution.processes.service_process import ServiceProcess
 from tests.cli import warm_start
@@ -53,6 +55,7 @@ async def test_a_start_that_is_given_up_leaves_a_process_that_kill_ends(process,
         begun.set()
         await go.wait()
         started.append(await start(*arguments))
+        started[0].send_signal(signal.SIGSTOP)  # so that nothing but `kill` ends it
         return started[0]
 
     monkeypatch.setattr("stockade.lab.execution.processes.service_process.start_process", slow)
@@ -72,7 +75,7 @@ async def test_one_that_cannot_be_started_says_so_and_the_next_start_works(proce
     """As a supervisor tries again and again."""
 
     async def fails(*arguments):
-        for each in arguments[:2]:
+        for each in arguments[1:3]:
             each.close()
         raise LabError("cannot be started: too many processes")
 
@@ -86,17 +89,36 @@ async def test_one_that_cannot_be_started_says_so_and_the_next_start_works(proce
 
 
 @needs_forks
-def test_service_processes_differ_in_the_order_of_their_sets(tmp_path):
-    """Code that locks rows in the order of a set has to meet its deadlock; those of one forker agree (control)."""
+async def test_two_service_processes_differ_in_the_order_of_their_sets(monkeypatch, tmp_path):
+    """Code that locks rows in the order of a set has to meet its deadlock; one that is replaced keeps its order."""
+    monkeypatch.delenv("PYTHONHASHSEED", raising=False)
+    forking = [ForkingProcess(["json"]), ForkingProcess(["json"])]
+    monkeypatch.setattr(service_process, "NEXT", itertools.cycle(forking))
+    chosen = [ServiceProcess(f"service {number}")._forking for number in range(3)]
+    assert chosen == [*forking, forking[0]]
     (tmp_path / "order.py").write_text(ORDER)
     with (tmp_path / "out").open("w+") as out:
         streams, path = (out.fileno(), out.fileno()), [str(tmp_path), *sys.path]
-        for forking in (*process_start.FORKING, process_start.FORKING[0]):
-            started = forking.start("order", [], environment={}, folder=str(tmp_path), streams=streams, path=path)
+        for each in chosen:
+            started = each.start("order", [], environment={}, folder=str(tmp_path), streams=streams, path=path)
             assert started.wait(LIMIT_S) == 0
         out.seek(0)
         first, second, third = out.read().splitlines()
     assert first == third != second
+
+
+@needs_forks
+async def test_a_process_that_is_replaced_is_forked_by_the_same(process):
+    """Whatever has been started meanwhile."""
+    other = ServiceProcess("service 1", Close())
+    try:
+        await asyncio.gather(process.start(), other.start())
+        before = process._process._forking
+        await process.kill()
+        await process.start()
+        assert process._process._forking is before is not other._process._forking
+    finally:
+        await other.close()
 
 
 @pytest.mark.parametrize("name", sorted({*process_start.IMPORTED, *warm_start.IMPORTED}))

@@ -29,6 +29,7 @@ class Silent:
     [
         ("LOCK_TIMEOUT", TimeoutError(), True),
         ("LOCK_TIMEOUT", None, False),
+        ("POOL_EXHAUSTED", TimeoutError(), False),
         ("DEPENDENCY_DOWN", OSError("refused"), False),
     ],
 )

@@ -209,7 +209,9 @@ class Registration:
             except Busy as error:  # the next try has a new connection
                 if not left or not self._valid_until_s:
                     text = f"the guard cannot be registered: {error}"
-                    if isinstance(error.__cause__, TimeoutError):  # in the middle: nobody has said what it waited for
+                    if error.code == "LOCK_TIMEOUT" and isinstance(
+                        error.__cause__, TimeoutError
+                    ):  # nobody said what held it up
                         text += "; is a transaction of another process still open on this database?"
                     raise Busy(text, error.code, error.retry_after_s) from error
             except StockadeError:

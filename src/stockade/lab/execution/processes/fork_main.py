@@ -18,33 +18,29 @@ from contextlib import suppress
 from typing import Any
 
 MESSAGE_BYTES = 2**12  # at most; what there is to say of a start is in a file
-MOST_PASSED = 4  # descriptors: the file of the start, standard output and error, and one more
-HANDLERS: dict[
-    signal.Signals, Any
-] = {  # of signals that reach every process of a terminal or a job: it serves until the other end has ended
-    signal.SIGINT: signal.default_int_handler,
-    signal.SIGTERM: signal.SIG_DFL,
-    signal.SIGHUP: signal.SIG_DFL,
-}
+MOST_DESCRIPTORS = 4  # the file of the start, standard output and error, and one more
+FOR_ALL = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # signals that reach every process of a terminal or a job
 
 
 def main(number: int, modules: list[str]) -> None:
     """Import these modules, and serve the socket of this number until the other end closes it."""
-    for each in HANDLERS:
-        signal.signal(each, signal.SIG_IGN)
+    # it serves until the other end has ended; what it starts has the mask, and the handlers, that it was given itself
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, FOR_ALL)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where it is ignored, nobody can ask for an exit code
     for name in modules:
         with suppress(ImportError):  # an extra that is not installed; a start of a missing module says so itself
             importlib.import_module(name)
     gc.collect()
     gc.freeze()  # a new process does not look through what it shares, which would copy it
     module = _serve(socket.socket(fileno=number))
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 def _serve(link: socket.socket) -> str:
     """Answer questions, in JSON; returns in each new process only: the module that it runs."""
     while True:
-        message, descriptors, *_ = socket.recv_fds(link, MESSAGE_BYTES, MOST_PASSED)
+        message, descriptors, *_ = socket.recv_fds(link, MESSAGE_BYTES, MOST_DESCRIPTORS)
         if not message:
             sys.exit()
         question, pid = json.loads(message)
@@ -67,7 +63,7 @@ def _serve(link: socket.socket) -> str:
 
 
 def _exit_code(pid: int) -> int | None:
-    """Of a child that has ended; None while it cannot be said: who traces it sees its end first."""
+    """Of a child that has ended; None: a tracer (strace) must see the end before its parent can."""
     ended, status = os.waitpid(pid, os.WNOHANG)
     return os.waitstatus_to_exitcode(status) if ended else None
 
@@ -84,8 +80,6 @@ def _become(descriptors: list[int]) -> str:
     file, *streams = descriptors
     with open(file, "rb") as written:  # noqa: PTH123 - a descriptor
         start: dict[str, Any] = json.load(written)
-    for each, handler in HANDLERS.items():
-        signal.signal(each, handler)
     for stream, place in zip(streams, (1, 2), strict=False):
         os.dup2(stream, place)
         os.close(stream)

@@ -1,4 +1,4 @@
-"""Starts Python modules in processes that need not import them again, which takes a second of processor time each time.
+"""Starts Python modules without their imports, which would take a second of processor time at each start.
 
 A process that has imported them forks for each start, and runs a module in the new process: with its own pid, folder,
 environment, import path, limit of open files, standard output and error. What else a process inherits is as it was when
@@ -30,7 +30,6 @@ FORKER: Final = "stockade.lab.execution.processes.fork_main"
 ANSWER_BYTES: Final = 2**10
 START_LIMIT_S: Final = 60.0  # of the first, which waits for the imports
 ANSWER_LIMIT_S: Final = 10.0
-END_LIMIT_S: Final = 10.0
 POLL_S: Final = 0.002
 LOST: Final = 255  # exit code of a process whose own is not known: the one that forked it has ended
 
@@ -46,7 +45,7 @@ class ForkingProcess:
         self._modules = modules
         self._process: subprocess.Popen[bytes] | None = None
         self._link: socket.socket | None = None
-        self._owner = 0  # the process that has begun it: a fork of that begins its own
+        self._owner = 0  # pid of the process that began it; a fork of that process begins its own
         self._asking = threading.Lock()
 
     def start(
@@ -84,10 +83,9 @@ class ForkingProcess:
             "open_files": resource.getrlimit(resource.RLIMIT_NOFILE),
         }
         with self._asking:
-            if self._owner != os.getpid():
-                self._begin()
-            assert self._process is not None
             try:
+                if self._owner != os.getpid():
+                    self._begin()
                 with os.fdopen(os.memfd_create("start"), "w+b") as file:  # an environment may be longer than a message
                     file.write(json.dumps(start).encode())
                     file.seek(0)
@@ -97,6 +95,7 @@ class ForkingProcess:
                 raise LabError(f"{module} cannot be started: {error}") from error
             if not isinstance(pid, int):
                 raise LabError(f"{module} cannot be started: {pid}")
+            assert self._process is not None
             return ForkedProcess(self, self._process, module, pid)
 
     def ask(self, process: "subprocess.Popen[bytes]", question: str, pid: int) -> Any:
@@ -110,6 +109,8 @@ class ForkingProcess:
         Raises:
             LabError: the process that forked it has ended, or gave no answer within 10 s.
         """
+        if process.returncode is not None:  # without waiting for the imports of the one that takes its place
+            raise LabError("the process that forked it has ended")
         with self._asking:
             if self._owner != os.getpid() or process is not self._process:
                 raise LabError("the process that forked it has ended")
@@ -147,38 +148,36 @@ class ForkingProcess:
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                 )
-            except OSError as error:
+            except OSError:
                 self._link.close()
-                raise LabError(f"the process that forks cannot be started: {error}") from error
+                raise
         self._owner = os.getpid()
         atexit.register(self._end, self._process)
 
     def _abandon(self) -> None:
-        """Kill it, and with it the service processes that it has started; the next start begins a new one."""
+        """Kill it; the kernel then kills the service processes, which ask for that. The next start begins a new one."""
         assert self._link is not None
         assert self._process is not None
         self._owner = 0
         self._link.close()
         self._process.kill()
-        self._process.wait(END_LIMIT_S)
+        self._process.wait()  # a killed process ends
 
     def _end(self, process: "subprocess.Popen[bytes]") -> None:
         if self._owner != os.getpid() or process is not self._process or self._link is None:
             return
         self._owner = 0
         self._link.close()
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(END_LIMIT_S)
-        process.kill()
-        process.wait(END_LIMIT_S)
+        process.kill()  # it has nothing to save
+        process.wait()
 
 
 class ForkedProcess:
     """A process that was started by a `ForkingProcess`, with the part of `subprocess.Popen` that is needed.
 
     Args:
-        origin: has started it.
-        parent: the process that forked it.
+        forking: has started it.
+        forked_by: the process that forked it.
         module: that it runs.
         pid: of the process.
 
@@ -191,17 +190,18 @@ class ForkedProcess:
         LabError: too many files are open; the process is killed.
     """
 
-    def __init__(self, origin: ForkingProcess, parent: "subprocess.Popen[bytes]", module: str, pid: int) -> None:
+    def __init__(self, forking: ForkingProcess, forked_by: "subprocess.Popen[bytes]", module: str, pid: int) -> None:
         self.pid = pid
         self.returncode: int | None = None
-        self._origin, self._parent, self._module = origin, parent, module
+        self._forking, self._forked_by, self._module = forking, forked_by, module
         self._seeing_end = threading.Lock()
         try:
             self._pidfd = os.pidfd_open(pid)
         except OSError as error:
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
             raise LabError(f"{module} cannot be started: {error}") from error
-        weakref.finalize(self, os.close, self._pidfd)  # not when it has ended: another thread may wait for it
+        weakref.finalize(self, os.close, self._pidfd)  # open as long as this object: another thread may wait for it
 
     def poll(self) -> int | None:
         """The exit code, None while it runs."""
@@ -230,13 +230,13 @@ class ForkedProcess:
             if self.returncode is None:
                 if left_s == 0.0:
                     raise subprocess.TimeoutExpired(self._module, timeout or 0.0)
-                time.sleep(POLL_S)  # who traces it sees its end first
+                time.sleep(POLL_S)  # a tracer (strace) must see the end before its parent can
         return self.returncode
 
     def _exit_code(self) -> int | None:
         """Of one that has ended; None while its parent does not know it yet."""
         try:
-            code: int | None = self._origin.ask(self._parent, "exit code", self.pid)
+            code: int | None = self._forking.ask(self._forked_by, "exit code", self.pid)
         except LabError:
             return LOST
         return code
@@ -248,7 +248,7 @@ class ForkedProcess:
         # `strace` stops it for a moment at each call too; only its parent can tell the two apart
         with suppress(FileNotFoundError, ProcessLookupError, LabError):  # it, or the one that forked it, has ended
             state = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]
-            return state in "Tt" and bool(self._origin.ask(self._parent, "is stopped", self.pid))
+            return state in "Tt" and bool(self._forking.ask(self._forked_by, "is stopped", self.pid))
         return False
 
     def send_signal(self, number: int) -> None:

@@ -4,7 +4,6 @@ Neighbours: `forking_process.py` forks, `service_main.py` is the program, `servi
 """
 
 import asyncio
-import itertools
 import os
 import signal
 import socket
@@ -16,26 +15,31 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from stockade.lab.errors import LabError
 from stockade.lab.execution.processes.fork_main import is_stopped_child
 from stockade.lab.execution.processes.forking_process import ForkedProcess, ForkingProcess, can_fork, with_import_path
 
 SERVICE: Final = "stockade.lab.execution.processes.service_main"
 IMPORTED: Final = (SERVICE, "asyncpg", "asyncmy", "hiredis", "confluent_kafka.admin")  # drivers are imported when used
-# Of this process, for all that it supervises, in turn. Two, because the processes of one have one order of sets: code
-# that locks in that order would never meet its deadlock.
+# Two, because all processes that one of them forks go through sets in the same order: code that locks in that order
+# would never meet its deadlock.
 FORKING: Final = (ForkingProcess(IMPORTED), ForkingProcess(IMPORTED))
-NEXT: Final = itertools.cycle(FORKING)
 POLL_S: Final = 0.002
 
 Process = subprocess.Popen[bytes] | ForkedProcess
 
 
 async def start_process(
-    channel: socket.socket, output: BinaryIO | None, level: str, environment: Mapping[str, str]
+    forking: ForkingProcess,
+    channel: socket.socket,
+    output: BinaryIO | None,
+    level: str,
+    environment: Mapping[str, str],
 ) -> Process:
     """Start it.
 
     Args:
+        forking: forks it, unless it starts cold.
         channel: its end of the connection with the lab; closed here, when it has been started.
         output: gets what it prints; closed here, too. None: the lab's user sees it.
         level: from which on it logs.
@@ -47,7 +51,7 @@ async def start_process(
     """
     if environment or not can_fork():
         return _cold(channel, output, level, environment)
-    return await asyncio.to_thread(_forked, next(NEXT), channel, output, level)
+    return await asyncio.to_thread(_forked, forking, channel, output, level)
 
 
 def _forked(forking: ForkingProcess, channel: socket.socket, output: BinaryIO | None, level: str) -> Process:
@@ -64,15 +68,18 @@ def _forked(forking: ForkingProcess, channel: socket.socket, output: BinaryIO | 
 
 
 def _cold(channel: socket.socket, output: BinaryIO | None, level: str, environment: Mapping[str, str]) -> Process:
-    with channel, _open(output):  # not in a thread of a pool: the process would end with the thread that started it
-        return subprocess.Popen(
-            [sys.executable, "-m", SERVICE, str(channel.fileno()), level],
-            env={**with_import_path(os.environ), **environment},
-            pass_fds=[channel.fileno()],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-        )
+    with channel, _open(output):  # not in a pool's thread: the kernel kills the process when that thread ends
+        try:
+            return subprocess.Popen(
+                [sys.executable, "-m", SERVICE, str(channel.fileno()), level],
+                env={**with_import_path(os.environ), **environment},
+                pass_fds=[channel.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+        except OSError as error:
+            raise LabError(f"{SERVICE} cannot be started: {error}") from error
 
 
 def _open(output: BinaryIO | None) -> AbstractContextManager[BinaryIO | None]:

@@ -69,7 +69,7 @@ def main(number: int, level: str) -> None:
     if sys.platform == "linux":  # a process that a fault has stopped cannot see the end of its socket
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     gc.collect()
-    gc.freeze()  # as a forked process has it, and one of `stockade serve`
+    gc.freeze()  # so a cold process has the same garbage collection as a forked one
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(socket.socket(fileno=number)))
 

@@ -6,6 +6,7 @@ Neighbours: `service_main.py` is the process, `process_start.py` starts it, `mes
 """
 
 import asyncio
+import itertools
 import os
 import signal
 import socket
@@ -31,7 +32,7 @@ from stockade.lab.execution.processes.messages import (
     ReadRows,
     SignalAtPoint,
 )
-from stockade.lab.execution.processes.process_start import Process, is_stopped, start_process, was_hit
+from stockade.lab.execution.processes.process_start import FORKING, Process, is_stopped, start_process, was_hit
 from stockade.lab.history.operation import FAILED, PROCESS_AWAY, UNKNOWN
 
 OPEN_WAIT_S: Final = 60.0
@@ -43,6 +44,9 @@ OUTPUT_CHARACTERS: Final = 2_000  # of what a process that failed has printed
 NOTE_CHARACTERS: Final = 600  # of what is kept of an error, or of the output of a process that ended
 OUTPUT_BYTES: Final = 1_000_000  # that are looked through for traces of errors
 ERRORS: Final = ("Traceback (most recent call last)", "was never retrieved", "was never awaited", "Fatal Python error")
+
+
+NEXT: Final = itertools.cycle(FORKING)
 
 
 class ProcessEnded(LabError):
@@ -73,6 +77,7 @@ class ServiceProcess:
         self._armed: tuple[Process, int] | None = None  # a process that sends itself a signal
         self._opening = opening
         self._environment: dict[str, str] = {}
+        self._forking = next(NEXT)  # a process that is replaced stays with the same
         self._process: Process | None = None
         self._beginning: asyncio.Task[None] | None = None
         self._channel: Channel | None = None
@@ -103,17 +108,20 @@ class ServiceProcess:
         """
         if environment is not None:
             self.set_environment(environment)
-        ours, theirs = socket.socketpair()
         self.note_errors()
         if self._output is not None:
             self._output.close()
         self._may_end, self._armed = False, None
         output: BinaryIO | None = None
-        if self._keeps_output:
-            self._output, output = _output_file()
+        try:
+            if self._keeps_output:
+                self._output, output = _output_file()
+            ours, theirs = socket.socketpair()
+        except OSError as error:
+            raise LabError(f"{self.name} cannot be started: {error}") from error
         try:
             self._beginning = asyncio.create_task(self._begin(theirs, output))
-            await asyncio.shield(self._beginning)  # who is cancelled here leaves a process, which `kill` waits for
+            await asyncio.shield(self._beginning)  # if this is cancelled, the start goes on; `kill` waits for it
             self._ended = asyncio.Event()
             loop = asyncio.get_running_loop()
             _, self._channel = await loop.create_connection(lambda: Channel(self._received, self._closed), sock=ours)
@@ -125,7 +133,7 @@ class ServiceProcess:
 
     async def _begin(self, theirs: socket.socket, output: BinaryIO | None) -> None:
         level = "CRITICAL" if self._keeps_output else "ERROR"
-        self._process = await start_process(theirs, output, level, self._environment)
+        self._process = await start_process(self._forking, theirs, output, level, self._environment)
 
     async def open(self, opening: Any) -> None:
         """Let it open this instead of what it has open; one that was never started is started.
@@ -268,7 +276,7 @@ class ServiceProcess:
         if self._beginning is not None:
             await asyncio.wait([self._beginning])
             if not self._beginning.cancelled():
-                self._beginning.exception()  # it is that of `start`
+                self._beginning.exception()  # `start` raises it; so it counts as seen
         self._signal(signal.SIGKILL)
         await self._wait_until_ended()
 
