@@ -59,6 +59,7 @@ SLOW_FIRST = (
     "tests/typing/",
     "tests/docs/",
 )
+WAITING = ("tests/locks/",)  # for leases
 POOL = pytest.StashKey()
 TEMPLATE = PostgresTemplate()
 # Without bytecode each process that a test starts compiles all modules again, which takes over a second.
@@ -111,6 +112,7 @@ def pytest_collection_modifyitems(items):
         for kind in {NEEDS[name] for name in getattr(item, "fixturenames", ()) if name in NEEDS}:
             item.add_marker(kind)
     items.sort(key=_slowness)
+    items[:] = _spread(items)
 
 
 def pytest_collection_finish():
@@ -123,6 +125,18 @@ def _slowness(item):
     """Place of the test's folder in `SLOW_FIRST`."""
     places = (place for place, begin in enumerate(SLOW_FIRST) if item.nodeid.startswith(begin))
     return next(places, len(SLOW_FIRST))
+
+
+def _spread(items):
+    """Files that wait rather than compute stand evenly among the others, so that processors always have work."""
+    files = {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+    groups = [[], []]
+    for tests in files.values():
+        groups[tests[0].nodeid.startswith(WAITING)].append(tests)
+    places = [(place / len(group), tests) for group in groups for place, tests in enumerate(group)]
+    return [item for _, tests in sorted(places, key=lambda each: each[0]) for item in tests]
 
 
 def pytest_runtest_setup(item):

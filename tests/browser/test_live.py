@@ -5,6 +5,7 @@ import re
 from stockade.lab.live import app as live_app
 from stockade.lab.live.choices import burst_variants
 from stockade.lab.live.plan import BOUNDS, LivePlan
+from stockade.lab.live.running.burst_leg import WARM_UPS
 from stockade.lab.live.running.figures import Sums
 from stockade.lab.live.runs import ENDED, Run
 from stockade.lab.live.words import words
@@ -22,7 +23,9 @@ TWICE = {
     "en": "Buyer A was told: yes. Buyer B was told: yes. One unit was there.",
     "ko": "구매자 A: 승인을 받음. 구매자 B: 승인을 받음. 재고는 한 개였습니다.",
 }
-IN_ROUNDS = {"en": r"\d+ in 22 rounds", "ko": r"반복 22회에 \d+건"}
+REPEATS = find("reference")[0][1].repeats
+ROUNDS = REPEATS + WARM_UPS
+IN_ROUNDS = {"en": rf"\d+ in {ROUNDS} rounds", "ko": rf"반복 {ROUNDS}회에 \d+건"}
 RUN_LIMIT_MS = 60_000
 
 
@@ -61,7 +64,7 @@ async def sees_the_run(page, language):
     assert OVERSOLD[language] in await unprotected.inner_text()
     assert re.fullmatch(IN_ROUNDS[language], await unprotected.locator("[data-figure=violations] dd").inner_text())
     said = await unprotected.inner_text()
-    assert words(language)["worst"].format(rounds=find("reference")[0][1].repeats, warm=2) in said
+    assert words(language)["worst"].format(rounds=REPEATS, warm=WARM_UPS) in said
     assert re.search(r"oversell, \D*\d+", said), "which rules, and how often each"
     counted = await unprotected.locator("[data-figure=violations] dd").inner_text()
     assert await page.inner_text("#earlier tr:nth-child(1) td:nth-child(5)") in re.findall(r"\d+", counted)
@@ -72,7 +75,7 @@ async def sees_the_run(page, language):
     await page.bring_to_front()  # a page behind another draws nothing
     await page.wait_for_selector("#chart svg")
     await page.click("#points summary")
-    await page.wait_for_selector("#point-table tbody tr:nth-child(64)")
+    await page.wait_for_selector(f"#point-table tbody tr:nth-child({2 * ROUNDS})")
     await page.click("#points summary")
     assert await page.locator("#earlier tr").count() == 2
 
