@@ -16,7 +16,6 @@ from unittest.mock import Mock
 import pytest
 
 from stockade.lab.errors import LabError
-from stockade.lab.execution.processes import forking_process
 from stockade.lab.execution.processes.forking_process import LOST, ForkingProcess, can_fork, with_import_path
 from stockade.lab.execution.processes.process_start import is_stopped
 from tests.waiting import eventually
@@ -27,6 +26,7 @@ TELLS = """
 import json, os, resource, signal, sys, tempfile
 print(json.dumps({
     "signals": [str(signal.getsignal(each)) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)],
+    "blocked": [*map(int, signal.pthread_sigmask(signal.SIG_BLOCK, ()))],
     "words": sys.argv[1:], "file": os.path.basename(sys.argv[0]), "name": __name__, "spec": __spec__.name,
     "module": sys.modules["__main__"].__name__, "environment": dict(os.environ), "folder": os.getcwd(),
     "temporary": tempfile.gettempdir(), "path": sys.path, "input": sys.stdin.read(), "umask": os.umask(0),
@@ -160,11 +160,11 @@ def test_what_cannot_be_started_says_so_and_the_next_can(start, forking, monkeyp
     assert forking._process is first
 
 
-def test_one_that_is_silent_is_replaced(start, forking, monkeypatch):
+def test_one_that_is_silent_is_replaced(start, forking):
     """A late answer would be taken for that of the next question."""
-    monkeypatch.setattr(forking_process, "ANSWER_LIMIT_S", 0.2)
     assert start("pass").wait(LIMIT_S) == 0
     first = forking._process
+    forking._link.settimeout(0.2)
     os.kill(first.pid, signal.SIGSTOP)
     with pytest.raises(LabError, match="the process that forks has ended: timed out"):
         start("pass")
