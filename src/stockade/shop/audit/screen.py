@@ -4,6 +4,7 @@ In a sound shop only the screens run. A screen may name a rule that then finds n
 find something. Neighbour: `rules` lists them; each is a module of the folder `screens`.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -33,8 +34,14 @@ class Screen(NamedTuple):
 
     def look(self, conn: Connection) -> set[Rule]:
         """The rules to run."""
-        found = conn.execute(self.statement(conn.dialect.name)).mappings().one()
+        found = conn.execute(_made(self.statement, conn.dialect.name)).mappings().one()
         return {rule for name, rules in self.suspects.items() if found[name] for rule in rules}
+
+
+@functools.cache
+def _made(statement: Callable[[str], Select[Any]], dialect: str) -> Select[Any]:
+    """To make it takes longer than a small shop takes to answer it."""
+    return statement(dialect)
 
 
 def flags(groups: Subquery, **wrong: ColumnElement[bool]) -> Select[Any]:
