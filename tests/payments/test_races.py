@@ -33,7 +33,9 @@ async def test_ten_taps_at_once_and_ten_later(any_checkout):
     any_checkout.judge.behave(latency_s=0.05)
     first = await asyncio.gather(*(any_checkout.pay(order, request=request) for _ in range(10)))
     later = await asyncio.gather(*(any_checkout.pay(order, request=request) for _ in range(10)))
-    assert Counter(map(status_of, first)) == {"APPROVED": 1, "APPROVING": 9}
+    said = Counter(map(status_of, first))  # on a busy machine a tap may come when it is paid already
+    assert said["APPROVED"] >= 1
+    assert said["APPROVED"] + said["APPROVING"] == 10
     assert Counter(map(status_of, later)) == {"APPROVED": 10}
     assert all(each.replayed for each in later)
     assert any_checkout.approved(order) == [PRICE]

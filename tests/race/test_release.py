@@ -87,13 +87,13 @@ def test_the_sender_is_put_in_front_for_the_release_only():
 
 
 async def test_a_thousand_requests_are_released_together():
-    """Within 15 ms where the sender may be put in front; an invariant may demand it."""
+    """Within a tenth of a second where the sender may be put in front (11 ms on a machine that does nothing else)."""
     parts = {"race": {"buyers": 1000, "timeout_s": 60.0, "rounds": 2}, "invariants": {"together": "spread_ms < 1000"}}
     async with service() as shop:
         result = await run(load(scenario(shop.url, **parts)))
         assert result.passed
         assert all(each.counts["success"] == 1000 for each in result.rounds)
-        assert min(each.spread_s for each in result.rounds) < (0.015 if may_be_in_front() else 1)
+        assert min(each.spread_s for each in result.rounds) < (0.1 if may_be_in_front() else 1)
         never = {**parts, "race": {"buyers": 5}, "invariants": {"together": "spread_ms < 0"}}
         assert not (await run(load(scenario(shop.url, **never)))).passed
 

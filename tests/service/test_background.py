@@ -33,9 +33,10 @@ async def test_due_rows_are_ended_and_events_arrive(database):
         seen.append((event.kind, event.key))
 
     background = Background(sink=Handlers(see), sweeps=[ENDED_CAMPAIGNS], wall_clock_ms=lambda: END_MS, report=reports)
-    async with open_service(APPLICATION, database, "pessimistic", background=background) as service:
+    async with open_service(APPLICATION, database, "pessimistic") as service:  # the sweeper comes after the coupon
         await service.execute(campaign(2))
         await service.execute(give("ann"))
+    async with open_service(APPLICATION, database, "pessimistic", background=background):
 
         async def closed():
             return ("campaign.closed", "campaign:spring") in seen

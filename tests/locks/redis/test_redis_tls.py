@@ -145,8 +145,12 @@ async def test_what_the_parameters_ask_for(terminal, papers, face, what):
     if what in ACCEPTED:
         assert await taken(face, url)
         return
-    with pytest.raises(sync.LockError, match="certificate is refused") as told:
-        await taken(face, url)
+    for _ in range(3):  # a machine that stands still for a moment gives no answer in time, whatever the certificate
+        with pytest.raises(sync.LockError) as told:
+            await taken(face, url)
+        if "no answer in time" not in str(told.value):
+            break
+    assert "certificate is refused" in str(told.value)
     assert not isinstance(told.value, sync.LockUnavailable)
 
 
