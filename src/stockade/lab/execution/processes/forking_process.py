@@ -30,6 +30,7 @@ FORKER: Final = "stockade.lab.execution.processes.fork_main"
 ANSWER_BYTES: Final = 2**10
 START_LIMIT_S: Final = 60.0  # of the first, which waits for the imports
 ANSWER_LIMIT_S: Final = 10.0
+END_LIMIT_S: Final = 10.0
 POLL_S: Final = 0.002
 LOST: Final = 255  # exit code of a process whose own is not known: the one that forked it has ended
 
@@ -160,16 +161,14 @@ class ForkingProcess:
         assert self._process is not None
         self._owner = 0
         self._link.close()
-        self._process.kill()
-        self._process.wait()  # a killed process ends
+        _kill(self._process)
 
     def _end(self, process: "subprocess.Popen[bytes]") -> None:
         if self._owner != os.getpid() or process is not self._process or self._link is None:
             return
         self._owner = 0
         self._link.close()
-        process.kill()  # it has nothing to save
-        process.wait()
+        _kill(process)  # it has nothing to save
 
 
 class ForkedProcess:
@@ -264,6 +263,12 @@ class ForkedProcess:
     def kill(self) -> None:
         """Send SIGKILL."""
         self.send_signal(signal.SIGKILL)
+
+
+def _kill(process: "subprocess.Popen[bytes]") -> None:
+    process.kill()
+    with suppress(subprocess.TimeoutExpired):  # the kernel ends it later; nobody asks it anything any more
+        process.wait(END_LIMIT_S)
 
 
 def with_import_path(environment: Mapping[str, str]) -> dict[str, str]:

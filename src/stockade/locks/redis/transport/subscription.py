@@ -105,7 +105,7 @@ class ThreadSubscription:
     """The subscription of a transport for threads, read by a daemon thread from `open` to `close`."""
 
     def __init__(self) -> None:
-        self._opening = threading.Lock()
+        self._opening = threading.RLock()  # a signal handler may come in the middle, and waits for no other thread
         self._closed = threading.Event()
         self._resumed: ResumedSubscription[ThreadConnection] | None = None
         self._thread: threading.Thread | None = None
@@ -138,6 +138,10 @@ class ThreadSubscription:
 
     def _start(self, resumed: ResumedSubscription[ThreadConnection]) -> None:
         run(resumed.open())
+        if self._resumed is not None:  # a signal handler in the middle has subscribed: one is enough
+            resumed.closed = True
+            run(resumed.read())  # closes the connection
+            return
         self._resumed = resumed  # before the look at `_closed`: a `close` of this moment finds it, or is found
         if self._closed.is_set():
             resumed.closed = True
